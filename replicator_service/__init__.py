@@ -1,0 +1,1 @@
+"""Exact, continuous replication of a MongoDB database into PostgreSQL."""

@@ -1,0 +1,147 @@
+"""The mapping as values: collections, tables and columns. Knows neither YAML nor SQL text.
+
+A collection is either a :class:`DocumentCollection` (one row of Extended JSON a document, no configuration) or a
+:class:`TypedCollection` (typed columns, child tables for arrays of sub-documents). Both give their tables as
+:class:`TableSpec`, with the columns in the order in which rows are written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class ColumnType(StrEnum):
+    """A PostgreSQL type that a mapped column may have; the value is its name in SQL."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    BIGINT = "bigint"
+    DOUBLE_PRECISION = "double precision"
+    NUMERIC = "numeric"
+    BOOLEAN = "boolean"
+    TIMESTAMPTZ = "timestamptz"
+    UUID = "uuid"
+    BYTEA = "bytea"
+    JSONB = "jsonb"
+    TEXT_ARRAY = "text[]"
+    INTEGER_ARRAY = "integer[]"
+    BIGINT_ARRAY = "bigint[]"
+    DOUBLE_PRECISION_ARRAY = "double precision[]"
+    NUMERIC_ARRAY = "numeric[]"
+    BOOLEAN_ARRAY = "boolean[]"
+    TIMESTAMPTZ_ARRAY = "timestamptz[]"
+    UUID_ARRAY = "uuid[]"
+    BYTEA_ARRAY = "bytea[]"
+    JSONB_ARRAY = "jsonb[]"
+
+    @property
+    def element(self) -> ColumnType | None:
+        """The type of one element, or None when this is not an array."""
+        return ColumnType(self.value[:-2]) if self.value.endswith("[]") else None
+
+
+class KeepBson(StrEnum):
+    """When the original document is kept in ``_bson``."""
+
+    WHEN_NEEDED = "when_needed"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class MappedColumn:
+    """A column and the path that fills it.
+
+    ``path`` goes into sub-documents (``("details", "user_id")``). In a child table it starts at the array's element,
+    or at the whole document when ``from_parent`` is true.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    type: ColumnType
+    from_parent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChildTable:
+    """One row an element of the array at ``path``; ``_ordinal`` counts from 0."""
+
+    table: str
+    path: tuple[str, ...]
+    columns: tuple[MappedColumn, ...]
+    indexes: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TypedCollection:
+    """A collection that the mapping names: typed columns and child tables."""
+
+    collection: str
+    table: str
+    columns: tuple[MappedColumn, ...]
+    children: tuple[ChildTable, ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+    keep_bson: KeepBson = KeepBson.WHEN_NEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentCollection:
+    """A collection without a mapping: its rows hold whole documents."""
+
+    collection: str
+    table: str
+    keep_bson: KeepBson = KeepBson.WHEN_NEEDED
+
+
+CollectionMapping = TypedCollection | DocumentCollection
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A whole mapping file. Collections that it does not name become document tables."""
+
+    collections: tuple[TypedCollection, ...] = ()
+    keep_bson: KeepBson = KeepBson.WHEN_NEEDED
+    """For document tables; a typed collection has its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a replicated table."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """A replicated table: every column in the order of a written row, and what is indexed."""
+
+    name: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    indexes: tuple[tuple[str, ...], ...] = field(default=())
+
+
+_TAIL = (Column("_extra", "jsonb"), Column("_bson", "bytea"), Column("etl_valid_from", "timestamptz"))
+
+
+def tables_of(mapping: CollectionMapping) -> tuple[TableSpec, ...]:
+    """The tables of one collection, the parent first, then its children in the order of the mapping."""
+    key = Column("_id", "text")
+    match mapping:
+        case DocumentCollection():
+            columns = (key, Column("doc", "jsonb"), *_TAIL[1:])
+            return (TableSpec(mapping.table, columns, ("_id",)),)
+        case TypedCollection():
+            parent = TableSpec(mapping.table, (key, *_columns(mapping.columns), *_TAIL), ("_id",), mapping.indexes)
+            return (parent, *(_child_spec(child) for child in mapping.children))
+
+
+def _child_spec(child: ChildTable) -> TableSpec:
+    key = (Column("_id", "text"), Column("_ordinal", "integer"))
+    return TableSpec(child.table, (*key, *_columns(child.columns), *_TAIL), ("_id", "_ordinal"), child.indexes)
+
+
+def _columns(mapped: tuple[MappedColumn, ...]) -> tuple[Column, ...]:
+    return tuple(Column(column.name, column.type.value) for column in mapped)
