@@ -1,0 +1,1 @@
+"""The warehouse's batch jobs: what the DAGs call, importable and runnable without Airflow."""
