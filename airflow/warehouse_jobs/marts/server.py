@@ -1,0 +1,95 @@
+"""Connections to the warehouse and the session settings that a load depends on."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import conninfo, errors
+from psycopg.pq import TransactionStatus
+
+from warehouse_jobs.marts.errors import MartError, ServerError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Connection = psycopg.Connection[Any]
+Cursor = psycopg.Cursor[tuple[object, ...]]
+
+DEFAULT_TIMEZONE = "UTC"
+DEFAULT_WORK_MEM = "64MB"
+"""Enough for the largest hash table of 200,000 users; see docs/marts.md for the measurement."""
+
+# PostgreSQL reads UTC+3 as three hours *west* of Greenwich, so such POSIX names are refused: Etc/GMT-3 says
+# what it means.
+_TIMEZONE = re.compile(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*")
+_CONNECT_TIMEOUT_SECONDS = 10
+_VARIABLES = {"TimeZone": "MART_TIMEZONE", "work_mem": "MART_WORK_MEM", "jit": "jit"}
+
+
+@contextmanager
+def connected(connection_or_dsn: Connection | str) -> Iterator[Connection]:
+    """Lend the caller's connection, which must not be in a transaction, or one of our own."""
+    if not isinstance(connection_or_dsn, str):
+        if connection_or_dsn.info.transaction_status is not TransactionStatus.IDLE:
+            raise MartError(
+                "the connection is inside a transaction",
+                hint="Commit or roll back first: a load is one transaction of its own.",
+            )
+        yield connection_or_dsn
+        return
+    with _connect(connection_or_dsn) as connection:
+        yield connection
+
+
+def _connect(dsn: str) -> Connection:
+    try:
+        parameters = conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        # The driver's message quotes the string, and with it the password.
+        raise SettingsError(
+            "the connection string of the warehouse is malformed",
+            hint="Use postgresql://USER:PASSWORD@HOST:PORT/DATABASE; percent-encode special characters.",
+        ) from None
+    try:
+        return psycopg.connect(
+            dsn,
+            autocommit=True,
+            connect_timeout=int(parameters.get("connect_timeout") or _CONNECT_TIMEOUT_SECONDS),
+            application_name=str(parameters.get("application_name") or "warehouse marts"),
+        )
+    except psycopg.OperationalError as error:
+        raise ServerError(
+            f"cannot connect to the warehouse: {_without_secrets(str(error), parameters)}",
+            hint="See WAREHOUSE_POSTGRES_DSN (host, port, database, user, password); is the server up?",
+        ) from None
+
+
+def _without_secrets(text: str, parameters: Mapping[str, object]) -> str:
+    first_line = next(iter(text.splitlines()), "no reason given")
+    for name in ("password", "sslpassword"):
+        if secret := parameters.get(name):
+            first_line = first_line.replace(str(secret), "***")
+    # An @ that was not percent-encoded makes a part of the password look like the host.
+    return re.sub(r"[^\s\"]*@", "***@", first_line)
+
+
+def settle(cursor: Cursor, timezone: str, work_mem: str) -> None:
+    """Set what the transaction depends on, for it alone; raises SettingsError for an unknown value."""
+    if not _TIMEZONE.fullmatch(timezone):
+        raise SettingsError(
+            f"{timezone!r} is no time zone for marts",
+            hint="Set MART_TIMEZONE to a name such as Europe/Moscow or UTC, not to an offset.",
+        )
+    # JIT compilation costs more than it saves on these selects (measured).
+    settings = (("TimeZone", timezone), ("work_mem", work_mem), ("jit", "off"))
+    for name, value in settings:
+        try:
+            cursor.execute("select set_config(%s, %s, true)", [name, value])
+        except errors.InvalidParameterValue:
+            raise SettingsError(
+                f"PostgreSQL does not accept {value!r} as its {name}",
+                hint=f"Correct {_VARIABLES[name]}. The view pg_timezone_names lists the time zones.",
+            ) from None

@@ -1,0 +1,183 @@
+"""SCD type 2: compares the staged rows with the current versions and publishes the difference.
+
+Everything is set-based: one full join finds what changed, one update closes, one insert opens. Versions are
+never rewritten: closing sets ``etl_valid_to``, and only untracked columns are ever overwritten.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from psycopg import sql
+
+from warehouse_jobs.marts.definition import COLUMN_TYPES, VALID_FROM, VALID_TO
+from warehouse_jobs.marts.results import Change, ChangeKind
+from warehouse_jobs.marts.staging import STAGED
+from warehouse_jobs.marts.storage import SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from warehouse_jobs.marts.definition import Mart
+    from warehouse_jobs.marts.server import Cursor
+
+_CHANGED = sql.Identifier("pg_temp", "changed")
+
+_COMPARE = """
+    create temporary table changed on commit drop as
+    select
+        {keys},
+        case
+            when current_version.{valid_from} is null then 'inserted'
+            when staged.{first_key} is null then 'closed'
+            when {tracked_differ} then 'versioned'
+            else 'overwritten'
+        end as kind
+    from {staged} as staged
+    full join ({current}) as current_version on {same_key}
+    where
+        current_version.{valid_from} is null
+        or staged.{first_key} is null
+        or {tracked_differ}
+        or {untracked_differ}
+"""
+
+_CLOSE = """
+    update {history} as version
+    set {valid_to} = %(as_of)s
+    from {changed} as changed
+    where version.{valid_to} is null and changed.kind in ('closed', 'versioned') and {same_key}
+"""
+
+_OVERWRITE = """
+    update {current} as version
+    set {assignments}
+    from {changed} as changed
+    join {staged} as staged on {staged_key}
+    where changed.kind = 'overwritten' and {same_key}
+"""
+
+_OPEN = """
+    insert into {history} ({columns}, {valid_from}, {valid_to})
+    select {staged_columns}, %(as_of)s, null
+    from {staged} as staged
+    join {changed} as changed on {staged_key}
+    where changed.kind in ('inserted', 'versioned')
+"""
+
+
+def compare(cursor: Cursor, mart: Mart, existing: dict[str, str]) -> dict[ChangeKind, int]:
+    """Fill the temporary table ``changed`` with every key that differs, and count them by kind.
+
+    ``existing`` are the columns of the history; one that it lacks counts as null in every current version.
+    """
+    keys = sql.SQL(", ").join(
+        sql.SQL("coalesce(staged.{0}, current_version.{0}) as {0}").format(sql.Identifier(name))
+        for name in mart.key
+    )
+    cursor.execute(
+        sql.SQL(_COMPARE).format(
+            keys=keys,
+            valid_from=sql.Identifier(VALID_FROM),
+            first_key=sql.Identifier(mart.key[0]),
+            tracked_differ=_differ(mart.tracked),
+            untracked_differ=_differ(mart.untracked),
+            staged=STAGED,
+            current=_current_versions(mart, existing),
+            same_key=_equal("staged", "current_version", mart.key),
+        )
+    )
+    cursor.execute(sql.SQL("analyze {}").format(_CHANGED))
+    rows = cursor.execute(sql.SQL("select kind, count(*) from {} group by kind").format(_CHANGED)).fetchall()
+    counted = {ChangeKind(kind): count for kind, count in cast("list[tuple[str, int]]", rows)}
+    return {kind: counted.get(kind, 0) for kind in ChangeKind}
+
+
+def publish(cursor: Cursor, mart: Mart, as_of: datetime, counts: dict[ChangeKind, int]) -> None:
+    """Close, overwrite and open versions as :func:`compare` found; ``as_of`` ends the old, begins the new."""
+    parts = {
+        "history": sql.Identifier(SCHEMA, mart.history),
+        "current": sql.Identifier(SCHEMA, mart.current),
+        "changed": _CHANGED,
+        "staged": STAGED,
+        "valid_from": sql.Identifier(VALID_FROM),
+        "valid_to": sql.Identifier(VALID_TO),
+        "same_key": _equal("version", "changed", mart.key),
+        "staged_key": _equal("staged", "changed", mart.key),
+        "columns": sql.SQL(", ").join(map(sql.Identifier, mart.column_names)),
+        "staged_columns": sql.SQL(", ").join(sql.Identifier("staged", name) for name in mart.column_names),
+        "assignments": sql.SQL(", ").join(
+            sql.SQL("{0} = staged.{0}").format(sql.Identifier(name)) for name in mart.untracked
+        ),
+    }
+    if counts[ChangeKind.CLOSED] or counts[ChangeKind.VERSIONED]:
+        cursor.execute(sql.SQL(_CLOSE).format(**parts), {"as_of": as_of})
+    if counts[ChangeKind.OVERWRITTEN]:
+        cursor.execute(sql.SQL(_OVERWRITE).format(**parts))
+    if counts[ChangeKind.INSERTED] or counts[ChangeKind.VERSIONED]:
+        cursor.execute(sql.SQL(_OPEN).format(**parts), {"as_of": as_of})
+    if any(counts.values()):
+        cursor.execute(sql.SQL("analyze {}").format(parts["history"]))
+
+
+def read_changes(cursor: Cursor, mart: Mart, existing: dict[str, str], limit: int) -> tuple[Change, ...]:
+    """Return the first changes that :func:`compare` found, in the order of the key."""
+    names = mart.column_names
+    query = sql.SQL(
+        "select changed.kind, {keys}, {before}, {after} from {changed} as changed "
+        "left join ({current}) as current_version on {current_key} "
+        "left join {staged} as staged on {staged_key} order by {keys} limit %(limit)s"
+    ).format(
+        keys=sql.SQL(", ").join(sql.Identifier("changed", name) for name in mart.key),
+        before=sql.SQL(", ").join(sql.Identifier("current_version", name) for name in names),
+        after=sql.SQL(", ").join(sql.Identifier("staged", name) for name in names),
+        changed=_CHANGED,
+        current=_current_versions(mart, existing),
+        current_key=_equal("changed", "current_version", mart.key),
+        staged=STAGED,
+        staged_key=_equal("changed", "staged", mart.key),
+    )
+    changes = []
+    width = len(mart.key)
+    for kind, *values in cursor.execute(query, {"limit": limit}):
+        key, before, after = values[:width], values[width : width + len(names)], values[width + len(names) :]
+        differences = tuple(
+            (name, old, new)
+            for name, old, new in zip(names, before, after, strict=True)
+            if name not in mart.key and old != new
+        )
+        changes.append(Change(ChangeKind(str(kind)), tuple(key), differences))
+    return tuple(changes)
+
+
+def _current_versions(mart: Mart, existing: dict[str, str]) -> sql.Composed:
+    """Select the current versions in the columns of the definition, null where one does not exist yet."""
+    columns = [
+        sql.Identifier(column.name)
+        if column.name in existing
+        else sql.SQL("null::{} as {}").format(sql.SQL(COLUMN_TYPES[column.type]), sql.Identifier(column.name))
+        for column in mart.columns
+    ]
+    if existing:
+        columns.append(sql.Identifier(VALID_FROM))
+        return sql.SQL("select {} from {}").format(
+            sql.SQL(", ").join(columns), sql.Identifier(SCHEMA, mart.current)
+        )
+    columns.append(sql.SQL("null::timestamptz as {}").format(sql.Identifier(VALID_FROM)))
+    return sql.SQL("select {} where false").format(sql.SQL(", ").join(columns))
+
+
+def _differ(columns: Iterable[str]) -> sql.Composable:
+    """Whether any of the columns differs, null being equal to null."""
+    differences = [
+        sql.SQL("staged.{0} is distinct from current_version.{0}").format(sql.Identifier(name))
+        for name in columns
+    ]
+    return sql.SQL("({})").format(sql.SQL(" or ").join(differences)) if differences else sql.SQL("false")
+
+
+def _equal(left: str, right: str, columns: Iterable[str]) -> sql.Composed:
+    return sql.SQL(" and ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(left, name), sql.Identifier(right, name)) for name in columns
+    )
