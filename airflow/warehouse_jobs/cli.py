@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import typer
 
+from warehouse_jobs.marts.cli import marts_app
+
 main = typer.Typer(
     name="warehouse",
     help="Batch jobs of the shop's warehouse.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+main.add_typer(marts_app, name="marts")
 
 
 @main.callback()

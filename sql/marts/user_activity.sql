@@ -28,11 +28,11 @@ dated_visits as (
         user_id,
         orders,
         case when isfinite(visited_at) then (visited_at at time zone %(timezone)s)::date - date '1970-01-01' end as day,
-        coalesce(
-            visited_at > (%(as_of)s::timestamptz at time zone %(timezone)s - interval '1 month') at time zone %(timezone)s
-            and visited_at <= %(as_of)s::timestamptz,
-            false
-        ) as is_recent
+        -- A month goes back to the same time on the same day, or on the last day of a shorter month.
+        visited_at <= %(as_of)s::timestamptz
+        and visited_at > (
+            %(as_of)s::timestamptz at time zone %(timezone)s - interval '1 month'
+        ) at time zone %(timezone)s as is_recent
     from visits
 ),
 
