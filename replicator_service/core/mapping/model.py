@@ -1,8 +1,8 @@
 """The mapping as values: collections, tables and columns. Knows neither YAML nor SQL text.
 
-A collection is either a :class:`DocumentCollection` (one row of Extended JSON a document, no configuration) or a
-:class:`TypedCollection` (typed columns, child tables for arrays of sub-documents). Both give their tables as
-:class:`TableSpec`, with the columns in the order in which rows are written.
+A collection is either a :class:`DocumentCollection` (one row of Extended JSON a document, no configuration)
+or a :class:`TypedCollection` (typed columns, child tables for arrays of sub-documents). Both give their
+tables as :class:`TableSpec`, with the columns in the order in which rows are written.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class KeepBson(StrEnum):
 class MappedColumn:
     """A column and the path that fills it.
 
-    ``path`` goes into sub-documents (``("details", "user_id")``). In a child table it starts at the array's element,
-    or at the whole document when ``from_parent`` is true.
+    ``path`` goes into sub-documents (``("details", "user_id")``). In a child table it starts at the array's
+    element, or at the whole document when ``from_parent`` is true.
     """
 
     name: str
@@ -127,20 +127,24 @@ _TAIL = (Column("_extra", "jsonb"), Column("_bson", "bytea"), Column("etl_valid_
 
 
 def tables_of(mapping: CollectionMapping) -> tuple[TableSpec, ...]:
-    """The tables of one collection, the parent first, then its children in the order of the mapping."""
+    """Give the tables of one collection, the parent first, then its children in the order of the mapping."""
     key = Column("_id", "text")
     match mapping:
         case DocumentCollection():
             columns = (key, Column("doc", "jsonb"), *_TAIL[1:])
             return (TableSpec(mapping.table, columns, ("_id",)),)
         case TypedCollection():
-            parent = TableSpec(mapping.table, (key, *_columns(mapping.columns), *_TAIL), ("_id",), mapping.indexes)
+            parent = TableSpec(
+                mapping.table, (key, *_columns(mapping.columns), *_TAIL), ("_id",), mapping.indexes
+            )
             return (parent, *(_child_spec(child) for child in mapping.children))
 
 
 def _child_spec(child: ChildTable) -> TableSpec:
     key = (Column("_id", "text"), Column("_ordinal", "integer"))
-    return TableSpec(child.table, (*key, *_columns(child.columns), *_TAIL), ("_id", "_ordinal"), child.indexes)
+    return TableSpec(
+        child.table, (*key, *_columns(child.columns), *_TAIL), ("_id", "_ordinal"), child.indexes
+    )
 
 
 def _columns(mapped: tuple[MappedColumn, ...]) -> tuple[Column, ...]:

@@ -1,0 +1,70 @@
+"""The tables of a mapping as SQL text, for people to read and for the sink to run.
+
+Every statement may run again: what exists stays as it is. No names come from anywhere but the mapping, and all of
+them are quoted, so a table called `order` or `my "logs"` is no special case.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from replicator_service.core.mapping.model import Mapping, TableSpec, tables_of
+from replicator_service.core.naming import index_name, primary_key_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ALWAYS_SET = frozenset({"etl_valid_from"})
+
+
+def render_ddl(schema: str, mapping: Mapping) -> str:
+    """Write the script that creates the schema and every table that the mapping names, in the file's order."""
+    statements = [create_schema(schema)]
+    for collection in mapping.collections:
+        for table in tables_of(collection):
+            statements += create_statements(schema, table)
+    return "".join(f"{statement};\n\n" for statement in statements).rstrip("\n") + "\n"
+
+
+def create_schema(schema: str) -> str:
+    """Write the statement that creates the schema."""
+    return f"create schema if not exists {identifier(schema)}"
+
+
+def create_statements(schema: str, table: TableSpec) -> tuple[str, ...]:
+    """Write the statements that create one table and its indexes, without semicolons and without parameters."""
+    return (_create_table(schema, table), *(create_index(schema, table.name, columns) for columns in table.indexes))
+
+
+def create_index(schema: str, table: str, columns: Sequence[str]) -> str:
+    """Write the statement that creates one index, called as :func:`~replicator_service.core.naming.index_name`."""
+    name = identifier(index_name(table, columns))
+    return f"create index if not exists {name} on {qualified(schema, table)} ({_listed(columns)})"
+
+
+def identifier(name: str) -> str:
+    """Quote a name of PostgreSQL: in double quotes, double quotes inside doubled."""
+    if not name or "\0" in name:
+        raise ValueError("a name in PostgreSQL has at least one character, and none is U+0000")
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def qualified(schema: str, name: str) -> str:
+    """Quote a name with its schema."""
+    return f"{identifier(schema)}.{identifier(name)}"
+
+
+def _create_table(schema: str, table: TableSpec) -> str:
+    lines = [
+        f"{identifier(column.name)} {column.type}"
+        + (" not null" if column.name in table.primary_key or column.name in _ALWAYS_SET else "")
+        for column in table.columns
+    ]
+    key = f"constraint {identifier(primary_key_name(table.name))} primary key ({_listed(table.primary_key)})"
+    body = ",\n".join(f"    {line}" for line in (*lines, key))
+    return f"create table if not exists {qualified(schema, table.name)} (\n{body}\n)"
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(identifier(column) for column in columns)
