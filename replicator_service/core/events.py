@@ -1,0 +1,191 @@
+"""Change events: the one place that knows MongoDB's operation names and the shape of an event.
+
+A reply of the change stream is decoded as a whole by the C extension, so an event stays the decoded document. What
+leaves this module is typed: :class:`Change` for data, :class:`SchemaChange` for drop and rename, :class:`Ignored` for
+the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from replicator_service.core.codec.key import encode_key
+from replicator_service.core.position import ResumeToken, to_cluster_time
+
+Document = dict[str, Any]
+
+
+class Operation(StrEnum):
+    """What happened to a document; ``READ`` is a document read by a snapshot."""
+
+    INSERT = "insert"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+    READ = "read"
+
+
+class RawDocuments(Protocol):
+    """The bytes behind decoded documents, found only when somebody asks."""
+
+    def raw(self, index: int) -> bytes:
+        """The BSON of the document with this index."""
+        ...
+
+    def needs_exact(self, index: int) -> bool:
+        """Whether decoding may have lost something of this document (deprecated types, invalid UTF-8)."""
+        ...
+
+
+class Change(NamedTuple):
+    """The last thing that happened to one key.
+
+    ``document`` is None for a delete, and for an update until its state has been read. ``source`` and ``index`` lead
+    to the document's bytes.
+    """
+
+    collection: str
+    key: str
+    operation: Operation
+    document: Document | None
+    cluster_time: int
+    source: RawDocuments | None
+    index: int
+    source_id: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A collection is gone, with all its documents."""
+
+    collection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """A collection has another name now. ``target`` is None when it left the database."""
+
+    collection: str
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DropDatabase:
+    """Every collection of the database is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invalidate:
+    """The stream has ended; it is opened again after this event."""
+
+
+SchemaChange = Drop | Rename | DropDatabase | Invalidate
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A collection exists now, perhaps without documents."""
+
+    collection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """An event that changes no document: an index was built, or a type that this version does not know."""
+
+    operation: str
+    known: bool
+
+
+Event = Change | SchemaChange | Created | Ignored
+
+_DATA = {o.value: o for o in Operation if o is not Operation.READ}
+_SCHEMA_CHANGES = frozenset({"drop", "rename", "dropDatabase", "invalidate"})
+_WITHOUT_DATA = frozenset(
+    {"createIndexes", "dropIndexes", "modify", "shardCollection", "reshardCollection", "refineCollectionShardKey"},
+)
+
+
+def event_time(event: Document) -> int:
+    """The cluster time of a decoded event."""
+    return to_cluster_time(event["clusterTime"])
+
+
+def event_token(event: Document) -> ResumeToken:
+    """The resume token of a decoded event."""
+    token: ResumeToken = event["_id"]
+    return token
+
+
+def may_share_time(event: Document, *, groups_inserts: bool) -> bool:
+    """Whether the next event may have the same cluster time.
+
+    Before MongoDB 8 only the events of a transaction do, and they name it; from 8 on ordinary inserts may
+    (``groups_inserts``).
+    """
+    return groups_inserts or "txnNumber" in event
+
+
+def interpret(event: Document, source: RawDocuments, index: int) -> Event:
+    """Turn one decoded event into what it means for PostgreSQL."""
+    name = event["operationType"]
+    operation = _DATA.get(name)
+    if operation is not None:
+        source_id = event["documentKey"]["_id"]
+        return Change(
+            event["ns"]["coll"],
+            encode_key(source_id),
+            operation,
+            event.get("fullDocument") if operation in (Operation.INSERT, Operation.REPLACE) else None,
+            event_time(event),
+            source,
+            index,
+            source_id,
+        )
+    return _without_document(event, name)
+
+
+def _without_document(event: Document, name: str) -> Event:
+    match name:
+        case "drop":
+            return Drop(event["ns"]["coll"])
+        case "rename":
+            target = event["to"]
+            inside = target["db"] == event["ns"]["db"]
+            return Rename(event["ns"]["coll"], target["coll"] if inside else None)
+        case "dropDatabase":
+            return DropDatabase()
+        case "invalidate":
+            return Invalidate()
+        case "create":
+            details = event.get("operationDescription", {})
+            if "viewOn" in details or "timeseries" in details:
+                return Ignored(name, known=True)
+            return Created(event["ns"]["coll"])
+        case _:
+            return Ignored(name, known=name in _WITHOUT_DATA)
+
+
+def is_schema_change(event: Mapping[str, Any]) -> bool:
+    """Whether this event changes collections as a whole: it is committed by itself."""
+    return event["operationType"] in _SCHEMA_CHANGES
+
+
+def is_fragment(event: Mapping[str, Any]) -> bool:
+    """Whether this is one part of an event over 16 MB (``$changeStreamSplitLargeEvent``)."""
+    return "splitEvent" in event
+
+
+def join_fragments(fragments: Sequence[Document]) -> Document:
+    """Put the parts of a split event together: each field is whole in exactly one of them.
+
+    The last part's resume token is the event's: resuming after an earlier one would repeat the rest.
+    """
+    whole: Document = {}
+    for fragment in fragments:
+        whole.update(fragment)
+    del whole["splitEvent"]
+    return whole

@@ -1,0 +1,137 @@
+"""Server replies as bytes: decoded in one call of the C extension, with each document's own bytes at hand.
+
+A reply of ``find`` or ``getMore`` holds its documents in an array. Decoding the whole array at once costs a third of
+decoding document by document; the bytes of a single document are cut out only for the few that need them.
+"""
+
+from __future__ import annotations
+
+import bson
+from bson.errors import InvalidBSON
+from bson.raw_bson import RawBSONDocument
+
+from replicator_service.core.codec import CODEC_OPTIONS, may_hold_lossy_types
+from replicator_service.core.events import Document
+
+_TOLERANT = CODEC_OPTIONS._replace(unicode_decode_error_handler="replace")
+
+
+def split_array(array: bytes) -> list[bytes]:
+    """Cut a BSON array of documents into the bytes of its documents.
+
+    Raises :class:`bson.errors.InvalidBSON` when an element is not a document.
+    """
+    documents = []
+    position, end = 4, len(array) - 1
+    while position < end:
+        if array[position] != 0x03:
+            raise InvalidBSON("a reply's batch holds something that is not a document")
+        start = array.index(b"\x00", position + 1) + 1
+        position = start + int.from_bytes(array[start : start + 4], "little")
+        documents.append(array[start:position])
+    return documents
+
+
+class Reply:
+    """The documents of one reply.
+
+    ``documents`` are decoded with :data:`CODEC_OPTIONS`. ``raw(i)`` gives the BSON of document ``i``, or of its field
+    ``field`` when one is named (``fullDocument`` of an event).
+    """
+
+    __slots__ = ("_array", "_field", "_inexact", "_lossy", "_parts", "documents", "size")
+
+    def __init__(self, array: bytes, *, field: str | None = None) -> None:
+        self._array = array
+        self._field = field
+        self._parts: list[bytes] | None = None
+        self._inexact: frozenset[int] = frozenset()
+        self.size = len(array)
+        self._lossy = may_hold_lossy_types(array)
+        self.documents: list[Document]
+        try:
+            self.documents = list(bson.decode(array, CODEC_OPTIONS).values())
+        except (InvalidBSON, UnicodeDecodeError):
+            self._decode_one_by_one()
+
+    def _decode_one_by_one(self) -> None:
+        """Decode a reply that holds invalid UTF-8: only the documents concerned are read tolerantly."""
+        self.documents = []
+        inexact = set()
+        for index, part in enumerate(self._split()):
+            try:
+                self.documents.append(bson.decode(part, CODEC_OPTIONS))
+            except (InvalidBSON, UnicodeDecodeError):
+                self.documents.append(bson.decode(part, _TOLERANT))
+                inexact.add(index)
+        self._inexact = frozenset(inexact)
+
+    def _split(self) -> list[bytes]:
+        if self._parts is None:
+            self._parts = split_array(self._array)
+        return self._parts
+
+    def raw(self, index: int) -> bytes:
+        """The BSON of one document (or of its field)."""
+        part = self._split()[index]
+        if self._field is None:
+            return part
+        inner = RawBSONDocument(part)[self._field]
+        return bytes(inner.raw)
+
+    def needs_exact(self, index: int) -> bool:
+        """Whether the decoded form of this document may lack something that its bytes have."""
+        if index in self._inexact:
+            return True
+        return self._lossy and may_hold_lossy_types(self._split()[index])
+
+
+class SingleDocument:
+    """One document that came by itself, with its bytes (a dead letter that is tried again)."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def raw(self, index: int) -> bytes:  # noqa: ARG002 - the only document has every index
+        """The document's BSON."""
+        return self._raw
+
+    def needs_exact(self, index: int) -> bool:  # noqa: ARG002 - as above
+        """Take the exact path: this is rare, and it is always right."""
+        return True
+
+
+def batch_array(cursor: RawBSONDocument, name: str) -> bytes:
+    """The bytes of ``firstBatch`` or ``nextBatch`` inside a reply's ``cursor`` document.
+
+    The driver has no public way to these bytes, so the few fields around the array are skipped here.
+    """
+    raw = bytes(cursor.raw)
+    marker = b"\x04" + name.encode() + b"\x00"
+    position = _find_field(raw, marker)
+    start = position + len(marker)
+    return raw[start : start + int.from_bytes(raw[start : start + 4], "little")]
+
+
+_FIXED = {0x12: 8, 0x10: 4, 0x01: 8, 0x08: 1, 0x11: 8, 0x09: 8, 0x0A: 0}
+
+
+def _find_field(raw: bytes, marker: bytes) -> int:
+    position, end = 4, len(raw) - 1
+    while position < end:
+        if raw.startswith(marker, position):
+            return position
+        kind = raw[position]
+        value = raw.index(b"\x00", position + 1) + 1
+        if kind in (0x03, 0x04):
+            position = value + int.from_bytes(raw[value : value + 4], "little")
+        elif kind == 0x02:
+            position = value + 4 + int.from_bytes(raw[value : value + 4], "little")
+        elif kind in _FIXED:
+            position = value + _FIXED[kind]
+        else:
+            break
+    raise InvalidBSON("a reply's cursor has no batch")
+

@@ -1,0 +1,120 @@
+"""From changes to rows: what one write to PostgreSQL holds, and how it is made from documents.
+
+A row group is the unit that is written at once and, when PostgreSQL refuses it, taken apart: ``halves`` encodes each
+half of its changes again until the one document that is refused stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import bson
+
+from replicator_service.core.errors import RecordRejected
+from replicator_service.core.events import Change, Operation
+from replicator_service.core.mapping.model import TableSpec
+from replicator_service.core.position import wall_time
+from replicator_service.core.transform import Transform
+
+
+@dataclass(slots=True)
+class CollectionRows:
+    """The rows of one collection in a row group. Lists of lines are by table, the parent first.
+
+    ``fresh`` rows belong to documents that were inserted (or read by a snapshot): their keys are deleted, then the
+    lines are copied. ``changed`` rows belong to documents that exist: they are merged.
+    """
+
+    tables: tuple[TableSpec, ...]
+    fresh: list[list[str]]
+    changed: list[list[str]]
+    fresh_keys: list[str] = field(default_factory=list)
+    changed_keys: list[str] = field(default_factory=list)
+    deleted_keys: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A change that cannot be written, and why."""
+
+    change: Change
+    error: str
+
+    def document(self) -> bytes:
+        """The document as BSON; of a delete, its ``_id`` alone."""
+        change = self.change
+        if change.document is None or change.source is None:
+            return bson.encode({"_id": change.source_id})
+        return change.source.raw(change.index)
+
+
+@dataclass(slots=True)
+class RowGroup:
+    """Rows of any number of collections, bounded in memory, with the changes that they come from."""
+
+    changes: Sequence[Change]
+    collections: dict[str, CollectionRows] = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+class ValidFrom:
+    """``etl_valid_from`` as text, remembered by the second: batches hold few of them."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def text(self, cluster_time: int) -> str:
+        """The wall time of a cluster time in PostgreSQL's input form."""
+        second = cluster_time >> 32
+        if second != self._second:
+            self._second = second
+            self._text = wall_time(cluster_time).isoformat(sep=" ")
+        return self._text
+
+
+class Encoder:
+    """Makes row groups. ``transform_of`` gives the compiled transform of a collection."""
+
+    def __init__(self, transform_of: Callable[[str], Transform]) -> None:
+        self._transform_of = transform_of
+        self._valid_from = ValidFrom()
+
+    def encode(self, changes: Sequence[Change]) -> RowGroup:
+        """Encode changes of distinct keys, each with its document unless it is a delete."""
+        group = RowGroup(changes)
+        collection = None
+        for change in changes:
+            if change.collection != collection:
+                collection = change.collection
+                transform = self._transform_of(collection)
+                rows = group.collections.get(collection)
+                if rows is None:
+                    rows = group.collections[collection] = _empty(transform)
+            if change.operation is Operation.DELETE:
+                rows.deleted_keys.append(change.key)
+                continue
+            try:
+                self._write(change, transform, rows)
+            except RecordRejected as error:
+                group.rejected.append(Rejected(change, error.message))
+        return group
+
+    def _write(self, change: Change, transform: Transform, rows: CollectionRows) -> None:
+        is_fresh = change.operation is Operation.INSERT or change.operation is Operation.READ
+        lines = rows.fresh if is_fresh else rows.changed
+        source, index, document = change.source, change.index, change.document
+        if source is None or document is None:
+            raise RecordRejected("the event carries no document")
+        valid_from = self._valid_from.text(change.cluster_time)
+        if source.needs_exact(index):
+            key = transform.write_exact(source.raw(index), valid_from, lines)
+        else:
+            key = transform.write(document, lambda: source.raw(index), valid_from, lines)
+        (rows.fresh_keys if is_fresh else rows.changed_keys).append(key)
+
+
+def _empty(transform: Transform) -> CollectionRows:
+    tables = transform.tables
+    return CollectionRows(tables, [[] for _ in tables], [[] for _ in tables])

@@ -1,0 +1,125 @@
+"""What the pipeline asks of the sink, in order. Everything up to a commit is one transaction.
+
+The pipeline decides, the sink obeys: each step is plain data, so what a transaction holds can be read, logged and
+tested without a database.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from replicator_service.core.mapping.model import CollectionMapping, TableSpec
+from replicator_service.core.position import Position
+from replicator_service.core.rows import RowGroup
+
+
+class CollectionState(StrEnum):
+    """What becomes of a collection's changes."""
+
+    SNAPSHOTTING = "snapshotting"
+    STREAMING = "streaming"
+    PAUSED = "paused"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareTables:
+    """Make the tables of a collection fit its mapping, and remember which table it has."""
+
+    mapping: CollectionMapping
+    mapping_hash: str
+    state: CollectionState
+
+
+@dataclass(frozen=True, slots=True)
+class SetState:
+    """A collection is in another state now."""
+
+    collection: str
+    state: CollectionState
+
+
+@dataclass(frozen=True, slots=True)
+class StartSnapshot:
+    """Begin (again) with the first document. ``expected`` estimates how many there are."""
+
+    collection: str
+    expected: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkDone:
+    """A snapshot has written everything up to ``place``; ``documents`` counts this chunk alone."""
+
+    collection: str
+    place: bytes
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinishSnapshot:
+    """Every document has been written: rows that were not, since the snapshot began, are deleted."""
+
+    collection: str
+    tables: tuple[TableSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyTables:
+    """The collection was dropped: delete its rows. The tables stay, other objects may depend on them."""
+
+    collection: str
+    tables: tuple[TableSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRows:
+    """A collection was renamed to one of the same shape: its rows move."""
+
+    source: TableSpec
+    target: TableSpec
+
+
+@dataclass(frozen=True, slots=True)
+class SettleLetters:
+    """These keys have no dead letter any more: their document is gone."""
+
+    collection: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHandled:
+    """An operator's request is done, or on its way."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """End the transaction at this position; a chunk of a snapshot repeats the one it was read at.
+
+    ``converging_until`` is what the checkpoint shall say. ``events`` counts what the stream brought, by collection
+    and operation; it is published after the commit.
+    """
+
+    position: Position
+    converging_until: int | None
+    events: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+Step = (
+    RowGroup
+    | PrepareTables
+    | SetState
+    | StartSnapshot
+    | ChunkDone
+    | FinishSnapshot
+    | EmptyTables
+    | MoveRows
+    | SettleLetters
+    | RequestHandled
+    | Commit
+)

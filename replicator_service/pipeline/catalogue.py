@@ -1,0 +1,84 @@
+"""What the planner knows of each collection: its tables, its transform, its state."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from replicator_service.core.mapping.model import CollectionMapping, Mapping, TableSpec, tables_of
+from replicator_service.core.mapping.resolve import mapping_for
+from replicator_service.core.steps import CollectionState, PrepareTables
+from replicator_service.core.transform import Transform, compile_transform
+
+
+@dataclass(slots=True)
+class Entry:
+    """One collection. ``place`` and ``documents`` say how far its snapshot is."""
+
+    mapping: CollectionMapping
+    transform: Transform
+    state: CollectionState
+    place: bytes | None = None
+    documents: int = 0
+    expected: int | None = None
+    uuid: bytes | None = None
+    """The identity of the collection that the snapshot reads, once it was looked up."""
+    is_capped: bool = False
+
+    @property
+    def tables(self) -> tuple[TableSpec, ...]:
+        """The collection's tables, the parent first."""
+        return tables_of(self.mapping)
+
+    def prepare(self) -> PrepareTables:
+        """The step that makes the tables fit."""
+        return PrepareTables(self.mapping, mapping_hash(self.mapping), self.state)
+
+
+def mapping_hash(mapping: CollectionMapping) -> str:
+    """Changes whenever rows would come out differently."""
+    return hashlib.sha256(repr(mapping).encode()).hexdigest()[:16]
+
+
+class Catalogue:
+    """All collections of one stream, known or mapped."""
+
+    def __init__(self, mapping: Mapping, tables: dict[str, str]) -> None:
+        """``tables`` are the names that were given before: collection → table."""
+        self._mapping = mapping
+        self._tables = dict(tables)
+        self._entries: dict[str, Entry] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._entries))
+
+    def __contains__(self, collection: str) -> bool:
+        return collection in self._entries
+
+    def __getitem__(self, collection: str) -> Entry:
+        return self._entries[collection]
+
+    def get(self, collection: str) -> Entry | None:
+        """The entry of a collection, if it is known."""
+        return self._entries.get(collection)
+
+    def add(self, collection: str, state: CollectionState) -> Entry:
+        """Make a collection known (or known anew), with the table it had before if it had one."""
+        mapped = mapping_for(self._mapping, collection, self._tables)
+        self._tables[collection] = mapped.table
+        entry = Entry(mapped, compile_transform(mapped), state)
+        self._entries[collection] = entry
+        return entry
+
+    def mapped(self) -> Iterable[str]:
+        """The collections that the mapping file names."""
+        return [each.collection for each in self._mapping.collections]
+
+    def transform_of(self, collection: str) -> Transform:
+        """The compiled transform of a known collection."""
+        return self._entries[collection].transform
+
+    def snapshotting(self) -> list[str]:
+        """Collections whose snapshot is not complete, in order of their name."""
+        return sorted(name for name, entry in self._entries.items() if entry.state is CollectionState.SNAPSHOTTING)

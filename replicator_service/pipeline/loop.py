@@ -1,0 +1,121 @@
+"""The planner's loop: what comes next, and when.
+
+Each turn:
+
+1. stop, if asked to;
+2. handle what operators asked for;
+3. take what the stream has brought, until a batch is full or nothing more waits;
+4. give the steps of every batch that may end;
+5. if nothing happened for a while, move the position;
+6. give the steps of one chunk of a snapshot.
+
+Giving steps blocks while the writer is busy, and meanwhile the stream piles up: batches grow with the backlog and
+shrink to single events when there is none.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from replicator_service.core.batching import Batching, StreamReply
+from replicator_service.core.steps import Step
+from replicator_service.pipeline.channel import Channel
+from replicator_service.pipeline.planner import Planner
+from replicator_service.pipeline.requests import Requests
+from replicator_service.pipeline.snapshot import Snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Times in seconds: how long a batch may stay open, how often an idle position moves and requests are read."""
+
+    batch_seconds: float = 0.5
+    heartbeat_seconds: float = 1.0
+    request_seconds: float = 0.5
+
+
+class Loop:
+    """Runs in the planner's thread until ``stopping`` is set: then the batches that are complete are still given."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Channel[StreamReply],
+        batching: Batching,
+        planner: Planner,
+        snapshots: Snapshots,
+        requests: Requests,
+        give: Callable[[Step], None],
+        clock: Callable[[], float],
+        pace: Pace,
+        stopping: threading.Event,
+        tick: Callable[[], None],
+    ) -> None:
+        self._inbox = inbox
+        self._batching = batching
+        self._planner = planner
+        self._snapshots = snapshots
+        self._requests = requests
+        self._give = give
+        self._clock = clock
+        self._pace = pace
+        self._stopping = stopping
+        self._tick = tick
+        self._committed_at = clock()
+        self._requests_at = clock()
+
+    def run(self) -> None:
+        """Turn until asked to stop."""
+        while not self._stopping.is_set():
+            self.turn()
+
+    def turn(self) -> None:
+        """One turn of the loop, see the module."""
+        self._tick()
+        self._handle_requests()
+        if self._requests.is_paused:
+            self._stopping.wait(self._pace.request_seconds)
+            return
+        self._gather()
+        self._give_batches()
+        self._move_idle_position()
+        if self._snapshots.is_due(self._clock()):
+            self._give_all(self._snapshots.chunk(self._clock()))
+
+    def _handle_requests(self) -> None:
+        now = self._clock()
+        if now - self._requests_at >= self._pace.request_seconds:
+            self._requests_at = now
+            self._give_all(self._requests.steps())
+
+    def _gather(self) -> None:
+        """Take answers: the first may be waited for, the others only while they are there and there is room."""
+        has_work = self._snapshots.is_due(self._clock())
+        answer = self._inbox.get(0.0 if has_work else self._pace.request_seconds)
+        deadline = self._clock() + self._pace.batch_seconds
+        while answer is not None:
+            self._batching.add(answer)
+            if self._batching.is_full or self._clock() >= deadline:
+                return
+            answer = self._inbox.get(0.0)
+
+    def _give_batches(self) -> None:
+        while (batch := self._batching.take()) is not None:
+            self._give_all(self._planner.batch(batch))
+            if batch.position is not None:
+                self._committed_at = self._clock()
+
+    def _move_idle_position(self) -> None:
+        position = self._batching.idle_position()
+        now = self._clock()
+        if position is None or now - self._committed_at < self._pace.heartbeat_seconds:
+            return
+        if position.resume_token != self._planner.position.resume_token:
+            self._give(self._planner.commit(position))
+            self._committed_at = now
+
+    def _give_all(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            self._give(step)

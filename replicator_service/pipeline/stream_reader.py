@@ -1,0 +1,65 @@
+"""The stream reader: one thread that does nothing but poll, so that the server always works on the next batch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from replicator_service.core.batching import StreamReply
+from replicator_service.core.failpoints import Failpoints, Window
+from replicator_service.pipeline.channel import Channel
+from replicator_service.source.change_stream import ChangeStream
+
+_PROBE_MS = 1
+"""After an answer with events the next poll hardly waits: an empty answer then proves that nothing was left, which
+closes a cluster time at once."""
+_HEARTBEAT_WEIGHT = 256
+
+
+class StreamReader:
+    """Polls ``stream`` into ``inbox`` until it is stopped or fails; the failure closes the inbox."""
+
+    def __init__(
+        self,
+        stream: ChangeStream,
+        inbox: Channel[StreamReply],
+        *,
+        wait_ms: int,
+        failpoints: Failpoints,
+        tick: Callable[[], None],
+    ) -> None:
+        self._stream = stream
+        self._inbox = inbox
+        self._wait_ms = wait_ms
+        self._failpoints = failpoints
+        self._tick = tick
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stream-reader", daemon=True)
+
+    def start(self) -> None:
+        """Begin to poll."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop polling; returns when the poll in hand has come back."""
+        self._stopping.set()
+        self._inbox.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._poll_on()
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that takes from the inbox
+            self._inbox.close(error)
+
+    def _poll_on(self) -> None:
+        wait_ms = self._wait_ms
+        while not self._stopping.is_set():
+            self._tick()
+            answer = self._stream.poll(wait_ms=wait_ms)
+            self._failpoints.reach(Window.AFTER_POLL)
+            weight = _HEARTBEAT_WEIGHT if answer.reply is None else answer.reply.size
+            self._inbox.put(answer, weight)
+            wait_ms = self._wait_ms if answer.reply is None else _PROBE_MS
+            if self._stream.is_exhausted:
+                self._stream.reopen()

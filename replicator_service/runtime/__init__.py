@@ -1,0 +1,1 @@
+"""What surrounds the loop: health, metrics, logging, failpoints. Knows no database."""

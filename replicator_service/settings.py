@@ -1,0 +1,98 @@
+"""Settings: environment variables with the prefix ``REPLICATOR_``, secrets also as files (``REPLICATOR_..._FILE``).
+
+Read once, when a command begins, and passed on as values. A wrong setting is one clear line, never a stack trace.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from replicator_service.core.errors import ConfigurationError
+
+PREFIX = "REPLICATOR_"
+
+
+class OnHistoryLost(StrEnum):
+    """What to do when the position is no longer in MongoDB's history."""
+
+    RESYNC = "resync"
+    STOP = "stop"
+
+
+class LogFormat(StrEnum):
+    """How log lines look; ``auto`` is console on a terminal and JSON elsewhere."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class Settings(BaseSettings):
+    """Every setting of the service with its default."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    mongo_uri: SecretStr = Field(description="Address of the MongoDB replica set, mongodb://USER:PASSWORD@HOST/...")
+    mongo_database: str = Field("origin", min_length=1, max_length=63, description="The database to replicate.")
+    postgres_dsn: SecretStr = Field(description="Address of PostgreSQL, postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    mapping: Path | None = Field(None, description="Mapping file (YAML). Without one, every collection is a document table.")
+    http_host: str = Field("127.0.0.1", description="Address that the health endpoints and the page listen on.")
+    http_port: int = Field(8081, ge=0, le=65535, description="Port of the same; 0 takes a free one.")
+    batch_max_events: int = Field(20_000, ge=1, le=1_000_000, description="Events in one commit, at most.")
+    batch_max_bytes: int = Field(16 * 2**20, ge=2**16, description="Bytes of events in one commit, give or take a reply.")
+    batch_max_ms: int = Field(500, ge=1, le=60_000, description="How long a batch may stay open while events come in.")
+    chunk_documents: int = Field(10_000, ge=1, le=1_000_000, description="Documents in one chunk of a snapshot.")
+    on_history_lost: OnHistoryLost = Field(
+        OnHistoryLost.RESYNC, description="resync: read everything again by itself; stop: wait for a person."
+    )
+    dead_letter_max_run: int = Field(1_000, ge=1, description="Refused documents in a row that stop the service.")
+    dead_letter_max_share: float = Field(
+        0.5, gt=0, le=1, description="Share of refused documents, of the last 10,000, that stops the service."
+    )
+    ready_max_lag_seconds: float = Field(300.0, gt=0, description="/readyz fails when the leader lags more than this.")
+    log_format: LogFormat = Field(LogFormat.AUTO, description="auto, console or json.")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
+
+
+def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
+    """Read the settings; ``overrides`` come from the command line and win.
+
+    Raises :class:`ConfigurationError` naming every variable that is missing or wrong, without its value.
+    """
+    values: dict[str, Any] = {}
+    for name in Settings.model_fields:
+        variable = PREFIX + name.upper()
+        if variable in environ and environ[variable] != "":
+            values[name] = environ[variable]
+        elif variable + "_FILE" in environ:
+            values[name] = _read_file(variable + "_FILE", environ[variable + "_FILE"])
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error) from None
+
+
+def _read_file(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the file named by {variable} cannot be read: {error.strerror}", hint="Check the path and its permissions."
+        ) from None
+
+
+def _explain(error: ValidationError) -> ConfigurationError:
+    lines = []
+    for each in error.errors(include_input=False, include_url=False, include_context=False):
+        variable = PREFIX + str(each["loc"][0]).upper() if each["loc"] else "a setting"
+        problem = "is missing" if each["type"] == "missing" else f"is wrong: {each['msg']}"
+        lines.append(f"{variable} {problem}")
+    return ConfigurationError("; ".join(lines), hint="'replicator run --help' lists the settings.")

@@ -1,0 +1,1 @@
+"""PostgreSQL: the only package that imports its driver. Knows nothing of MongoDB."""

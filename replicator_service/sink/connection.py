@@ -1,0 +1,67 @@
+"""How the service connects to PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from replicator_service.core.errors import ConfigurationError
+from replicator_service.sink.errors import translated
+
+MINIMUM_VERSION = 150_000
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_KEEPALIVES: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+
+_SESSION = {
+    "client_encoding": "utf8",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "iso_8601",
+    "timezone": "UTC",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "jit": "off",
+    "client_min_messages": "warning",
+    "extra_float_digits": "1",
+    # The server notices a leader that is gone within seconds and frees its lease.
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+
+
+def connect(dsn: str, *, application_name: str, durable: bool = True) -> Connection:
+    """An autocommit connection with the settings that every part of the sink relies on.
+
+    ``durable=False`` turns ``synchronous_commit`` off. For the writer this costs nothing but a replay: rows and
+    position are lost together, never one without the other, and the stream goes on from the older position.
+
+    Raises :class:`ConfigurationError` (credentials, address, version) or :class:`Retryable`.
+    """
+    with translated():
+        connection = psycopg.connect(
+            dsn, autocommit=True, application_name=application_name, **_KEEPALIVES
+        )
+        if connection.info.server_version < MINIMUM_VERSION:
+            version = connection.info.server_version // 10_000
+            connection.close()
+            raise ConfigurationError(
+                f"PostgreSQL {version} is too old: 15 or later is needed", hint="Upgrade PostgreSQL."
+            )
+        settings = {**_SESSION, "synchronous_commit": "on" if durable else "off"}
+        calls = sql.SQL(", ").join(
+            sql.SQL("set_config({}, {}, false)").format(sql.Literal(name), sql.Literal(value))
+            for name, value in settings.items()
+        )
+        connection.execute(sql.SQL("select {}").format(calls))
+    return connection

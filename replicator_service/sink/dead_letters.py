@@ -1,0 +1,103 @@
+"""Dead letters: documents that PostgreSQL refused, kept whole beside the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from replicator_service.core.rows import Rejected
+from replicator_service.sink.connection import Connection
+from replicator_service.sink.errors import translated
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One row of ``replicator.dead_letter``; ``document`` is BSON."""
+
+    id: int
+    stream: str
+    collection: str
+    source_id: str
+    operation: str
+    document: bytes
+    error: str
+    cluster_time: int | None
+    created_at: datetime
+    retried_at: datetime | None
+
+
+_COLUMNS = (
+    "id, stream, collection, source_id, operation, document, error, cluster_time, created_at, retried_at"
+)
+
+
+def add_letters(connection: Connection, stream: str, rejected: Sequence[Rejected]) -> None:
+    """Add letters inside the open transaction; an older letter of the same key is replaced."""
+    statement = (
+        "insert into replicator.dead_letter (stream, collection, source_id, operation, document, error, cluster_time) "
+        "values (%s, %s, %s, %s, %s, %s, %s)"
+    )
+    with translated():
+        for each in rejected:
+            change = each.change
+            settle(connection, stream, change.collection, (change.key,))
+            parameters = (
+                stream,
+                change.collection,
+                change.key,
+                change.operation.value,
+                each.document(),
+                each.error,
+                change.cluster_time,
+            )
+            connection.execute(statement, parameters)
+
+
+def settle(connection: Connection, stream: str, collection: str, keys: Collection[str]) -> int:
+    """Remove the letters of keys whose later version was written (or whose document is gone)."""
+    statement = "delete from replicator.dead_letter where stream = %s and collection = %s and source_id = any(%s)"
+    with translated():
+        return connection.execute(statement, (stream, collection, list(keys))).rowcount
+
+
+def settle_collection(connection: Connection, stream: str, collection: str) -> int:
+    """Remove the letters of a collection that was dropped."""
+    statement = "delete from replicator.dead_letter where stream = %s and collection = %s"
+    with translated():
+        return connection.execute(statement, (stream, collection)).rowcount
+
+
+def open_keys(connection: Connection, stream: str) -> set[tuple[str, str]]:
+    """Collection and key of every letter."""
+    query = "select collection, source_id from replicator.dead_letter where stream = %s"
+    with translated():
+        return {(collection, key) for collection, key in connection.execute(query, (stream,))}
+
+
+def list_letters(
+    connection: Connection, stream: str, *, collection: str | None = None, ids: Sequence[int] | None = None
+) -> list[DeadLetter]:
+    """Letters of a stream, the oldest first."""
+    query = (
+        f"select {_COLUMNS} from replicator.dead_letter where stream = %s "  # noqa: S608 - constant column list
+        "and (%s::text is null or collection = %s) and (%s::bigint[] is null or id = any(%s)) order by id"
+    )
+    chosen = list(ids) if ids is not None else None
+    with translated():
+        rows = connection.execute(query, (stream, collection, collection, chosen, chosen)).fetchall()
+    return [DeadLetter(*row) for row in rows]
+
+
+def mark_retried(connection: Connection, stream: str, ids: Sequence[int]) -> int:
+    """Remember that these letters were tried again."""
+    statement = "update replicator.dead_letter set retried_at = now() where stream = %s and id = any(%s)"
+    with translated():
+        return connection.execute(statement, (stream, list(ids))).rowcount
+
+
+def drop_letters(connection: Connection, stream: str, ids: Sequence[int]) -> int:
+    """Give up these documents: their letters are deleted."""
+    statement = "delete from replicator.dead_letter where stream = %s and id = any(%s)"
+    with translated():
+        return connection.execute(statement, (stream, list(ids))).rowcount

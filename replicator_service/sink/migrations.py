@@ -1,0 +1,88 @@
+"""The control tables: numbered SQL files, applied once each, in order, and never changed afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from replicator_service.core.errors import Fatal
+from replicator_service.sink.connection import Connection
+from replicator_service.sink.errors import translated
+
+_LOCK = "select pg_advisory_xact_lock(hashtextextended('replicator:migrations', 0))"
+_HISTORY = """
+create table if not exists replicator.schema_migration (
+    version integer not null,
+    name text not null,
+    checksum text not null,
+    applied_at timestamptz not null default now(),
+    constraint schema_migration_pkey primary key (version)
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file ``NNNN_name.sql``."""
+
+    version: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the text, as hexadecimal digits."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def sql_folder() -> Path:
+    """Where the SQL files are: inside an installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "sql"
+    return installed if installed.is_dir() else package.parent / "sql"
+
+
+def read_migrations(folder: Path | None = None) -> list[Migration]:
+    """All migrations in order of their version."""
+    files = sorted((folder or sql_folder() / "replicator").glob("[0-9][0-9][0-9][0-9]_*.sql"))
+    return [Migration(int(file.name[:4]), file.stem[5:], file.read_text(encoding="utf-8")) for file in files]
+
+
+def migrate(connection: Connection, migrations: list[Migration] | None = None) -> list[int]:
+    """Bring the control tables up to date and return the versions that were applied.
+
+    Safe to call from several instances at once, and again.
+
+    Raises :class:`Fatal` when an applied file was changed, or the database is newer than this program.
+    """
+    wanted = read_migrations() if migrations is None else migrations
+    with translated(), connection.transaction():
+        connection.execute(_LOCK)
+        connection.execute("create schema if not exists replicator")
+        connection.execute(_HISTORY)
+        applied = dict(connection.execute("select version, checksum from replicator.schema_migration").fetchall())
+        _require_known(applied, wanted)
+        pending = [migration for migration in wanted if migration.version not in applied]
+        for migration in pending:
+            connection.execute(migration.text.encode())
+            connection.execute(
+                "insert into replicator.schema_migration (version, name, checksum) values (%s, %s, %s)",
+                (migration.version, migration.name, migration.checksum),
+            )
+    return [migration.version for migration in pending]
+
+
+def _require_known(applied: dict[int, str], wanted: list[Migration]) -> None:
+    known = {migration.version: migration.checksum for migration in wanted}
+    for version, checksum in applied.items():
+        if version not in known:
+            raise Fatal(
+                f"the control tables are of a newer version ({version}) than this program",
+                hint="Run the newer release, or restore the schema 'replicator' of the older one.",
+            )
+        if known[version] != checksum:
+            raise Fatal(
+                f"migration {version} was changed after it had been applied",
+                hint="Install an unchanged release; migrations are never edited, only added.",
+            )

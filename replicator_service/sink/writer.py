@@ -1,0 +1,264 @@
+"""The writer: steps in, one transaction a commit out.
+
+Rows, dead letters, snapshot progress and the checkpoint commit together or not at all. When PostgreSQL refuses a row,
+the row group is taken apart until the refused documents stand alone; they become dead letters in the same
+transaction, and everything else is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from replicator_service.core.dead_letter_limit import DeadLetterLimit
+from replicator_service.core.errors import RecordRejected
+from replicator_service.core.events import Change
+from replicator_service.core.mapping.model import tables_of
+from replicator_service.core.rows import Rejected, RowGroup
+from replicator_service.core.steps import (
+    ChunkDone,
+    CollectionState,
+    Commit,
+    EmptyTables,
+    FinishSnapshot,
+    MoveRows,
+    PrepareTables,
+    RequestHandled,
+    SetState,
+    SettleLetters,
+    StartSnapshot,
+    Step,
+)
+from replicator_service.core.failpoints import Failpoints, Window
+from replicator_service.sink import checkpoint, dead_letters, registry, tables
+from replicator_service.sink.connection import Connection
+from replicator_service.sink.errors import translated
+from replicator_service.sink.rows import RowWriter
+from replicator_service.sink.statements import copy_rows
+
+
+@dataclass(slots=True)
+class Written:
+    """What one commit made durable."""
+
+    rows: int = 0
+    rejected: int = 0
+    settled: int = 0
+    swept: dict[str, int] = field(default_factory=dict)
+
+
+class Writer:
+    """Applies steps on one connection, as the leader with ``epoch``.
+
+    ``encode`` makes a row group of changes again, for taking groups apart.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        schema: str,
+        stream: str,
+        epoch: int,
+        encode: Callable[[Sequence[Change]], RowGroup],
+        limit: DeadLetterLimit,
+        failpoints: Failpoints,
+    ) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._stream = stream
+        self._epoch = epoch
+        self._encode = encode
+        self._limit = limit
+        self._failpoints = failpoints
+        self._rows = RowWriter(connection, schema)
+        self._letters = dead_letters.open_keys(connection, stream)
+        self._is_open = False
+        self._is_first = True
+        self._count = Written()
+
+    @property
+    def dead_letters(self) -> int:
+        """How many dead letters there were at the last commit."""
+        return len(self._letters)
+
+    def apply(self, step: Step) -> Written | None:
+        """Apply one step; a :class:`Commit` gives what was made durable.
+
+        Raises one of our errors; the transaction is then rolled back and the position stays where it was.
+        """
+        try:
+            if not self._is_open:
+                self._begin()
+            if isinstance(step, Commit):
+                return self._commit(step)
+            self._apply(step)
+        except BaseException:
+            self.rollback()
+            raise
+        return None
+
+    def rollback(self) -> None:
+        """Give up the open transaction, also when the connection is gone."""
+        if self._is_open:
+            self._is_open = False
+            self._rows.rolled_back()
+            if not self._connection.closed:
+                with translated():
+                    self._connection.execute("rollback")
+
+    def _begin(self) -> None:
+        with translated():
+            self._connection.execute("begin")
+        self._is_open = True
+        self._is_first = True
+        self._rows.begin()
+        self._count = Written()
+        self._failpoints.reach(Window.AFTER_BEGIN)
+
+    def _commit(self, step: Commit) -> Written:
+        checkpoint.move_checkpoint(
+            self._connection, self._stream, self._epoch, step.position, step.converging_until
+        )
+        self._failpoints.reach(Window.BEFORE_COMMIT)
+        with translated():
+            self._connection.execute("commit")
+        self._is_open = False
+        self._failpoints.reach(Window.AFTER_COMMIT)
+        return self._count
+
+    def _apply(self, step: Step) -> None:
+        match step:
+            case RowGroup():
+                self._apply_group(step)
+                self._failpoints.reach(Window.AFTER_ROWS)
+            case PrepareTables():
+                self._prepare(step)
+            case SetState():
+                registry.set_state(self._connection, self._stream, step.collection, step.state)
+            case StartSnapshot():
+                registry.start_snapshot(self._connection, self._stream, step)
+            case ChunkDone():
+                registry.move_snapshot(self._connection, self._stream, step)
+            case FinishSnapshot():
+                self._finish_snapshot(step)
+            case EmptyTables():
+                self._empty(step)
+            case MoveRows():
+                self._move(step)
+            case SettleLetters():
+                self._settle(step.collection, step.keys)
+            case RequestHandled():
+                registry.mark_handled(self._connection, step.request)
+            case Commit():
+                raise AssertionError("a commit is not applied, it ends the transaction")
+            case _:
+                assert_never(step)
+        self._is_first = False
+
+    def _apply_group(self, group: RowGroup) -> None:
+        """Write a group whole, or without what PostgreSQL refuses.
+
+        The first group of a transaction needs no savepoint: nothing is lost by beginning again.
+        """
+        rejected = list(group.rejected)
+        if not self._is_first:
+            self._execute("savepoint row_group")
+        try:
+            self._count.rows += self._rows.write(group)
+        except RecordRejected as error:
+            self._rows.rolled_back()
+            if self._is_first:
+                self._execute("rollback")
+                self._execute("begin")
+            else:
+                self._execute("rollback to savepoint row_group")
+            rejected += self._write_apart([c for c in group.changes if not _is_in(c, group.rejected)], error)
+        else:
+            if not self._is_first:
+                self._execute("release savepoint row_group")
+        self._limit.observe(len(group.changes) - len(rejected), len(rejected))
+        self._settle_written(group, rejected)
+        if rejected:
+            dead_letters.add_letters(self._connection, self._stream, rejected)
+            self._letters.update((each.change.collection, each.change.key) for each in rejected)
+            self._count.rejected += len(rejected)
+
+    def _write_apart(self, changes: Sequence[Change], error: RecordRejected) -> list[Rejected]:
+        """Write changes that cannot be written together; gives those that cannot be written at all."""
+        if len(changes) == 1:
+            return [Rejected(changes[0], error.message)]
+        middle = len(changes) // 2
+        rejected: list[Rejected] = []
+        for half in (changes[:middle], changes[middle:]):
+            self._execute("savepoint half")
+            try:
+                group = self._encode(half)
+                self._count.rows += self._rows.write(group)
+                self._execute("release savepoint half")
+            except RecordRejected as half_error:
+                self._rows.rolled_back()
+                self._execute("rollback to savepoint half")
+                self._execute("release savepoint half")
+                rejected += self._write_apart(half, half_error)
+        return rejected
+
+    def _settle_written(self, group: RowGroup, rejected: Sequence[Rejected]) -> None:
+        if not self._letters:
+            return
+        refused = {(each.change.collection, each.change.key) for each in rejected}
+        written: dict[str, list[str]] = {}
+        for change in group.changes:
+            pair = (change.collection, change.key)
+            if pair in self._letters and pair not in refused:
+                written.setdefault(change.collection, []).append(change.key)
+        for collection, keys in written.items():
+            self._settle(collection, keys)
+
+    def _settle(self, collection: str, keys: Sequence[str]) -> None:
+        self._count.settled += dead_letters.settle(self._connection, self._stream, collection, keys)
+        self._letters.difference_update((collection, key) for key in keys)
+
+    def _prepare(self, step: PrepareTables) -> None:
+        tables.ensure_schema(self._connection, self._schema)
+        for table in tables_of(step.mapping):
+            tables.ensure_table(self._connection, self._schema, table)
+        registry.register(
+            self._connection,
+            self._stream,
+            step.mapping.collection,
+            step.mapping.table,
+            step.state,
+            step.mapping_hash,
+        )
+
+    def _finish_snapshot(self, step: FinishSnapshot) -> None:
+        started = registry.finish_snapshot(self._connection, self._stream, step.collection)
+        if started is None:
+            return
+        with translated():
+            for table in step.tables:
+                statement = self._rows.statements(table).sweep
+                self._count.swept[table.name] = self._connection.execute(statement, (started,)).rowcount
+
+    def _empty(self, step: EmptyTables) -> None:
+        with translated():
+            for table in step.tables:
+                self._connection.execute(self._rows.statements(table).delete_all)
+        dead_letters.settle_collection(self._connection, self._stream, step.collection)
+        self._letters = {pair for pair in self._letters if pair[0] != step.collection}
+        registry.set_state(self._connection, self._stream, step.collection, CollectionState.DROPPED)
+
+    def _move(self, step: MoveRows) -> None:
+        with translated():
+            self._connection.execute(copy_rows(self._schema, step.source, step.target))
+            self._connection.execute(self._rows.statements(step.source).delete_all)
+
+    def _execute(self, statement: str) -> None:
+        with translated():
+            self._connection.execute(statement.encode())
+
+
+def _is_in(change: Change, rejected: Sequence[Rejected]) -> bool:
+    return any(each.change is change for each in rejected)

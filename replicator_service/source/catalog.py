@@ -1,0 +1,50 @@
+"""Which collections a database has, and which of them can be replicated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pymongo.database import Database
+
+from replicator_service.source.errors import translated
+
+
+class CollectionKind(StrEnum):
+    """What MongoDB calls a collection. Only ordinary and capped ones have change events."""
+
+    ORDINARY = "collection"
+    CAPPED = "capped"
+    TIME_SERIES = "timeseries"
+    VIEW = "view"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCollection:
+    """A collection as the server lists it. ``uuid`` stays the same through a rename."""
+
+    name: str
+    kind: CollectionKind
+    uuid: bytes | None
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether its changes reach a change stream."""
+        return self.kind in (CollectionKind.ORDINARY, CollectionKind.CAPPED)
+
+
+def list_collections(database: Database[dict[str, Any]]) -> dict[str, SourceCollection]:
+    """All collections by name, without the server's own (``system.*``)."""
+    with translated():
+        listed = list(database.list_collections())
+    found = [_collection(entry) for entry in listed if not entry["name"].startswith("system.")]
+    return {collection.name: collection for collection in found}
+
+
+def _collection(entry: dict[str, Any]) -> SourceCollection:
+    kind = CollectionKind(entry.get("type", "collection"))
+    if kind is CollectionKind.ORDINARY and entry.get("options", {}).get("capped"):
+        kind = CollectionKind.CAPPED
+    uuid = entry.get("info", {}).get("uuid")
+    return SourceCollection(entry["name"], kind, bytes(uuid) if uuid is not None else None)

@@ -1,0 +1,143 @@
+"""The change stream of one database, read as raw batches.
+
+One stream for the whole database, without a lookup and with a pipeline that never changes for a given server version
+(changing it could invalidate resume tokens). Batches come through the command interface: the driver's own change
+stream costs twice the time per event.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from bson.raw_bson import RawBSONDocument
+from pymongo import errors
+from pymongo.database import Database
+
+import bson
+from replicator_service.core.batching import StreamReply
+from replicator_service.core.errors import Fatal
+from replicator_service.core.position import Position, ResumeToken, to_cluster_time, token_time
+from replicator_service.core.replies import Reply, batch_array
+from replicator_service.source.connection import RAW, Client, ServerFacts
+from replicator_service.source.errors import translated
+
+EMPTY_BATCH_SIZE = 5 + 1
+"""An array without documents: its length and its end."""
+
+
+class ChangeStream:
+    """An open change stream. ``poll`` blocks one thread; ``close`` frees the server's cursor.
+
+    ``start`` is where to go on, or None for now. An invalidated stream (its database was dropped) reports
+    ``is_exhausted`` and is opened again after its last token.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        database: Database[dict[str, Any]],
+        facts: ServerFacts,
+        *,
+        start: Position | None,
+        batch_size: int,
+    ) -> None:
+        self._client = client
+        self._database = database
+        self._facts = facts
+        self._batch_size = batch_size
+        self._session = client.start_session()
+        self._cursor_id = 0
+        self.position = self._open(start)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the server has ended this stream (after an invalidate event)."""
+        return self._cursor_id == 0
+
+    def poll(self, *, wait_ms: int) -> StreamReply:
+        """The next batch, after at most ``wait_ms`` when nothing happens.
+
+        Raises what :mod:`replicator_service.source.errors` makes of the driver's errors; the position of the last
+        answer stays valid.
+        """
+        with translated():
+            reply = self._database.command(
+                {
+                    "getMore": bson.Int64(self._cursor_id),
+                    "collection": "$cmd.aggregate",
+                    "batchSize": self._batch_size,
+                    "maxTimeMS": wait_ms,
+                },
+                codec_options=RAW,
+                session=self._session,
+            )
+        return self._answer(reply, "nextBatch")
+
+    def reopen(self) -> None:
+        """Open the stream again after it was invalidated."""
+        self.position = self._open(self.position)
+
+    def close(self) -> None:
+        """Free the cursor and the session. Never raises: a server that is away frees them by itself."""
+        try:
+            if self._cursor_id:
+                self._database.command({"killCursors": "$cmd.aggregate", "cursors": [bson.Int64(self._cursor_id)]})
+            self._session.end_session()
+        except errors.PyMongoError:
+            return
+        finally:
+            self._cursor_id = 0
+
+    def _open(self, start: Position | None) -> Position:
+        options: dict[str, Any] = {}
+        if self._facts.expanded_events:
+            options["showExpandedEvents"] = True
+        if start is not None:
+            options["startAfter"] = start.resume_token
+        pipeline: list[dict[str, Any]] = [{"$changeStream": options}]
+        if self._facts.splits_large_events:
+            pipeline.append({"$changeStreamSplitLargeEvent": {}})
+        command = {
+            "aggregate": 1,
+            "pipeline": pipeline,
+            "cursor": {"batchSize": 0},
+            "readConcern": {"level": "majority"},
+        }
+        with translated():
+            reply = self._database.command(command, codec_options=RAW, session=self._session)
+        cursor = reply["cursor"]
+        self._cursor_id = cursor["id"]
+        token = _plain(cursor["postBatchResumeToken"])
+        if start is not None:
+            return start
+        return Position(token, token_time(token) or to_cluster_time(reply["operationTime"]))
+
+    def _answer(self, reply: RawBSONDocument, name: str) -> StreamReply:
+        cursor = reply["cursor"]
+        self._cursor_id = cursor["id"]
+        array = batch_array(cursor, name)
+        token = _plain(cursor["postBatchResumeToken"])
+        time = token_time(token)
+        if time is None:
+            raise Fatal(
+                "MongoDB sent a resume token of an unknown form",
+                hint="This server version is not supported; run 'replicator check'.",
+            )
+        self.position = Position(token, max(time, self.position.cluster_time))
+        events = Reply(array, field="fullDocument") if len(array) >= EMPTY_BATCH_SIZE else None
+        return StreamReply(events, self.position)
+
+
+def _plain(token: RawBSONDocument) -> ResumeToken:
+    """The token as an ordinary document."""
+    plain: dict[str, Any] = bson.decode(token.raw)
+    return plain

@@ -1,0 +1,92 @@
+"""How the service connects to MongoDB, and what it needs to know of the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient, ReadPreference
+from pymongo.database import Database
+from pymongo.write_concern import WriteConcern
+
+from replicator_service.core.errors import ConfigurationError
+from replicator_service.source.errors import translated
+
+MINIMUM_VERSION = (5, 0)
+"""The first version that reads at a cluster time outside a transaction."""
+
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+Client = MongoClient[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What the server is: its version decides which forms of the change stream it knows."""
+
+    version: tuple[int, ...]
+
+    @property
+    def expanded_events(self) -> bool:
+        """``showExpandedEvents`` (create, and others) exists from 6.0 on."""
+        return self.version >= (6, 0)
+
+    @property
+    def splits_large_events(self) -> bool:
+        """``$changeStreamSplitLargeEvent`` exists in 6.0.9 and from 7.0 on."""
+        return self.version >= (7, 0) or self.version[:2] == (6, 0) and self.version >= (6, 0, 9)
+
+    @property
+    def groups_inserts(self) -> bool:
+        """From 8.0 on, ordinary inserts of one command may share a cluster time."""
+        return self.version >= (8, 0)
+
+
+def connect(uri: str, *, app_name: str = "replicator", server_selection_ms: int = 5_000) -> Client:
+    """A client for the primary. Does not talk to the server yet.
+
+    Raises :class:`ConfigurationError` for an address that cannot be parsed.
+    """
+    with translated():
+        return MongoClient(
+            uri,
+            appname=app_name,
+            serverSelectionTimeoutMS=server_selection_ms,
+            connectTimeoutMS=5_000,
+            socketTimeoutMS=60_000,
+            read_preference=ReadPreference.PRIMARY,
+            retryReads=True,
+        )
+
+
+def read_only_database(client: Client, name: str) -> Database[dict[str, Any]]:
+    """The replicated database, read at majority: nothing that could be rolled back is ever seen."""
+    return client.get_database(name, write_concern=WriteConcern("majority"))
+
+
+def server_facts(client: Client) -> ServerFacts:
+    """Ask the server what it is.
+
+    Raises :class:`ConfigurationError` for a standalone server, a sharded cluster or a version before 5.0.
+    """
+    with translated():
+        hello = client.admin.command("hello")
+        info = client.server_info()
+    version = tuple(int(part) for part in info["versionArray"][:3])
+    if hello.get("msg") == "isdbgrid":
+        raise ConfigurationError(
+            "the address leads to a mongos: sharded clusters are not supported",
+            hint="Replicate from a replica set.",
+        )
+    if "setName" not in hello:
+        raise ConfigurationError(
+            "MongoDB runs as a standalone server: it has no change streams",
+            hint="Start it with --replSet rs0 and run rs.initiate() once; a set of one member is enough.",
+        )
+    if version[:2] < MINIMUM_VERSION:
+        raise ConfigurationError(
+            f"MongoDB {info['version']} is too old: 5.0 or later is needed to read at a cluster time",
+            hint="Upgrade MongoDB.",
+        )
+    return ServerFacts(version)

@@ -1,0 +1,131 @@
+"""MongoDB's errors, translated once: by class, code and label, never by the text of a message.
+
+Codes are those of the server's error_codes.yml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pymongo import errors
+
+from replicator_service.core.errors import (
+    ConfigurationError,
+    Fatal,
+    ReplicatorError,
+    ResyncRequired,
+    Retryable,
+)
+
+HISTORY_LOST = frozenset({286, 280, 260, 464})
+"""ChangeStreamHistoryLost, ChangeStreamFatalError, InvalidResumeToken, and its later kin."""
+
+SNAPSHOT_UNAVAILABLE = frozenset({239, 246})
+"""SnapshotTooOld, and SnapshotUnavailable (the catalog changed since; capped collections)."""
+
+_CREDENTIALS = frozenset({18})
+_PRIVILEGES = frozenset({13, 8000})
+_NOT_A_REPLICA_SET = frozenset({40573, 76})
+_EVENT_TOO_LARGE = frozenset({10334})
+_TRANSIENT = frozenset(
+    {6, 7, 24, 43, 63, 64, 89, 91, 133, 134, 150, 189, 202, 234, 237, 262, 317, 358, 384, 9001, 10058, 10107}
+    | {11600, 11602, 13388, 13435, 13436, 50, 112, 149, 136, 175, 290}
+)
+_TRANSIENT_LABELS = ("ResumableChangeStreamError", "RetryableWriteError", "TransientTransactionError")
+
+
+class SnapshotUnavailable(ReplicatorError):
+    """The server cannot read at this cluster time any more (or not yet, or never for this collection)."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what MongoDB's driver raises as one of our errors."""
+    try:
+        yield
+    except errors.PyMongoError as error:
+        raise translate(error) from error
+
+
+def translate(error: errors.PyMongoError) -> ReplicatorError:
+    """The error of ours that says what to do about one of the driver."""
+    match error:
+        case errors.OperationFailure():
+            return _translate_reply(error)
+        case errors.ConfigurationError() | errors.InvalidURI():
+            return ConfigurationError(
+                f"the MongoDB address cannot be used: {_first_line(error)}",
+                hint="Check REPLICATOR_MONGO_URI; user name and password in it must be percent-encoded.",
+            )
+        case errors.ServerSelectionTimeoutError():
+            return Retryable(
+                "no MongoDB server can be reached, or none of them is primary",
+                hint="Check that the servers run, the host names in REPLICATOR_MONGO_URI resolve from here, and that "
+                "the names in the replica set's configuration do as well.",
+            )
+        case errors.ConnectionFailure() | errors.WaitQueueTimeoutError():
+            return Retryable(
+                "the connection to MongoDB was lost", hint="Nothing to do: it is opened again by itself."
+            )
+        case _:
+            return Fatal(
+                f"MongoDB's driver failed in an unknown way ({type(error).__name__})",
+                hint="Please report this with the log around it.",
+            )
+
+
+def _translate_reply(error: errors.OperationFailure) -> ReplicatorError:
+    code = error.code or 0
+    if code in HISTORY_LOST:
+        return ResyncRequired(
+            f"the position is no longer in MongoDB's history (code {code})",
+            hint="A resync makes both sides equal again. Keep a longer oplog (oplogMinRetentionHours of 24 or more).",
+        )
+    if code in SNAPSHOT_UNAVAILABLE:
+        return SnapshotUnavailable(f"MongoDB cannot read at this cluster time (code {code})")
+    if code in _CREDENTIALS:
+        return ConfigurationError(
+            "MongoDB refuses the user name or password",
+            hint="Check the credentials and authSource in REPLICATOR_MONGO_URI.",
+        )
+    if code in _PRIVILEGES:
+        return ConfigurationError(
+            f"the MongoDB user lacks a privilege for {_command_name(error)}",
+            hint="Grant the role 'read' on the replicated database (it includes changeStream and find), "
+            "for instance: db.grantRolesToUser(USER, [{role: 'read', db: DATABASE}]).",
+        )
+    if code in _NOT_A_REPLICA_SET:
+        return ConfigurationError(
+            "MongoDB runs as a standalone server: it has no change streams",
+            hint="Start it with --replSet rs0 and run rs.initiate() once; a set of one member is enough.",
+        )
+    if code in _EVENT_TOO_LARGE:
+        return Fatal(
+            "a change event is larger than 16 MB and this MongoDB version cannot split it",
+            hint="Upgrade MongoDB to 6.0.9 or later.",
+        )
+    if code in _TRANSIENT or any(error.has_error_label(label) for label in _TRANSIENT_LABELS):
+        return Retryable(
+            f"MongoDB is busy or changing its primary (code {code})",
+            hint="Nothing to do: the service goes on by itself.",
+        )
+    return Fatal(
+        f"MongoDB refused {_command_name(error)} (code {code}: {_code_name(error)})",
+        hint="Look this code up in MongoDB's error codes; after the cause is removed, start the service again.",
+    )
+
+
+def _code_name(error: errors.OperationFailure) -> str:
+    details = error.details or {}
+    return str(details.get("codeName", "unknown"))
+
+
+def _command_name(error: errors.OperationFailure) -> str:
+    name = _code_name(error)
+    return f"a command ({name})"
+
+
+def _first_line(error: Exception) -> str:
+    """The driver's configuration messages name the option concerned; a password never stands in them."""
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -1,0 +1,136 @@
+"""Reading documents as they were at one cluster time.
+
+``find`` with ``readConcern: {level: "snapshot", atClusterTime: T}`` outside a transaction (MongoDB 5.0 and later) gives
+the state at exactly T. The server keeps that history for ``minSnapshotHistoryWindowInSeconds`` (300 by default), does
+not give it across a change of the catalog before 7.0, and never gives it for capped collections. Then the current
+majority state can be read instead, and the cursor says so.
+
+A collection that was dropped or renamed after T reads as empty: an absent key proves nothing by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+from bson.max_key import MaxKey
+from bson.raw_bson import RawBSONDocument
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from replicator_service.core.position import to_cluster_time, to_timestamp
+from replicator_service.core.replies import Reply, batch_array
+from replicator_service.source.connection import RAW, Client
+from replicator_service.source.errors import translated
+
+_NO_DOCUMENTS = 5
+"""The length of an empty BSON array."""
+
+
+class ReadCursor:
+    """The replies of one ``find``, each up to 16 MB, read as they are asked for.
+
+    ``exact`` tells whether they show the cluster time that was asked for. ``read_time`` is the cluster time that the
+    replies so far show; while ``exact`` is false it is the time of the latest reply.
+    """
+
+    def __init__(
+        self,
+        database: Database[dict[str, Any]],
+        session: ClientSession,
+        command: dict[str, Any],
+        *,
+        at: int | None,
+        batch_size: int,
+    ) -> None:
+        self._database = database
+        self._session = session
+        self._batch_size = batch_size
+        self._collection = command["find"]
+        self.exact = at is not None
+        concern: dict[str, Any] = {"level": "majority"}
+        if at is not None:
+            concern = {"level": "snapshot", "atClusterTime": to_timestamp(at)}
+        self.read_time = at or 0
+        self._first = self._run({**command, "batchSize": batch_size, "readConcern": concern})
+
+    def __iter__(self) -> Iterator[Reply]:
+        """The replies that hold documents, in order."""
+        raw, name = self._first, "firstBatch"
+        while True:
+            cursor = raw["cursor"]
+            array = batch_array(cursor, name)
+            if len(array) > _NO_DOCUMENTS:
+                yield Reply(array)
+            if not cursor["id"]:
+                return
+            name = "nextBatch"
+            raw = self._run(
+                {"getMore": bson.Int64(cursor["id"]), "collection": self._collection, "batchSize": self._batch_size}
+            )
+            self._first = raw
+
+    def close(self) -> None:
+        """Free the server's cursor when not everything was read."""
+        cursor_id = self._first["cursor"]["id"]
+        if cursor_id:
+            self._run({"killCursors": self._collection, "cursors": [bson.Int64(cursor_id)]})
+
+    def _run(self, command: dict[str, Any]) -> RawBSONDocument:
+        with translated():
+            reply = self._database.command(command, codec_options=RAW, session=self._session)
+        if not self.exact:
+            self.read_time = max(self.read_time, to_cluster_time(reply["operationTime"]))
+        return reply
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place between two documents in the order of ``_id``: the BSON of ``{_id: ...}`` of the one before."""
+
+    after: bytes
+
+    @classmethod
+    def of(cls, document: bytes) -> Place:
+        """The place after this document."""
+        return cls(bson.encode({"_id": RawBSONDocument(document)["_id"]}))
+
+
+class Reader:
+    """Reads one database at cluster times. Belongs to one thread."""
+
+    def __init__(self, client: Client, database: Database[dict[str, Any]], *, batch_size: int = 5_000) -> None:
+        self._database = database
+        self._session = client.start_session(causal_consistency=False)
+        self._batch_size = batch_size
+
+    def close(self) -> None:
+        """End the session."""
+        with translated():
+            self._session.end_session()
+
+    def by_ids(self, collection: str, ids: Sequence[Any], *, at: int | None) -> ReadCursor:
+        """The documents with these ``_id``s; ``at`` is None for the current majority state.
+
+        Raises :class:`SnapshotUnavailable` when the server cannot read at this time.
+        """
+        command = {"find": collection, "filter": {"_id": {"$in": list(ids)}}}
+        return ReadCursor(self._database, self._session, command, at=at, batch_size=self._batch_size)
+
+    def in_order(self, collection: str, place: Place | None, *, limit: int, at: int | None) -> ReadCursor:
+        """Documents in the order of ``_id``, from ``place`` on, of every BSON type.
+
+        ``min`` on the index crosses type brackets, where a comparison would not. It includes the document at
+        ``place`` itself (one more is read, the caller skips it) and excludes MaxKey (see :meth:`last_of_all`).
+        """
+        command: dict[str, Any] = {"find": collection, "hint": {"_id": 1}, "sort": {"_id": 1}, "limit": limit}
+        if place is not None:
+            command["min"] = RawBSONDocument(place.after)
+            command["limit"] = limit + 1
+        return ReadCursor(self._database, self._session, command, at=at, batch_size=self._batch_size)
+
+    def last_of_all(self, collection: str, *, at: int | None) -> ReadCursor:
+        """The document whose ``_id`` is MaxKey, if there is one: the end of every order."""
+        return self.by_ids(collection, [MaxKey()], at=at)
