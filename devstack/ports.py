@@ -1,0 +1,36 @@
+"""Free TCP ports on the loopback interface."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+from devstack.errors import DevstackError
+
+LOOPBACK = "127.0.0.1"
+
+# Below the range from which Linux and macOS take the local ports of outgoing connections: a server that is restarted
+# must not find its port taken by somebody's client.
+_LOWEST, _HIGHEST = 20_000, 32_000
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago. Somebody may take it before you do: try again with another then."""
+    chance = random.SystemRandom()
+    for _ in range(200):
+        port = chance.randrange(_LOWEST, _HIGHEST)
+        if not taken(port):
+            return port
+    raise DevstackError(f"No free TCP port between {_LOWEST} and {_HIGHEST}.")
+
+
+def taken(port: int) -> bool:
+    """Tell whether a server could not listen on `port` now."""
+    with socket.socket() as probe:
+        # As servers do, so that connections in TIME_WAIT do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return True
+    return False

@@ -1,0 +1,113 @@
+"""One running server process, held through its supervisor."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from devstack import supervisor
+from devstack.account import Account
+from devstack.errors import DevstackError
+
+
+def temporary_directory() -> Path:
+    """Make a directory that another OS user may pass through: servers may not run as the user who asks for them."""
+    directory = Path(tempfile.mkdtemp(prefix="devstack-"))
+    directory.chmod(0o711)
+    return directory.resolve()
+
+
+def remove_directory(directory: Path) -> None:
+    """Remove a temporary directory; what a dying server still writes there does not matter."""
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+class ServerProcess:
+    """A server that is running, or has ended. `pid` is the server's own, not its supervisor's."""
+
+    def __init__(
+        self,
+        argv: list[str],
+        *,
+        directory: Path,
+        log: Path,
+        account: Account | None = None,
+        libraries: Path | None = None,
+        stop_signal: signal.Signals = signal.SIGKILL,
+        remove: list[Path] | None = None,
+    ) -> None:
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+        if libraries is not None:
+            environment["LD_LIBRARY_PATH"] = str(libraries)
+        specification = supervisor.Specification(
+            argv=argv,
+            environment=environment,
+            directory=str(directory),
+            log=str(log),
+            uid=account.uid if account else None,
+            gid=account.gid if account else None,
+            stop_signal=stop_signal,
+            remove=[str(path) for path in remove or []],
+        )
+        self.log = log
+        # A session of its own keeps the terminal's Ctrl-C away: the owner decides the order of the end.
+        self._supervisor = subprocess.Popen(  # noqa: S603 - our own program and arguments
+            [sys.executable, "-I", "-S", supervisor.__file__, specification.dump()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._supervisor.stdout is not None  # noqa: S101 - it is a pipe
+        line = self._supervisor.stdout.readline()
+        if not line:
+            self.close()
+            raise DevstackError(f"{argv[0]} could not be started.")
+        self.pid = int(line)
+
+    @property
+    def running(self) -> bool:
+        """Whether the server has not ended yet."""
+        return self._supervisor.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """The server's exit code, 128 + signal when a signal ended it; None while it runs."""
+        return self._supervisor.poll()
+
+    def kill(self) -> None:
+        """End the server and its children by SIGKILL and wait until it is gone. Idempotent."""
+        if self.running:
+            supervisor.kill_tree(self.pid)
+        self._gone(timeout=30)
+
+    def stop(self, number: signal.Signals, *, timeout: float) -> None:
+        """Ask the server to end, wait, and kill it after `timeout` seconds. Idempotent."""
+        if self.running:
+            os.kill(self.pid, number)
+        try:
+            self._gone(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _gone(self, *, timeout: float) -> None:
+        self._supervisor.wait(timeout=timeout)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the supervisor, which ends the server if it still runs. Idempotent."""
+        for stream in (self._supervisor.stdin, self._supervisor.stdout):
+            if stream is not None:
+                stream.close()
+        self._supervisor.wait(timeout=30)
+
+    def log_tail(self, lines: int = 15) -> str:
+        """Return the last lines of the server's log, for an error message."""
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""

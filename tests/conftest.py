@@ -1,0 +1,58 @@
+"""Fixtures over the real servers: shared ones per session, databases per test.
+
+A test that kills or reconfigures a server starts its own (`tests.support.servers`). A server that cannot be started
+fails the tests that need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from devstack.mongo import MongoReplicaSet
+from devstack.postgres import PostgresServer
+from tests.support.databases import Sink, Source, fresh_sink, fresh_source
+from tests.support.servers import start_mongo, start_postgres
+
+
+@pytest.fixture(scope="session")
+def mongo_server() -> Iterator[MongoReplicaSet]:
+    """A single-node replica set."""
+    with start_mongo() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_three_nodes() -> Iterator[MongoReplicaSet]:
+    """A replica set of three nodes."""
+    with start_mongo(members=3) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """PostgreSQL 18."""
+    with start_postgres(version=18) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres16_server() -> Iterator[PostgresServer]:
+    """PostgreSQL 16, the oldest that is supported."""
+    with start_postgres(version=16) as server:
+        yield server
+
+
+@pytest.fixture
+def source(mongo_server: MongoReplicaSet) -> Iterator[Source]:
+    """An empty MongoDB database."""
+    with fresh_source(mongo_server) as database:
+        yield database
+
+
+@pytest.fixture
+def sink(postgres_server: PostgresServer) -> Iterator[Sink]:
+    """An empty PostgreSQL database."""
+    with fresh_sink(postgres_server) as database:
+        yield database
