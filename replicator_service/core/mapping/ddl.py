@@ -1,7 +1,7 @@
 """The tables of a mapping as SQL text, for people to read and for the sink to run.
 
-Every statement may run again: what exists stays as it is. No names come from anywhere but the mapping, and all of
-them are quoted, so a table called `order` or `my "logs"` is no special case.
+Every statement may run again: what exists stays as it is. All names are quoted, so a table called `order` or
+`my "logs"` is no special case.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ALWAYS_SET = frozenset({"etl_valid_from"})
 
 
 def render_ddl(schema: str, mapping: Mapping) -> str:
-    """Write the script that creates the schema and every table that the mapping names, in the file's order."""
+    """Write the script that creates the schema and every table of the mapping, in the file's order."""
     statements = [create_schema(schema)]
     for collection in mapping.collections:
         for table in tables_of(collection):
@@ -32,12 +32,13 @@ def create_schema(schema: str) -> str:
 
 
 def create_statements(schema: str, table: TableSpec) -> tuple[str, ...]:
-    """Write the statements that create one table and its indexes, without semicolons and without parameters."""
-    return (_create_table(schema, table), *(create_index(schema, table.name, columns) for columns in table.indexes))
+    """Write the statements that create one table and its indexes, without semicolons or parameters."""
+    indexes = (create_index(schema, table.name, columns) for columns in table.indexes)
+    return (_create_table(schema, table), *indexes)
 
 
 def create_index(schema: str, table: str, columns: Sequence[str]) -> str:
-    """Write the statement that creates one index, called as :func:`~replicator_service.core.naming.index_name`."""
+    """Write the statement that creates one index; its name follows from the table and the columns."""
     name = identifier(index_name(table, columns))
     return f"create index if not exists {name} on {qualified(schema, table)} ({_listed(columns)})"
 

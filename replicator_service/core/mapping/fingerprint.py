@@ -1,0 +1,42 @@
+"""Whether the mapping of a collection has changed in a way that rows already written do not follow.
+
+The shape of the tables does not tell: another path for the same column, or a column that is no longer mapped
+and whose values now belong into ``_extra``, leaves the tables as they are and every row wrong. So the service
+stores the fingerprint that a collection was last written with, and reads the collection again when it
+differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from replicator_service.core.mapping.model import CollectionMapping
+
+_IGNORED = frozenset({"indexes"})
+
+
+def fingerprint(mapping: CollectionMapping) -> str:
+    """Give 64 hexadecimal digits that are equal exactly when rows written under the mapping are equal.
+
+    Indexes do not count, and neither does the order of columns: they change no row's content.
+    """
+    content = {"kind": type(mapping).__name__, **_content(asdict(mapping))}
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _content(fields: dict[str, object]) -> dict[str, object]:
+    content: dict[str, object] = {}
+    for key, value in fields.items():
+        if key in _IGNORED:
+            continue
+        if key in {"columns", "children"} and isinstance(value, tuple | list):
+            parts = [_content(part) for part in value if isinstance(part, dict)]
+            content[key] = sorted(parts, key=lambda part: json.dumps(part, sort_keys=True))
+        else:
+            content[key] = value
+    return content
