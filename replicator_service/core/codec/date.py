@@ -1,0 +1,93 @@
+"""Dates as text: ISO 8601 in UTC, which Extended JSON and PostgreSQL both read.
+
+The standard library formats a datetime in 350 ns; dates are the most expensive value of an ordinary document.
+Tables of days, minutes, seconds and milliseconds do it in less than half of that.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bson.datetime_ms import DatetimeMS
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - decoded dates are naive and in UTC
+EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_MILLISECOND = timedelta(milliseconds=1)
+_DAY_MS = 86_400_000
+_FIRST_MS = (date.min.toordinal() - EPOCH_ORDINAL) * _DAY_MS
+_LAST_MS = (date.max.toordinal() + 1 - EPOCH_ORDINAL) * _DAY_MS - 1
+_POSTGRES_FIRST_MS = -210_866_803_200_000
+"""4714-11-24 BC, the first day of PostgreSQL's calendar ("Date/Time Types")."""
+_POSTGRES_LAST_MS = 9_224_318_015_999_999
+"""294276-12-31 23:59:59.999, the last millisecond that ``timestamptz`` holds."""
+
+
+class Days(dict[int, str]):
+    """The text of each day by its ordinal, made at first use. Bounded."""
+
+    _LIMIT = 50_000
+
+    def __missing__(self, ordinal: int) -> str:
+        text = f"{date.fromordinal(ordinal).isoformat()}T"
+        if len(self) < self._LIMIT:
+            self[ordinal] = text
+        return text
+
+
+DAYS = Days()
+MINUTES = tuple(tuple(f"{hour:02}:{minute:02}:" for minute in range(60)) for hour in range(24))
+SECONDS = tuple(f"{second:02}" for second in range(60))
+MILLISECONDS = ("Z", *(f".{millisecond:03}Z" for millisecond in range(1, 1000)))
+
+
+def iso_text(value: datetime) -> str:
+    """Give a naive UTC datetime as ``2024-01-02T03:04:05.678Z``; whole seconds have no fraction."""
+    return (
+        f"{DAYS[value.toordinal()]}{MINUTES[value.hour][value.minute]}"
+        f"{SECONDS[value.second]}{MILLISECONDS[value.microsecond // 1000]}"
+    )
+
+
+def milliseconds(value: datetime | DatetimeMS) -> int:
+    """Give the milliseconds since 1970: what BSON stores."""
+    if isinstance(value, datetime):
+        return (value.replace(tzinfo=None) - _EPOCH) // _MILLISECOND
+    return int(value)
+
+
+def datetime_of(since_epoch: int) -> datetime | None:
+    """Give the datetime of a number of milliseconds, or None outside the years 1 to 9999."""
+    if _FIRST_MS <= since_epoch <= _LAST_MS:
+        return _EPOCH + timedelta(milliseconds=since_epoch)
+    return None
+
+
+def timestamptz_text(value: datetime | DatetimeMS) -> str | None:
+    """Give PostgreSQL's input for any date, or None when ``timestamptz`` cannot hold it."""
+    if isinstance(value, datetime):
+        return iso_text(value)
+    since_epoch = int(value)
+    within = datetime_of(since_epoch)
+    if within is not None:
+        return iso_text(within)
+    if not _POSTGRES_FIRST_MS <= since_epoch <= _POSTGRES_LAST_MS:
+        return None
+    days, time = divmod(since_epoch, _DAY_MS)
+    year, month, day = _civil(days)
+    seconds, millisecond = divmod(time, 1000)
+    clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{millisecond:03}"
+    if year > 0:
+        return f"{year:04}-{month:02}-{day:02}T{clock}Z"
+    return f"{1 - year:04}-{month:02}-{day:02}T{clock}Z BC"
+
+
+def _civil(days: int) -> tuple[int, int, int]:
+    """Year (0 is 1 BC), month and day of a day since 1970 in the Gregorian calendar, for any year.
+
+    The calendar repeats every 400 years, which are 146,097 days: move the day into a span that Python knows.
+    """
+    cycles, rest = divmod(days, 146_097)
+    within = date.fromordinal(EPOCH_ORDINAL + rest)
+    return within.year + 400 * cycles, within.month, within.day

@@ -1,0 +1,95 @@
+"""The elements of a BSON document as bytes (bsonspec.org, version 1.1): where each one begins and ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bson.errors import InvalidBSON
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DOCUMENT, ARRAY, CODE_WITH_SCOPE = 0x03, 0x04, 0x0F
+
+_FIXED = {
+    0x01: 8,
+    0x06: 0,
+    0x07: 12,
+    0x08: 1,
+    0x09: 8,
+    0x0A: 0,
+    0x10: 4,
+    0x11: 8,
+    0x12: 8,
+    0x13: 16,
+    0x7F: 0,
+    0xFF: 0,
+}
+_PREFIXED = {
+    0x02: 4,
+    DOCUMENT: 0,
+    ARRAY: 0,
+    0x05: 5,
+    0x0C: 16,
+    0x0D: 4,
+    0x0E: 4,
+    CODE_WITH_SCOPE: 0,
+}
+"""What a value has besides the length at its front says."""
+
+
+def int32(raw: bytes, offset: int = 0) -> int:
+    """Read a signed 32-bit integer."""
+    return int.from_bytes(raw[offset : offset + 4], "little", signed=True)
+
+
+def value_end(raw: bytes, kind: int, start: int) -> int:
+    """Give the offset after the value of this kind that starts at ``start``.
+
+    Raises :class:`bson.errors.InvalidBSON` for an unknown kind or an impossible length.
+    """
+    fixed = _FIXED.get(kind)
+    if fixed is not None:
+        return start + fixed
+    prefixed = _PREFIXED.get(kind)
+    if prefixed is not None:
+        length = int32(raw, start)
+        if length < 0:
+            raise InvalidBSON("a negative length")
+        return start + prefixed + length
+    if kind == 0x0B:
+        return raw.index(b"\0", raw.index(b"\0", start) + 1) + 1
+    raise InvalidBSON(f"unknown BSON type 0x{kind:02x}")
+
+
+def elements(raw: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Give kind, name and value of each element of a document or array.
+
+    Raises :class:`bson.errors.InvalidBSON` or :class:`ValueError` when the bytes are not BSON.
+    """
+    position, end = 4, int32(raw) - 1
+    if end + 1 != len(raw) or raw[end] != 0:
+        raise InvalidBSON("a document's length is wrong")
+    while position < end:
+        name_end = raw.index(b"\0", position + 1)
+        kind = raw[position]
+        after = value_end(raw, kind, name_end + 1)
+        if after > end:
+            raise InvalidBSON("a value reaches beyond its document")
+        yield kind, raw[position + 1 : name_end], raw[name_end + 1 : after]
+        position = after
+
+
+def element_document(raw: bytes, path: tuple[str, ...], index: int) -> bytes:
+    """Give element ``index`` of the array at ``path`` as a document of its own.
+
+    An element that is not a sub-document becomes the value of a field with an empty name.
+    """
+    for name in path:
+        encoded = name.encode()
+        # The last one counts when a name occurs twice.
+        raw = [value for _, found, value in elements(raw) if found == encoded][-1]
+    kind, _, value = list(elements(raw))[index]
+    if kind == DOCUMENT:
+        return value
+    return (len(value) + 7).to_bytes(4, "little") + bytes([kind]) + b"\0" + value + b"\0"

@@ -1,0 +1,182 @@
+"""The key of a row: one text for each ``_id`` that MongoDB tells apart.
+
+ObjectIds read as their 24 digits and strings as themselves. Everything else has a tag that starts with ``$``;
+so do the strings that could be taken for something else. Two ``_id`` values have the same text exactly when
+MongoDB holds them equal: numbers compare by value across their types, a symbol equals the string, the order
+of fields counts.
+
+Not told apart, because the driver does not: ``undefined`` and null inside a sub-document, a DBPointer and a
+DBRef of the same content, and the place of ``$ref``, ``$id`` and ``$db`` among the fields of a DBRef.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from hashlib import sha256
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from bson.binary import Binary, UuidRepresentation
+from bson.code import Code
+from bson.datetime_ms import DatetimeMS
+from bson.dbref import DBRef
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
+from bson.objectid import ObjectId
+from bson.regex import Regex
+from bson.son import SON
+from bson.timestamp import Timestamp
+
+from replicator_service.core.codec.date import datetime_of, iso_text, milliseconds
+from replicator_service.core.codec.number import exact_number
+from replicator_service.core.codec.regex import option_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from replicator_service.core.codec.values import Value
+
+MAX_BYTES = 1000
+"""A longer key is written as a digest: an index entry ends at 2,704 bytes, and other columns may join it."""
+_PREFIX_CHARACTERS = 64
+DIGEST = "$sha256:"
+
+
+def encode_key(value: Value) -> str:
+    """Give the ``_id`` column's text of a decoded ``_id``. Raises :class:`TypeError` for other types."""
+    if type(value) is ObjectId:
+        return value.binary.hex()
+    if type(value) is str:
+        size = len(value)
+        if size != 24 and size <= 250 and value.isascii() and value[:1] != "$" and "\0" not in value:
+            return value
+        return _fitting(_string(value))
+    return _fitting(_tagged(value))
+
+
+def is_digest(key: str) -> bool:
+    """Whether the original ``_id`` cannot be read from this key."""
+    return key.startswith(DIGEST)
+
+
+def _fitting(text: str) -> str:
+    if len(text) <= MAX_BYTES // 4:
+        return text
+    encoded = text.encode()
+    if len(encoded) <= MAX_BYTES:
+        return text
+    return f"{DIGEST}{sha256(encoded).hexdigest()}:{text[:_PREFIX_CHARACTERS]}"
+
+
+def _string(value: str) -> str:
+    if value[:1] == "$" or "\0" in value or (len(value) == 24 and _is_hex(value)) or not _is_storable(value):
+        return f"$string:{_quoted(value)}"
+    return value
+
+
+def _is_hex(value: str) -> bool:
+    return all(character in "0123456789abcdef" for character in value)
+
+
+def _is_storable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _quoted(value: str) -> str:
+    """Give a JSON string: U+0000 and lone surrogates are escaped in it."""
+    return json.dumps(value, ensure_ascii=not _is_storable(value))
+
+
+def _tagged(value: Value) -> str:
+    tag, content = _parts(value)
+    return f"${tag}:{content}" if content else f"${tag}"
+
+
+def _parts(value: Value) -> tuple[str, str]:
+    """Give the tag and the content of a value."""
+    kind = type(value)
+    encoder = _ENCODERS.get(kind)
+    if encoder is None:
+        for base in kind.__mro__[1:]:
+            if base in _ENCODERS:
+                encoder = _ENCODERS[base]
+                break
+        else:
+            raise TypeError(f"{kind.__name__} is not a BSON type")
+    return encoder(value)
+
+
+def _date(value: datetime | DatetimeMS) -> tuple[str, str]:
+    since_epoch = milliseconds(value)
+    within = datetime_of(since_epoch)
+    return "date", str(since_epoch) if within is None else iso_text(within)
+
+
+def _binary(value: bytes) -> tuple[str, str]:
+    subtype = value.subtype if isinstance(value, Binary) else 0
+    if subtype == 4 and len(value) == 16:
+        return "uuid", str(UUID(bytes=bytes(value)))
+    return "binary", f"{subtype:02x}:{value.hex()}"
+
+
+def _code(value: Code) -> tuple[str, str]:
+    if value.scope is None:
+        return "code", _quoted(str(value))
+    return "codeWithScope", f"{_quoted(str(value))}:{_object(value.scope)}"
+
+
+def _regex(value: Regex[Any]) -> tuple[str, str]:
+    pattern = value.pattern if isinstance(value.pattern, str) else value.pattern.decode("utf-8", "replace")
+    return "regex", f"{_quoted(pattern)}:{option_text(value.flags)}"
+
+
+def _object(value: Mapping[str, Any]) -> str:
+    """Give canonical JSON. A field name that starts with ``$`` gets another one: it is no tag."""
+    fields = (
+        f"{_quoted('$' + name if name.startswith('$') else name)}:{_nested(item)}"
+        for name, item in value.items()
+    )
+    return f"{{{','.join(fields)}}}"
+
+
+def _nested(value: Value) -> str:
+    if isinstance(value, str) and not isinstance(value, Code):
+        return _quoted(value)
+    tag, content = _parts(value)
+    if tag in {"object", "array", "boolean"} or (tag == "number" and content[-1].isdigit()):
+        return content
+    return "null" if tag == "null" else f'{{"${tag}":{_quoted(content)}}}'
+
+
+_ENCODERS: dict[type, Callable[[Any], tuple[str, str]]] = {
+    ObjectId: lambda value: ("oid", value.binary.hex()),
+    str: lambda value: ("string", _quoted(value)),
+    int: lambda value: ("number", exact_number(value)),
+    Int64: lambda value: ("number", exact_number(value)),
+    float: lambda value: ("number", exact_number(value)),
+    Decimal128: lambda value: ("number", exact_number(value)),
+    bool: lambda value: ("boolean", "true" if value else "false"),
+    NoneType: lambda _: ("null", ""),
+    datetime: _date,
+    DatetimeMS: _date,
+    bytes: _binary,
+    Binary: _binary,
+    UUID: lambda value: _binary(Binary.from_uuid(value, UuidRepresentation.STANDARD)),
+    dict: lambda value: ("object", _object(value)),
+    SON: lambda value: ("object", _object(value)),
+    list: lambda value: ("array", f"[{','.join(map(_nested, value))}]"),
+    DBRef: lambda value: ("object", _object(value.as_doc())),
+    Code: _code,
+    Regex: _regex,
+    Timestamp: lambda value: ("timestamp", f"{value.time}:{value.inc}"),
+    MinKey: lambda _: ("minKey", ""),
+    MaxKey: lambda _: ("maxKey", ""),
+}
