@@ -58,13 +58,13 @@ def show(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
     if as_json:
         _print_json({"marts": [_outcome_json(outcome) for outcome in outcomes]})
         return
-    console = Console()
-    done = [outcome for outcome in outcomes if outcome.summary is not None and outcome.error is None]
-    if done:
-        console.print(_summary_table(done))
-    for outcome in done:
-        for line in _check_lines(outcome.summary.failed_checks if outcome.summary else ()):
-            console.print(line)
+    console = Console(soft_wrap=True)
+    for outcome in outcomes:
+        if outcome.summary is None or outcome.error is not None:
+            continue
+        console.print(_summary_line(outcome.summary), highlight=False)
+        for line in _check_lines(outcome.summary.failed_checks):
+            console.print(line, highlight=False)
         if outcome.changes:
             console.print(_change_table(outcome))
 
@@ -93,21 +93,16 @@ def _show_error(error: MartError) -> None:
         console.print(f"  [green]fix:[/] {escape(error.hint)}", highlight=False)
 
 
-def _summary_table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table("mart", "as of", *_COUNTS, "checks", "seconds")
-    for outcome in outcomes:
-        summary = outcome.summary
-        if summary is None:
-            continue
-        passed = len(summary.checks) - len(summary.failed_checks)
-        table.add_row(
-            summary.mart,
-            summary.as_of.isoformat(),
-            *(f"{getattr(summary, name):,}" for name in _COUNTS),
-            "already loaded" if summary.already_loaded else f"{passed} of {len(summary.checks)}",
-            f"{summary.seconds:.2f}",
-        )
-    return table
+def _summary_line(summary: LoadResult) -> str:
+    counts = ", ".join(f"{getattr(summary, name):,} {name}" for name in _COUNTS if name != "rows")
+    passed = len(summary.checks) - len(summary.failed_checks)
+    checks = (
+        "already loaded" if summary.already_loaded else f"{passed} of {len(summary.checks)} checks passed"
+    )
+    return (
+        f"[bold]{summary.mart}[/] as of {summary.as_of.isoformat()}: {summary.rows:,} rows: {counts}; {checks}; "
+        f"{summary.seconds:.2f} s"
+    )
 
 
 def _check_lines(checks: Sequence[CheckResult]) -> list[str]:

@@ -26,6 +26,7 @@ DEFAULT_WORK_MEM = "64MB"
 # what it means.
 _TIMEZONE = re.compile(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*")
 _CONNECT_TIMEOUT_SECONDS = 10
+_SEVERAL_AT_SIGNS = re.compile(r"postgres(ql)?://[^/?]*@[^/?]*@")
 _VARIABLES = {"TimeZone": "MART_TIMEZONE", "work_mem": "MART_WORK_MEM", "jit": "jit"}
 
 
@@ -44,20 +45,28 @@ def connected(connection_or_dsn: Connection | str) -> Iterator[Connection]:
         yield connection
 
 
-def _connect(dsn: str) -> Connection:
+def _parameters(dsn: str) -> Mapping[str, object]:
+    malformed = SettingsError(
+        "the connection string of the warehouse is malformed",
+        hint="Use postgresql://USER:PASSWORD@HOST:PORT/DATABASE; percent-encode special characters.",
+    )
+    # A second @ belongs to the password, but the driver takes what follows the first for a host, and shows it.
+    if _SEVERAL_AT_SIGNS.match(dsn):
+        raise malformed
     try:
-        parameters = conninfo.conninfo_to_dict(dsn)
+        return conninfo.conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:
         # The driver's message quotes the string, and with it the password.
-        raise SettingsError(
-            "the connection string of the warehouse is malformed",
-            hint="Use postgresql://USER:PASSWORD@HOST:PORT/DATABASE; percent-encode special characters.",
-        ) from None
+        raise malformed from None
+
+
+def _connect(dsn: str) -> Connection:
+    parameters = _parameters(dsn)
     try:
         return psycopg.connect(
             dsn,
             autocommit=True,
-            connect_timeout=int(parameters.get("connect_timeout") or _CONNECT_TIMEOUT_SECONDS),
+            connect_timeout=int(str(parameters.get("connect_timeout") or _CONNECT_TIMEOUT_SECONDS)),
             application_name=str(parameters.get("application_name") or "warehouse marts"),
         )
     except psycopg.OperationalError as error:
@@ -72,8 +81,7 @@ def _without_secrets(text: str, parameters: Mapping[str, object]) -> str:
     for name in ("password", "sslpassword"):
         if secret := parameters.get(name):
             first_line = first_line.replace(str(secret), "***")
-    # An @ that was not percent-encoded makes a part of the password look like the host.
-    return re.sub(r"[^\s\"]*@", "***@", first_line)
+    return first_line
 
 
 def settle(cursor: Cursor, timezone: str, work_mem: str) -> None:
