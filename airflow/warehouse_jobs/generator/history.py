@@ -1,0 +1,97 @@
+"""The history of a shop as operations: pure, endless in both directions, read through an interval.
+
+1. The catalogue as of the interval's start.
+2. Slot by slot, what begins in the slot and everything that follows from it later (an answer to a ticket, the end of
+   a session, a deletion). What falls outside the interval is left to the interval that it falls into.
+3. The operations of the slot in order of time, with those that earlier slots left for it.
+
+Hence two intervals that meet give the same operations as one interval over both, apart from the catalogue at the start
+of the second, which is there already.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from warehouse_jobs.generator.catalogue import catalogue, price_changes, replacements
+from warehouse_jobs.generator.deletions import LONGEST_LIFE, delete_operations, deletions
+from warehouse_jobs.generator.documents import (
+    EVENT_LOGS,
+    MODERATION_QUEUE,
+    SEARCH_QUERIES,
+    SUPPORT_TICKETS,
+    USER_SESSIONS,
+)
+from warehouse_jobs.generator.events import events
+from warehouse_jobs.generator.mix import KINDS
+from warehouse_jobs.generator.reviews import reviews
+from warehouse_jobs.generator.searches import searches
+from warehouse_jobs.generator.sessions import LONGEST_SESSION, sessions
+from warehouse_jobs.generator.shop import Shop
+from warehouse_jobs.generator.slots import Slot, milliseconds, moment
+from warehouse_jobs.generator.tickets import tickets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from warehouse_jobs.generator.operations import Operation
+    from warehouse_jobs.generator.parameters import Interval, Parameters
+
+_IN_ORDER_OF_TIME = attrgetter("at")
+
+_PREFIXES = {
+    USER_SESSIONS: "session",
+    EVENT_LOGS: "event",
+    SUPPORT_TICKETS: "ticket",
+    MODERATION_QUEUE: "review",
+    SEARCH_QUERIES: "query",
+}
+
+
+def produce(parameters: Parameters, interval: Interval) -> Iterator[Operation]:
+    """The operations of the interval, in order of time.
+
+    They depend on the arguments alone. Applying any beginning of them, and then all of them, leaves the same documents
+    as applying them once.
+    """
+    shop = Shop.of(parameters)
+    length = parameters.slot_seconds * 1000
+    start, end = milliseconds(interval.start), milliseconds(interval.end)
+    begins, finishes = moment(start), moment(end)
+    first = start // length
+    earliest = first - LONGEST_LIFE
+    if parameters.opening is not None:
+        earliest = max(earliest, milliseconds(parameters.opening) // length)
+
+    yield from catalogue(shop, begins)
+    waiting: defaultdict[int, list[Operation]] = defaultdict(list)
+    for number in range(max(earliest, 0), -(-end // length)):
+        slot = Slot(number, parameters.slot_seconds)
+        for operation in _beginning(shop, slot, first - number):
+            if begins <= operation.at < finishes:
+                waiting[milliseconds(operation.at) // length].append(operation)
+        yield from sorted(waiting.pop(number, ()), key=_IN_ORDER_OF_TIME)
+
+
+def _beginning(shop: Shop, slot: Slot, slots_before: int) -> Iterator[Operation]:
+    """Everything that begins in a slot; for one before the interval, what can still matter so many slots later."""
+    for kind in KINDS:
+        ordinals = shop.mix.of_kind(kind, slot)
+        deleted = deletions(shop, slot, kind, ordinals)
+        match kind:
+            case _ if kind == EVENT_LOGS and slots_before <= 0:
+                yield from events(shop, slot, ordinals)
+            case _ if kind == SEARCH_QUERIES and slots_before <= 0:
+                yield from searches(shop, slot, ordinals)
+            case _ if kind == USER_SESSIONS and slots_before <= LONGEST_SESSION:
+                yield from sessions(shop, slot, ordinals, deleted)
+            case _ if kind == SUPPORT_TICKETS:
+                yield from tickets(shop, slot, ordinals, deleted)
+            case _ if kind == MODERATION_QUEUE:
+                yield from reviews(shop, slot, ordinals, deleted)
+        yield from delete_operations(slot, kind, shop.visitors(kind, _PREFIXES[kind]), deleted)
+    if slots_before <= 0:
+        yield from price_changes(shop, slot)
+        yield from replacements(shop, slot)
