@@ -6,15 +6,17 @@ Read once, when a command begins, and passed on as values. A wrong setting is on
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from replicator_service.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PREFIX = "REPLICATOR_"
 
@@ -42,11 +44,15 @@ class Settings(BaseSettings):
     mongo_uri: SecretStr = Field(description="Address of the MongoDB replica set, mongodb://USER:PASSWORD@HOST/...")
     mongo_database: str = Field("origin", min_length=1, max_length=63, description="The database to replicate.")
     postgres_dsn: SecretStr = Field(description="Address of PostgreSQL, postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
-    mapping: Path | None = Field(None, description="Mapping file (YAML). Without one, every collection is a document table.")
+    mapping: Path | None = Field(
+        None, description="Mapping file (YAML). Without one, every collection is a document table."
+    )
     http_host: str = Field("127.0.0.1", description="Address that the health endpoints and the page listen on.")
     http_port: int = Field(8081, ge=0, le=65535, description="Port of the same; 0 takes a free one.")
     batch_max_events: int = Field(20_000, ge=1, le=1_000_000, description="Events in one commit, at most.")
-    batch_max_bytes: int = Field(16 * 2**20, ge=2**16, description="Bytes of events in one commit, give or take a reply.")
+    batch_max_bytes: int = Field(
+        16 * 2**20, ge=2**16, description="Bytes of events in one commit, give or take a reply."
+    )
     batch_max_ms: int = Field(500, ge=1, le=60_000, description="How long a batch may stay open while events come in.")
     chunk_documents: int = Field(10_000, ge=1, le=1_000_000, description="Documents in one chunk of a snapshot.")
     on_history_lost: OnHistoryLost = Field(
@@ -61,7 +67,7 @@ class Settings(BaseSettings):
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
 
 
-def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
+def load_settings(environ: Mapping[str, str] = os.environ, **overrides: object) -> Settings:
     """Read the settings; ``overrides`` come from the command line and win.
 
     Raises :class:`ConfigurationError` naming every variable that is missing or wrong, without its value.
@@ -85,7 +91,8 @@ def _read_file(variable: str, path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigurationError(
-            f"the file named by {variable} cannot be read: {error.strerror}", hint="Check the path and its permissions."
+            f"the file named by {variable} cannot be read: {error.strerror}",
+            hint="Check the path and its permissions.",
         ) from None
 
 

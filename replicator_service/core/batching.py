@@ -8,7 +8,7 @@ transaction as the rest of that cluster time). A multi-document transaction is t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from replicator_service.core.events import (
     Document,
@@ -20,7 +20,9 @@ from replicator_service.core.events import (
     may_share_time,
 )
 from replicator_service.core.position import Position
-from replicator_service.core.replies import Reply
+
+if TYPE_CHECKING:
+    from replicator_service.core.replies import Reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,15 @@ the rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.position import ResumeToken, to_cluster_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Document = dict[str, Any]
 
@@ -105,7 +107,14 @@ Event = Change | SchemaChange | Created | Ignored
 _DATA = {o.value: o for o in Operation if o is not Operation.READ}
 _SCHEMA_CHANGES = frozenset({"drop", "rename", "dropDatabase", "invalidate"})
 _WITHOUT_DATA = frozenset(
-    {"createIndexes", "dropIndexes", "modify", "shardCollection", "reshardCollection", "refineCollectionShardKey"},
+    {
+        "createIndexes",
+        "dropIndexes",
+        "modify",
+        "shardCollection",
+        "reshardCollection",
+        "refineCollectionShardKey",
+    },
 )
 
 

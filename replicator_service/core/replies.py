@@ -6,12 +6,16 @@ decoding document by document; the bytes of a single document are cut out only f
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import bson
 from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 
 from replicator_service.core.codec import CODEC_OPTIONS, may_hold_lossy_types
-from replicator_service.core.events import Document
+
+if TYPE_CHECKING:
+    from replicator_service.core.events import Document
 
 _TOLERANT = CODEC_OPTIONS._replace(unicode_decode_error_handler="replace")
 
@@ -134,4 +138,3 @@ def _find_field(raw: bytes, marker: bytes) -> int:
         else:
             break
     raise InvalidBSON("a reply's cursor has no batch")
-

@@ -6,16 +6,20 @@ half of its changes again until the one document that is refused stands alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import bson
 
 from replicator_service.core.errors import RecordRejected
 from replicator_service.core.events import Change, Operation
-from replicator_service.core.mapping.model import TableSpec
 from replicator_service.core.position import wall_time
-from replicator_service.core.transform import Transform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from replicator_service.core.mapping.model import TableSpec
+    from replicator_service.core.transform import Transform
 
 
 @dataclass(slots=True)

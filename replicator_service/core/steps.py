@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from replicator_service.core.mapping.model import CollectionMapping, TableSpec
-from replicator_service.core.position import Position
 from replicator_service.core.rows import RowGroup
+
+if TYPE_CHECKING:
+    from replicator_service.core.mapping.model import CollectionMapping, TableSpec
+    from replicator_service.core.position import Position
 
 
 class CollectionState(StrEnum):
@@ -26,11 +29,15 @@ class CollectionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PrepareTables:
-    """Make the tables of a collection fit its mapping, and remember which table it has."""
+    """Make the tables of a collection fit its mapping, and remember which table it has.
+
+    ``may_rebuild`` allows to drop a table of another shape: somebody asked for a resync, which fills it again.
+    """
 
     mapping: CollectionMapping
-    mapping_hash: str
+    fingerprint: str
     state: CollectionState
+    may_rebuild: bool = False
 
 
 @dataclass(frozen=True, slots=True)

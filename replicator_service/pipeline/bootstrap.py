@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from replicator_service.core.mapping.fingerprint import fingerprint
 from replicator_service.core.steps import CollectionState, Step
-from replicator_service.pipeline.catalogue import Catalogue, mapping_hash
-from replicator_service.pipeline.planner import Planner
-from replicator_service.sink.registry import Registered
-from replicator_service.source.catalog import SourceCollection
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from replicator_service.pipeline.catalogue import Catalogue
+    from replicator_service.pipeline.planner import Planner
+    from replicator_service.sink.registry import Registered
+    from replicator_service.source.catalog import SourceCollection
 
 
 def restore(catalogue: Catalogue, known: Sequence[Registered]) -> list[str]:
@@ -17,7 +22,7 @@ def restore(catalogue: Catalogue, known: Sequence[Registered]) -> list[str]:
     for each in known:
         entry = catalogue.add(each.collection, each.state)
         entry.place, entry.documents, entry.expected = each.place, each.documents, each.expected
-        if mapping_hash(entry.mapping) != each.mapping_hash:
+        if fingerprint(entry.mapping) != each.mapping_hash:
             changed.append(each.collection)
     return changed
 
@@ -32,14 +37,22 @@ def first_start(planner: Planner, existing: Mapping[str, SourceCollection]) -> I
     yield planner.commit()
 
 
-def next_start(planner: Planner, changed: Sequence[str], existing: Mapping[str, SourceCollection]) -> Iterator[Step]:
-    """Adapt tables to a mapping that has changed, and read those collections again."""
+def next_start(
+    planner: Planner,
+    changed: Sequence[str],
+    existing: Mapping[str, SourceCollection],
+    resync_requested: Collection[str],
+) -> Iterator[Step]:
+    """Adapt tables to a mapping that has changed, and read those collections again.
+
+    A table that cannot be changed in place is built anew only when a resync of its collection was asked for.
+    """
     for name in changed:
         entry = planner.catalogue[name]
-        yield entry.prepare()
+        yield entry.prepare(may_rebuild=name in resync_requested)
         if name in existing and entry.state in (CollectionState.STREAMING, CollectionState.SNAPSHOTTING):
             yield from planner.start_snapshot(name)
-    yield from prepare_mapped(planner)
+    yield from prepare_mapped(planner, resync_requested)
     yield planner.commit()
 
 
@@ -54,7 +67,7 @@ def after_lost_history(planner: Planner, existing: Mapping[str, SourceCollection
         if not is_there:
             yield from planner.forget(name)
         elif planner.catalogue[name].state is not CollectionState.PAUSED:
-            yield planner.catalogue[name].prepare()
+            yield planner.catalogue[name].prepare(may_rebuild=True)
             yield from planner.start_snapshot(name)
     for name, collection in sorted(existing.items()):
         entry = planner.catalogue.get(name)
@@ -65,8 +78,8 @@ def after_lost_history(planner: Planner, existing: Mapping[str, SourceCollection
     yield planner.commit()
 
 
-def prepare_mapped(planner: Planner) -> Iterator[Step]:
+def prepare_mapped(planner: Planner, resync_requested: Collection[str] = ()) -> Iterator[Step]:
     """Tables that the mapping names exist from the start, with or without documents."""
     for name in planner.catalogue.mapped():
         if name not in planner.catalogue:
-            yield planner.catalogue.add(name, CollectionState.STREAMING).prepare()
+            yield planner.catalogue.add(name, CollectionState.STREAMING).prepare(may_rebuild=name in resync_requested)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from replicator_service.core.mapping.model import CollectionMapping, Mapping, TableSpec, tables_of
-from replicator_service.core.mapping.resolve import mapping_for
+from replicator_service.core.mapping.fingerprint import fingerprint
+from replicator_service.core.mapping.model import (
+    CollectionMapping,
+    DocumentCollection,
+    Mapping,
+    TableSpec,
+    tables_of,
+)
+from replicator_service.core.mapping.resolution import mapped_tables, mapping_for
 from replicator_service.core.steps import CollectionState, PrepareTables
 from replicator_service.core.transform import Transform, compile_transform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 @dataclass(slots=True)
@@ -31,14 +40,9 @@ class Entry:
         """The collection's tables, the parent first."""
         return tables_of(self.mapping)
 
-    def prepare(self) -> PrepareTables:
+    def prepare(self, *, may_rebuild: bool = False) -> PrepareTables:
         """The step that makes the tables fit."""
-        return PrepareTables(self.mapping, mapping_hash(self.mapping), self.state)
-
-
-def mapping_hash(mapping: CollectionMapping) -> str:
-    """Changes whenever rows would come out differently."""
-    return hashlib.sha256(repr(mapping).encode()).hexdigest()[:16]
+        return PrepareTables(self.mapping, fingerprint(self.mapping), self.state, may_rebuild)
 
 
 class Catalogue:
@@ -65,11 +69,20 @@ class Catalogue:
 
     def add(self, collection: str, state: CollectionState) -> Entry:
         """Make a collection known (or known anew), with the table it had before if it had one."""
-        mapped = mapping_for(self._mapping, collection, self._tables)
+        mapped = self._mapping_of(collection)
         self._tables[collection] = mapped.table
         entry = Entry(mapped, compile_transform(mapped), state)
         self._entries[collection] = entry
         return entry
+
+    def _mapping_of(self, collection: str) -> CollectionMapping:
+        """A document table keeps the name that it was given, unless the mapping has taken it since."""
+        others = [table for name, table in self._tables.items() if name != collection]
+        mapped = mapping_for(self._mapping, collection, others)
+        given = self._tables.get(collection)
+        if isinstance(mapped, DocumentCollection) and given is not None and given not in mapped_tables(self._mapping):
+            return DocumentCollection(collection, given, mapped.keep_bson)
+        return mapped
 
     def mapped(self) -> Iterable[str]:
         """The collections that the mapping file names."""

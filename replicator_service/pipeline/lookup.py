@@ -8,15 +8,19 @@ until then the state is not exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import bson
 from bson.objectid import ObjectId
 
 from replicator_service.core.codec.key import encode_key
-from replicator_service.core.events import Change
 from replicator_service.source.errors import SnapshotUnavailable
-from replicator_service.source.reader import ReadCursor, Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from replicator_service.core.events import Change
+    from replicator_service.source.reader import ReadCursor, Reader
 
 _MAX_KEYS = 5_000
 _MAX_KEY_BYTES = 4 * 2**20

@@ -15,16 +15,19 @@ shrink to single events when there is none.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from replicator_service.core.batching import Batching, StreamReply
-from replicator_service.core.steps import Step
-from replicator_service.pipeline.channel import Channel
-from replicator_service.pipeline.planner import Planner
-from replicator_service.pipeline.requests import Requests
-from replicator_service.pipeline.snapshot import Snapshots
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable
+
+    from replicator_service.core.batching import Batching, StreamReply
+    from replicator_service.core.steps import Step
+    from replicator_service.pipeline.channel import Channel
+    from replicator_service.pipeline.planner import Planner
+    from replicator_service.pipeline.requests import Requests
+    from replicator_service.pipeline.snapshot import Snapshots
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from replicator_service.core.steps import Commit
+if TYPE_CHECKING:
+    from replicator_service.core.steps import Commit
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ cluster time that the stream has reached, and is planned between two batches: st
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from replicator_service.core.batching import Batch
 from replicator_service.core.events import (
     Change,
     Created,
@@ -24,7 +23,6 @@ from replicator_service.core.events import (
     interpret,
 )
 from replicator_service.core.failpoints import Failpoints, Window
-from replicator_service.core.position import Position
 from replicator_service.core.rows import Encoder, RowGroup
 from replicator_service.core.steps import (
     CollectionState,
@@ -35,10 +33,16 @@ from replicator_service.core.steps import (
     StartSnapshot,
     Step,
 )
-from replicator_service.pipeline.catalogue import Catalogue, Entry
 from replicator_service.pipeline.lookup import Lookup
-from replicator_service.source.catalog import SourceCollection
-from replicator_service.source.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from replicator_service.core.batching import Batch
+    from replicator_service.core.position import Position
+    from replicator_service.pipeline.catalogue import Catalogue, Entry
+    from replicator_service.source.catalog import SourceCollection
+    from replicator_service.source.reader import Reader
 
 GROUP_CHANGES = 10_000
 GROUP_BYTES = 16 * 2**20

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import bson
 
@@ -11,8 +10,12 @@ from replicator_service.core.codec import CODEC_OPTIONS
 from replicator_service.core.events import Change, Operation
 from replicator_service.core.steps import CollectionState, RequestHandled, SetState, SettleLetters, Step
 from replicator_service.pipeline.lookup import Lookup
-from replicator_service.pipeline.planner import Planner, SourcePorts
-from replicator_service.source.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from replicator_service.pipeline.planner import Planner, SourcePorts
+    from replicator_service.source.reader import Reader
 
 
 class PendingRequest(Protocol):
@@ -73,7 +76,13 @@ class Requests:
     """Turns requests into steps."""
 
     def __init__(
-        self, board: RequestBoard, planner: Planner, reader: Reader, source: SourcePorts, *, on_pause: Callable[[bool], None]
+        self,
+        board: RequestBoard,
+        planner: Planner,
+        reader: Reader,
+        source: SourcePorts,
+        *,
+        on_pause: Callable[[bool], None],
     ) -> None:
         self._board = board
         self._planner = planner
@@ -123,7 +132,7 @@ class Requests:
             yield from self._planner.forget(collection)
             return
         entry = self._planner.catalogue.add(collection, CollectionState.SNAPSHOTTING)
-        yield entry.prepare()
+        yield entry.prepare(may_rebuild=True)
         yield from self._planner.start_snapshot(collection)
 
     def _retry(self) -> Iterator[Step]:

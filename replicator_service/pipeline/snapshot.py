@@ -8,19 +8,23 @@ the current majority state, and the checkpoint says until when the rows may be a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.events import Change, Operation
 from replicator_service.core.failpoints import Failpoints, Window
-from replicator_service.core.replies import Reply
-from replicator_service.core.rows import RowGroup
 from replicator_service.core.steps import ChunkDone, CollectionState, FinishSnapshot, Step
-from replicator_service.pipeline.catalogue import Entry
 from replicator_service.pipeline.planner import GROUP_CHANGES, Planner, SourcePorts
 from replicator_service.source.errors import SnapshotUnavailable
 from replicator_service.source.reader import Place, ReadCursor, Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from replicator_service.core.replies import Reply
+    from replicator_service.core.rows import RowGroup
+    from replicator_service.pipeline.catalogue import Entry
 
 _PATIENCE_SECONDS = 30.0
 """How long an unreadable chunk waits for the stream to move before it is read at the majority state."""
@@ -98,8 +102,7 @@ class Snapshots:
         chunk = _Chunk()
         place = Place(entry.place) if entry.place is not None else None
         cursor = self._reader.in_order(collection, place, limit=self._chunk_documents, at=at)
-        for group in self._groups(collection, cursor, place, chunk):
-            yield group
+        yield from self._groups(collection, cursor, place, chunk)
         self._failpoints.reach(Window.AFTER_CHUNK_READ)
         is_last = not chunk.has_more and chunk.documents < self._chunk_documents
         if is_last and place is not None:
@@ -116,9 +119,7 @@ class Snapshots:
         if chunk.last is not None or is_last:
             yield self._planner.commit()
 
-    def _groups(
-        self, collection: str, cursor: ReadCursor, place: Place | None, chunk: _Chunk
-    ) -> Iterator[RowGroup]:
+    def _groups(self, collection: str, cursor: ReadCursor, place: Place | None, chunk: _Chunk) -> Iterator[RowGroup]:
         for reply in cursor:
             changes = self._changes(collection, reply, place if chunk.documents == 0 else None)
             for start in range(0, len(changes), GROUP_CHANGES):
@@ -138,14 +139,21 @@ class Snapshots:
         at = self._planner.position.cluster_time
         return [
             Change(
-                collection, encode_key(document["_id"]), Operation.READ, document, at, reply, index, document["_id"]
+                collection,
+                encode_key(document["_id"]),
+                Operation.READ,
+                document,
+                at,
+                reply,
+                index,
+                document["_id"],
             )
             for index, document in enumerate(reply.documents)
             if index >= skip
         ]
 
     def _finish(self, collection: str, entry: Entry, now: float) -> Iterator[Step]:
-        """Finish, unless the collection is not the one any more that was read: the stream will say what became of it."""
+        """Finish, unless the collection is not the one any more that was read: the stream tells what became of it."""
         found = self._source.list_collections().get(collection)
         if found is None or found.uuid != entry.uuid:
             self._retry_at = now + 1.0

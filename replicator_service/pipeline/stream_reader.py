@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from replicator_service.core.batching import StreamReply
 from replicator_service.core.failpoints import Failpoints, Window
-from replicator_service.pipeline.channel import Channel
-from replicator_service.source.change_stream import ChangeStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from replicator_service.core.batching import StreamReply
+    from replicator_service.pipeline.channel import Channel
+    from replicator_service.source.change_stream import ChangeStream
 
 _PROBE_MS = 1
 """After an answer with events the next poll hardly waits: an empty answer then proves that nothing was left, which

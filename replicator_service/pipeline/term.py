@@ -5,17 +5,11 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from pymongo.database import Database
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.batching import Batching, StreamReply
-from replicator_service.core.dead_letter_limit import DeadLetterLimit
 from replicator_service.core.errors import StopRequested
-from replicator_service.core.failpoints import Failpoints
-from replicator_service.core.mapping.model import Mapping
 from replicator_service.core.naming import schema_name
 from replicator_service.core.position import to_cluster_time
 from replicator_service.core.rows import Encoder, RowGroup
@@ -30,14 +24,23 @@ from replicator_service.pipeline.requests import RequestBoard, Requests
 from replicator_service.pipeline.snapshot import Snapshots
 from replicator_service.pipeline.stream_reader import StreamReader
 from replicator_service.sink import registry
-from replicator_service.sink.checkpoint import Checkpoint
-from replicator_service.sink.connection import Connection
 from replicator_service.sink.writer import Writer
 from replicator_service.source.catalog import SourceCollection, list_collections
 from replicator_service.source.change_stream import ChangeStream
-from replicator_service.source.connection import Client, ServerFacts
 from replicator_service.source.errors import translated
 from replicator_service.source.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pymongo.database import Database
+
+    from replicator_service.core.dead_letter_limit import DeadLetterLimit
+    from replicator_service.core.failpoints import Failpoints
+    from replicator_service.core.mapping.model import Mapping
+    from replicator_service.sink.checkpoint import Checkpoint
+    from replicator_service.sink.connection import Connection
+    from replicator_service.source.connection import Client, ServerFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Limits:
     chunk_documents: int = 10_000
     chunk_bytes: int = 16 * 2**20
     poll_wait_ms: int = 1_000
-    pace: Pace = Pace()
+    pace: Pace = field(default_factory=Pace)
 
 
 class Term:
@@ -89,6 +92,8 @@ class Term:
         tables = {each.collection: each.table_name for each in self._known}
         self._catalogue = Catalogue(mapping, tables)
         self._outbox: Channel[Step] = Channel(limits.outbox_steps)
+        self.has_committed = False
+        """Whether this term has made progress: a failure after that is a new one."""
         self._began: float | None = None
         self._altered = 0
 
@@ -111,9 +116,7 @@ class Term:
             reader.close()
             stream.close()
 
-    def _run(
-        self, stream: ChangeStream, reader: Reader, stopping: threading.Event, *, forget_position: bool
-    ) -> None:
+    def _run(self, stream: ChangeStream, reader: Reader, stopping: threading.Event, *, forget_position: bool) -> None:
         source = SourcePorts(self._list_collections, self._estimate, self._operation_time)
         planner = Planner(
             reader=reader,
@@ -165,7 +168,9 @@ class Term:
             return bootstrap.after_lost_history(planner, existing)
         if self._checkpoint.position is None:
             return bootstrap.first_start(planner, existing)
-        return bootstrap.next_start(planner, changed, existing)
+        requested = {r.collection for r in self._board.open_requests() if r.kind == "resync"}
+        names = set(self._catalogue) if None in requested else {name for name in requested if name is not None}
+        return bootstrap.next_start(planner, changed, existing, names)
 
     def _loop(
         self,
@@ -248,6 +253,7 @@ class Term:
             is_snapshotting=bool(self._catalogue.snapshotting()),
         )
         self._altered = altered
+        self.has_committed = True
         self._began = None
         self._observer.committed(committed)
 

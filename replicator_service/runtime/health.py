@@ -7,12 +7,16 @@ database.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from replicator_service.core.errors import ReplicatorError
 from replicator_service.pipeline.observer import Committed, Observer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from replicator_service.core.errors import ReplicatorError
 
 
 class State(StrEnum):
@@ -89,7 +93,11 @@ class Health(Observer):
     """The live object behind :class:`Report`. Every method may be called from any thread."""
 
     def __init__(
-        self, stream: str, *, clock: Callable[[], float], on_commit: Callable[[Committed], None] = lambda _: None
+        self,
+        stream: str,
+        *,
+        clock: Callable[[], float],
+        on_commit: Callable[[Committed], None] = lambda _: None,
     ) -> None:
         self._lock = threading.Lock()
         self._clock = clock
@@ -131,9 +139,7 @@ class Health(Observer):
     def streaming_from(self, cluster_time: int) -> None:
         """This instance leads from here on."""
         with self._lock:
-            self._report = replace(
-                self._report, role=Role.LEADER, cluster_time=cluster_time, error=None, started=True
-            )
+            self._report = replace(self._report, role=Role.LEADER, cluster_time=cluster_time, error=None, started=True)
             self._update_state()
 
     def standing_by(self, *, cluster_time: int | None) -> None:

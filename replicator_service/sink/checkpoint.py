@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bson import json_util
 from psycopg.types.json import Jsonb
 
 from replicator_service.core.errors import LeaseLost
 from replicator_service.core.position import Position
-from replicator_service.sink.connection import Connection
 from replicator_service.sink.errors import translated
+
+if TYPE_CHECKING:
+    from replicator_service.sink.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,9 +49,7 @@ def connect(dsn: str, *, application_name: str, durable: bool = True) -> Connect
     Raises :class:`ConfigurationError` (credentials, address, version) or :class:`Retryable`.
     """
     with translated():
-        connection = psycopg.connect(
-            dsn, autocommit=True, application_name=application_name, **_KEEPALIVES
-        )
+        connection = psycopg.connect(dsn, autocommit=True, application_name=application_name, **_KEEPALIVES)
         if connection.info.server_version < MINIMUM_VERSION:
             version = connection.info.server_version // 10_000
             connection.close()

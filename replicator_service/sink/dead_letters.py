@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import TYPE_CHECKING
 
-from replicator_service.core.rows import Rejected
-from replicator_service.sink.connection import Connection
 from replicator_service.sink.errors import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from replicator_service.core.rows import Rejected
+    from replicator_service.sink.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,7 @@ class DeadLetter:
     retried_at: datetime | None
 
 
-_COLUMNS = (
-    "id, stream, collection, source_id, operation, document, error, cluster_time, created_at, retried_at"
-)
+_COLUMNS = "id, stream, collection, source_id, operation, document, error, cluster_time, created_at, retried_at"
 
 
 def add_letters(connection: Connection, stream: str, rejected: Sequence[Rejected]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -14,6 +14,9 @@ from replicator_service.core.errors import (
     ReplicatorError,
     Retryable,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _REJECTING_CLASSES = frozenset({"22", "23", "44", "54", "P0"})
 """Data exception, integrity violation, check option, program limit, and what triggers raise."""
@@ -57,9 +60,7 @@ def translate(error: psycopg.Error) -> ReplicatorError:
             hint="Nothing to do when it comes back by itself; otherwise look at PostgreSQL's log and disk space.",
         )
     if state[:2] == "28":
-        return ConfigurationError(
-            "PostgreSQL refuses the user name or password", hint="Check REPLICATOR_POSTGRES_DSN."
-        )
+        return ConfigurationError("PostgreSQL refuses the user name or password", hint="Check REPLICATOR_POSTGRES_DSN.")
     if state == "42501":
         return ConfigurationError(
             f"the PostgreSQL user lacks a privilege: {_primary(error)}",

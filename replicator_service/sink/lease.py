@@ -5,8 +5,12 @@ When the connection is gone, so is the lease; the epoch in the checkpoint fences
 
 from __future__ import annotations
 
-from replicator_service.sink.connection import Connection
+from typing import TYPE_CHECKING
+
 from replicator_service.sink.errors import translated
+
+if TYPE_CHECKING:
+    from replicator_service.sink.connection import Connection
 
 _NAMESPACE = "replicator:"
 

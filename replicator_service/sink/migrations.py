@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import Fatal
-from replicator_service.sink.connection import Connection
 from replicator_service.sink.errors import translated
+
+if TYPE_CHECKING:
+    from replicator_service.sink.connection import Connection
 
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('replicator:migrations', 0))"
 _HISTORY = """
@@ -61,7 +64,8 @@ def migrate(connection: Connection, migrations: list[Migration] | None = None) -
         connection.execute(_LOCK)
         connection.execute("create schema if not exists replicator")
         connection.execute(_HISTORY)
-        applied = dict(connection.execute("select version, checksum from replicator.schema_migration").fetchall())
+        rows = connection.execute("select version, checksum from replicator.schema_migration").fetchall()
+        applied: dict[int, str] = {version: checksum for version, checksum in rows}
         _require_known(applied, wanted)
         pending = [migration for migration in wanted if migration.version not in applied]
         for migration in pending:

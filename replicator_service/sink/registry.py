@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from replicator_service.core.steps import ChunkDone, CollectionState, StartSnapshot
-from replicator_service.sink.connection import Connection
 from replicator_service.sink.errors import translated
+
+if TYPE_CHECKING:
+    from replicator_service.sink.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,12 @@ def registered(connection: Connection, stream: str) -> list[Registered]:
 
 
 def register(
-    connection: Connection, stream: str, collection: str, table: str, state: CollectionState, mapping_hash: str
+    connection: Connection,
+    stream: str,
+    collection: str,
+    table: str,
+    state: CollectionState,
+    mapping_hash: str,
 ) -> None:
     """Remember a collection, or what its mapping has become."""
     statement = (
@@ -64,9 +72,7 @@ def register(
 
 def set_state(connection: Connection, stream: str, collection: str, state: CollectionState) -> None:
     """Change the state of a registered collection."""
-    statement = (
-        "update replicator.collection set state = %s, updated_at = now() where stream = %s and collection = %s"
-    )
+    statement = "update replicator.collection set state = %s, updated_at = now() where stream = %s and collection = %s"
     with translated():
         connection.execute(statement, (state.value, stream, collection))
 
@@ -109,9 +115,7 @@ def finish_snapshot(connection: Connection, stream: str, collection: str) -> str
 
 def open_requests(connection: Connection, stream: str) -> list[Request]:
     """Requests that wait, the oldest first."""
-    query = (
-        "select id, kind, collection from replicator.request where stream = %s and handled_at is null order by id"
-    )
+    query = "select id, kind, collection from replicator.request where stream = %s and handled_at is null order by id"
     with translated():
         return [Request(*row) for row in connection.execute(query, (stream,))]
 

@@ -7,15 +7,19 @@ that stays, and elements of arrays that stay are not written at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from psycopg import sql
-
-from replicator_service.core.mapping.model import TableSpec
-from replicator_service.core.rows import CollectionRows, RowGroup
-from replicator_service.sink.connection import Connection
 from replicator_service.sink.errors import translated
 from replicator_service.sink.statements import Statements, compose
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import sql
+
+    from replicator_service.core.mapping.model import TableSpec
+    from replicator_service.core.rows import CollectionRows, RowGroup
+    from replicator_service.sink.connection import Connection
 
 
 class RowWriter:

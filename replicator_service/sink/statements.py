@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from replicator_service.core.mapping.model import TableSpec
+if TYPE_CHECKING:
+    from replicator_service.core.mapping.model import TableSpec
 
 _STAGING = "pg_temp"
 
@@ -72,7 +74,12 @@ def _prune(target: sql.Identifier, staging: sql.Identifier) -> sql.Composed:
 
 
 def _merge(
-    target: sql.Identifier, staging: sql.Identifier, columns: sql.Composed, table: TableSpec, *, only_different: bool
+    target: sql.Identifier,
+    staging: sql.Identifier,
+    columns: sql.Composed,
+    table: TableSpec,
+    *,
+    only_different: bool,
 ) -> sql.Composed:
     others = [column.name for column in table.columns if column.name not in table.primary_key]
     assignments = sql.SQL(", ").join(

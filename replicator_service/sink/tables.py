@@ -1,89 +1,75 @@
-"""Replicated tables: created from their specification, and changed only by adding to them."""
+"""Replicated tables: created from their specification, and in place only ever added to."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 
 from replicator_service.core.errors import ConfigurationError
-from replicator_service.core.mapping.model import TableSpec
-from replicator_service.core.naming import index_name
-from replicator_service.sink.connection import Connection
+from replicator_service.core.mapping.evolution import Evolution, evolution_statements, plan_evolution
 from replicator_service.sink.errors import translated
 
-_EXISTING = """
-select a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from replicator_service.core.mapping.model import TableSpec
+    from replicator_service.sink.connection import Connection
+
+_COLUMNS = """
+select c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
 from pg_attribute as a
 inner join pg_class as c on c.oid = a.attrelid
 inner join pg_namespace as n on n.oid = c.relnamespace
-where n.nspname = %s and c.relname = %s and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped
+where n.nspname = %s and c.relname = any(%s) and c.relkind in ('r', 'p', 'v', 'm', 'f')
+    and a.attnum > 0 and not a.attisdropped
+order by c.relname, a.attnum
 """
 
-_SPELLED_OUT = {"timestamptz": "timestamp with time zone", "timestamptz[]": "timestamp with time zone[]"}
+_INDEXES = "select indexname from pg_indexes where schemaname = %s"
 
 
 def ensure_schema(connection: Connection, schema: str) -> None:
     """Create the schema of the replicated tables if it is not there."""
     with translated():
-        exists = connection.execute("select from pg_namespace where nspname = %s", (schema,)).fetchone()
-        if exists is None:
+        exists = connection.execute("select from pg_namespace where nspname = %s", (schema,)).fetchall()
+        if not exists:
             connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
 
 
-def ensure_table(connection: Connection, schema: str, table: TableSpec) -> bool:
-    """Make a table have every column and index of its specification; true when it existed and was added to.
-
-    Raises :class:`ConfigurationError` when a column exists with another type: that cannot be changed in place.
-    """
+def plan_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> list[Evolution]:
+    """Compare tables with what exists. Changes nothing."""
+    existing: dict[str, dict[str, str]] = {}
     with translated():
-        rows = connection.execute(_EXISTING, (schema, table.name)).fetchall()
-        if not rows:
-            connection.execute(_create(schema, table))
-            added = False
-        else:
-            added = _add_columns(connection, schema, table, {name: kind for name, kind, _ in rows})
-        for columns in table.indexes:
-            connection.execute(_create_index(schema, table, columns))
-    return added
+        for table, column, kind in connection.execute(_COLUMNS, (schema, [table.name for table in tables])):
+            existing.setdefault(table, {})[column] = kind
+        indexes = [name for (name,) in connection.execute(_INDEXES, (schema,))]
+    return [plan_evolution(existing, table, indexes) for table in tables]
 
 
-def _add_columns(connection: Connection, schema: str, table: TableSpec, existing: dict[str, str]) -> bool:
-    missing = []
-    for column in table.columns:
-        found = existing.get(column.name)
-        wanted = _SPELLED_OUT.get(column.type, column.type)
-        if found is None:
-            missing.append(column)
-        elif found != wanted:
-            raise ConfigurationError(
-                f"column {column.name} of table {schema}.{table.name} is {found}, and the mapping wants {wanted}",
-                hint="A type cannot be changed in place: drop the table (or the column) and start again; the collection "
-                "is then read anew.",
-            )
-    for column in missing:
-        connection.execute(
-            sql.SQL("alter table {} add column {} {}").format(
-                sql.Identifier(schema, table.name), sql.Identifier(column.name), sql.SQL(column.type)
-            )
+def ensure_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> None:
+    """Make tables have every column and index of their specification.
+
+    Raises :class:`ConfigurationError` for what cannot be done in place, all of it at once.
+    """
+    plans = plan_tables(connection, schema, tables)
+    conflicts = [conflict for plan in plans for conflict in plan.conflicts]
+    if conflicts:
+        raise ConfigurationError(
+            "; ".join(f"{schema}.{conflict}" for conflict in conflicts),
+            hint="Leave the request with 'replicator resync COLLECTION', then start the service again.",
         )
-    return bool(missing)
+    with translated():
+        for plan in plans:
+            for statement in evolution_statements(schema, plan):
+                connection.execute(statement.encode())
 
 
-def _create(schema: str, table: TableSpec) -> sql.Composed:
-    columns = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.type)) for column in table.columns
-    )
-    key = sql.SQL(", ").join(sql.Identifier(name) for name in table.primary_key)
-    return sql.SQL("create table {} ({}, constraint {} primary key ({}))").format(
-        sql.Identifier(schema, table.name),
-        columns,
-        sql.Identifier(index_name(table.name, ("pkey",))),
-        key,
-    )
-
-
-def _create_index(schema: str, table: TableSpec, columns: tuple[str, ...]) -> sql.Composed:
-    return sql.SQL("create index if not exists {} on {} ({})").format(
-        sql.Identifier(index_name(table.name, (*columns, "idx"))),
-        sql.Identifier(schema, table.name),
-        sql.SQL(", ").join(sql.Identifier(name) for name in columns),
-    )
+def rebuild_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> None:
+    """Drop what is in the way of a new shape, and create the tables anew; a resync fills them again."""
+    plans = plan_tables(connection, schema, tables)
+    with translated():
+        for plan in plans:
+            if plan.conflicts:
+                connection.execute(sql.SQL("drop table {}").format(sql.Identifier(schema, plan.table.name)))
+    ensure_tables(connection, schema, tables)

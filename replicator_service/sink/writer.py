@@ -7,13 +7,11 @@ transaction, and everything else is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
-from replicator_service.core.dead_letter_limit import DeadLetterLimit
 from replicator_service.core.errors import RecordRejected
-from replicator_service.core.events import Change
+from replicator_service.core.failpoints import Failpoints, Window
 from replicator_service.core.mapping.model import tables_of
 from replicator_service.core.rows import Rejected, RowGroup
 from replicator_service.core.steps import (
@@ -30,12 +28,17 @@ from replicator_service.core.steps import (
     StartSnapshot,
     Step,
 )
-from replicator_service.core.failpoints import Failpoints, Window
 from replicator_service.sink import checkpoint, dead_letters, registry, tables
-from replicator_service.sink.connection import Connection
 from replicator_service.sink.errors import translated
 from replicator_service.sink.rows import RowWriter
 from replicator_service.sink.statements import copy_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from replicator_service.core.dead_letter_limit import DeadLetterLimit
+    from replicator_service.core.events import Change
+    from replicator_service.sink.connection import Connection
 
 
 @dataclass(slots=True)
@@ -118,9 +121,7 @@ class Writer:
         self._failpoints.reach(Window.AFTER_BEGIN)
 
     def _commit(self, step: Commit) -> Written:
-        checkpoint.move_checkpoint(
-            self._connection, self._stream, self._epoch, step.position, step.converging_until
-        )
+        checkpoint.move_checkpoint(self._connection, self._stream, self._epoch, step.position, step.converging_until)
         self._failpoints.reach(Window.BEFORE_COMMIT)
         with translated():
             self._connection.execute("commit")
@@ -222,15 +223,18 @@ class Writer:
 
     def _prepare(self, step: PrepareTables) -> None:
         tables.ensure_schema(self._connection, self._schema)
-        for table in tables_of(step.mapping):
-            tables.ensure_table(self._connection, self._schema, table)
+        wanted = tables_of(step.mapping)
+        if step.may_rebuild:
+            tables.rebuild_tables(self._connection, self._schema, wanted)
+        else:
+            tables.ensure_tables(self._connection, self._schema, wanted)
         registry.register(
             self._connection,
             self._stream,
             step.mapping.collection,
             step.mapping.table,
             step.state,
-            step.mapping_hash,
+            step.fingerprint,
         )
 
     def _finish_snapshot(self, step: FinishSnapshot) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
-
-from pymongo.database import Database
+from typing import TYPE_CHECKING, Any
 
 from replicator_service.source.errors import translated
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from pymongo.database import Database
 
 
 class CollectionKind(StrEnum):
@@ -42,7 +45,7 @@ def list_collections(database: Database[dict[str, Any]]) -> dict[str, SourceColl
     return {collection.name: collection for collection in found}
 
 
-def _collection(entry: dict[str, Any]) -> SourceCollection:
+def _collection(entry: MutableMapping[str, Any]) -> SourceCollection:
     kind = CollectionKind(entry.get("type", "collection"))
     if kind is CollectionKind.ORDINARY and entry.get("options", {}).get("capped"):
         kind = CollectionKind.CAPPED

@@ -7,20 +7,23 @@ stream costs twice the time per event.
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self
-
-from bson.raw_bson import RawBSONDocument
-from pymongo import errors
-from pymongo.database import Database
+from typing import TYPE_CHECKING, Any, Self
 
 import bson
+from pymongo import errors
+
 from replicator_service.core.batching import StreamReply
 from replicator_service.core.errors import Fatal
 from replicator_service.core.position import Position, ResumeToken, to_cluster_time, token_time
 from replicator_service.core.replies import Reply, batch_array
 from replicator_service.source.connection import RAW, Client, ServerFacts
 from replicator_service.source.errors import translated
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from bson.raw_bson import RawBSONDocument
+    from pymongo.database import Database
 
 EMPTY_BATCH_SIZE = 5 + 1
 """An array without documents: its length and its end."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
-from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
 
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.source.errors import translated
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
 
 MINIMUM_VERSION = (5, 0)
 """The first version that reads at a cluster time outside a transaction."""
@@ -35,7 +37,7 @@ class ServerFacts:
     @property
     def splits_large_events(self) -> bool:
         """``$changeStreamSplitLargeEvent`` exists in 6.0.9 and from 7.0 on."""
-        return self.version >= (7, 0) or self.version[:2] == (6, 0) and self.version >= (6, 0, 9)
+        return self.version >= (7, 0) or (self.version[:2] == (6, 0) and self.version >= (6, 0, 9))
 
     @property
     def groups_inserts(self) -> bool:

@@ -5,8 +5,8 @@ Codes are those of the server's error_codes.yml.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pymongo import errors
 
@@ -17,6 +17,9 @@ from replicator_service.core.errors import (
     ResyncRequired,
     Retryable,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HISTORY_LOST = frozenset({286, 280, 260, 464})
 """ChangeStreamHistoryLost, ChangeStreamFatalError, InvalidResumeToken, and its later kin."""
@@ -65,9 +68,7 @@ def translate(error: errors.PyMongoError) -> ReplicatorError:
                 "the names in the replica set's configuration do as well.",
             )
         case errors.ConnectionFailure() | errors.WaitQueueTimeoutError():
-            return Retryable(
-                "the connection to MongoDB was lost", hint="Nothing to do: it is opened again by itself."
-            )
+            return Retryable("the connection to MongoDB was lost", hint="Nothing to do: it is opened again by itself.")
         case _:
             return Fatal(
                 f"MongoDB's driver failed in an unknown way ({type(error).__name__})",

@@ -10,20 +10,23 @@ A collection that was dropped or renamed after T reads as empty: an absent key p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bson
 from bson.max_key import MaxKey
 from bson.raw_bson import RawBSONDocument
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from replicator_service.core.position import to_cluster_time, to_timestamp
 from replicator_service.core.replies import Reply, batch_array
 from replicator_service.source.connection import RAW, Client
 from replicator_service.source.errors import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pymongo.client_session import ClientSession
+    from pymongo.database import Database
 
 _NO_DOCUMENTS = 5
 """The length of an empty BSON array."""
@@ -68,7 +71,11 @@ class ReadCursor:
                 return
             name = "nextBatch"
             raw = self._run(
-                {"getMore": bson.Int64(cursor["id"]), "collection": self._collection, "batchSize": self._batch_size}
+                {
+                    "getMore": bson.Int64(cursor["id"]),
+                    "collection": self._collection,
+                    "batchSize": self._batch_size,
+                }
             )
             self._first = raw
 

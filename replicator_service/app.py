@@ -1,0 +1,220 @@
+"""The composition root: settings become connections, and a supervisor that keeps one term after another going."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
+from tenacity.stop import stop_when_event_set
+
+from replicator_service.core.dead_letter_limit import DeadLetterLimit
+from replicator_service.core.errors import (
+    LeaseLost,
+    ReplicatorError,
+    ResyncRequired,
+    Retryable,
+    StopRequested,
+)
+from replicator_service.core.failpoints import Failpoints
+from replicator_service.pipeline.loop import Pace
+from replicator_service.pipeline.term import Limits, Term, keep_collector_out
+from replicator_service.runtime.health import Health, State
+from replicator_service.settings import OnHistoryLost, Settings
+from replicator_service.sink.checkpoint import Checkpoint, raise_epoch, read_checkpoint
+from replicator_service.sink.connection import Connection
+from replicator_service.sink.connection import connect as connect_sink
+from replicator_service.sink.lease import try_lease
+from replicator_service.sink.migrations import migrate
+from replicator_service.sink.requests import PostgresBoard
+from replicator_service.source.connection import connect as connect_source
+from replicator_service.source.connection import read_only_database, server_facts
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Sequence
+
+    from replicator_service.core.mapping.model import Mapping
+
+STANDBY_SECONDS = 1.0
+"""How often a standby tries to take the lease."""
+
+_FIRST_WAIT = 0.2
+_LONGEST_WAIT = 15.0
+
+
+class Log(Protocol):
+    """The part of a structlog logger that is used here."""
+
+    def info(self, event: str, **fields: object) -> object:
+        """Something worth a line."""
+        ...
+
+    def warning(self, event: str, **fields: object) -> object:
+        """Something an operator may want to look at."""
+        ...
+
+
+@dataclass(slots=True)
+class _Mode:
+    """What one attempt leaves for the next."""
+
+    forget_position: bool = False
+    """History was lost: the next term begins at the present and reads everything again."""
+    has_committed: bool = False
+    """The last term made progress, so waiting begins anew with its first, short pause."""
+
+
+class Service:
+    """Replicates one database for as long as it is let. ``run`` blocks."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        mapping: Mapping,
+        *,
+        health: Health,
+        log: Log,
+        failpoints: Failpoints | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._settings = settings
+        self._mapping = mapping
+        self._health = health
+        self._log = log
+        self._failpoints = failpoints or Failpoints()
+        self._limits = limits or limits_of(settings)
+        self._mode = _Mode()
+
+    @property
+    def stream(self) -> str:
+        """The stream's name: the database's."""
+        return self._settings.mongo_database
+
+    def run(self, stopping: threading.Event) -> None:
+        """Lead or stand by until ``stopping`` is set; servers that are away are waited for, forever.
+
+        Raises :class:`ResyncRequired` never (it is handled), :class:`Fatal` and its kin for a person.
+        """
+        keep_collector_out()
+        retrying = Retrying(
+            retry=retry_if_exception_type(Retryable),
+            wait=wait_random_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT),
+            stop=stop_when_event_set(stopping),
+            sleep=lambda seconds: self._wait(stopping, seconds),
+            reraise=True,
+        )
+        while not stopping.is_set():
+            try:
+                retrying(self._once, stopping)
+            except StopRequested:
+                return
+            except Retryable:
+                if not stopping.is_set():
+                    raise
+            except ReplicatorError as error:
+                self._health.entered(State.FAILED, error)
+                raise
+
+    def _once(self, stopping: threading.Event) -> None:
+        """Connect, lead (or stand by) until something ends it. Errors decide what is next."""
+        self._mode.has_committed = False
+        try:
+            self._connect_and_lead(stopping)
+        except ResyncRequired as error:
+            self._log.warning("history lost", cause=error.message, policy=self._settings.on_history_lost.value)
+            self._health.entered(State.RESYNC_REQUIRED, error)
+            self._mode.forget_position = True
+        except LeaseLost as error:
+            self._log.warning("lease lost", cause=error.message)
+        except Retryable as error:
+            self._log.warning("waiting for a server", cause=error.message, hint=error.hint)
+            self._health.entered(self._health.report().state, error)
+            if not self._mode.has_committed:
+                raise
+            self._wait(stopping, _FIRST_WAIT)
+
+    def _connect_and_lead(self, stopping: threading.Event) -> None:
+        settings = self._settings
+        client = connect_source(settings.mongo_uri.get_secret_value())
+        try:
+            facts = server_facts(client)
+            connection = self._connect_sink("replicator writer", durable=False)
+            try:
+                self._stand_by(connection, stopping)
+                checkpoint = self._take_over(connection, stopping)
+                with self._connect_sink("replicator requests", durable=True) as board_connection:
+                    term = Term(
+                        client=client,
+                        database=read_only_database(client, settings.mongo_database),
+                        facts=facts,
+                        connection=connection,
+                        stream=self.stream,
+                        checkpoint=checkpoint,
+                        mapping=self._mapping,
+                        board=PostgresBoard(board_connection, self.stream),
+                        limits=self._limits,
+                        dead_letter_limit=DeadLetterLimit(
+                            max_run=settings.dead_letter_max_run, max_share=settings.dead_letter_max_share
+                        ),
+                        observer=self._health,
+                        failpoints=self._failpoints,
+                    )
+                    self._log.info("leading", stream=self.stream, epoch=checkpoint.epoch)
+                    forget, self._mode.forget_position = self._mode.forget_position, False
+                    try:
+                        term.run(stopping, forget_position=forget)
+                    finally:
+                        self._mode.has_committed = term.has_committed
+            finally:
+                connection.close()
+        finally:
+            client.close()
+
+    def _connect_sink(self, name: str, *, durable: bool) -> Connection:
+        return connect_sink(self._settings.postgres_dsn.get_secret_value(), application_name=name, durable=durable)
+
+    def _stand_by(self, connection: Connection, stopping: threading.Event) -> None:
+        """Wait until this connection holds the lease."""
+        migrate(connection)
+        is_waiting = False
+        while not try_lease(connection, self.stream):
+            checkpoint = read_checkpoint(connection, self.stream)
+            position = checkpoint.position if checkpoint else None
+            self._health.standing_by(cluster_time=position.cluster_time if position else None)
+            if not is_waiting:
+                self._log.info("standing by", stream=self.stream)
+                is_waiting = True
+            self._health.ticked("standby")
+            self._wait(stopping, STANDBY_SECONDS)
+
+    def _take_over(self, connection: Connection, stopping: threading.Event) -> Checkpoint:
+        """Raise the epoch; when the position is lost and a person shall decide, wait for their word."""
+        checkpoint = raise_epoch(connection, self.stream)
+        if not self._mode.forget_position or self._settings.on_history_lost is OnHistoryLost.RESYNC:
+            return checkpoint
+        board = PostgresBoard(connection, self.stream)
+        while not self._resync_requested(board):
+            self._health.ticked("waiting")
+            self._wait(stopping, STANDBY_SECONDS)
+        return checkpoint
+
+    @staticmethod
+    def _resync_requested(board: PostgresBoard) -> bool:
+        requests: Sequence[str] = [r.kind for r in board.open_requests() if r.collection is None]
+        return "resync" in requests
+
+    @staticmethod
+    def _wait(stopping: threading.Event, seconds: float) -> None:
+        if stopping.wait(seconds):
+            raise StopRequested("stop was requested")
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The pipeline's bounds from the settings."""
+    return Limits(
+        batch_events=settings.batch_max_events,
+        batch_bytes=settings.batch_max_bytes,
+        chunk_documents=settings.chunk_documents,
+        pace=Pace(batch_seconds=settings.batch_max_ms / 1_000),
+    )
