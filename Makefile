@@ -17,3 +17,35 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 
 .PHONY: venv
 venv: $(VENV)/.installed ## Create .venv with the console scripts
+
+.PHONY: demo
+demo: venv ## Run the whole system on this machine until Ctrl-C
+	$(BIN)/python -m devstack.demo
+
+.PHONY: demo-check
+demo-check: venv ## The same, bounded in time, with an exit code
+	$(BIN)/python -m devstack.demo --check
+
+.PHONY: test
+test: venv ## Run all tests on real servers
+	$(BIN)/pytest
+
+.PHONY: lint
+lint: venv ## Check style, import rules and SQL
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint sql
+
+.PHONY: types
+types: venv ## Check types
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: venv ## Measure speed against the raw limits, in one run
+	$(BIN)/python -m benchmarks.replication
+
+.PHONY: lock
+lock: ## Compute requirements/*.txt anew (needs uv)
+	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -c requirements/dev.txt -o requirements/service.txt

@@ -1,0 +1,55 @@
+"""A database flows into PostgreSQL: the whole service on real servers."""
+
+from __future__ import annotations
+
+from bson import ObjectId
+
+from tests.support.databases import Sink, Source
+from tests.support.replication import assert_same_documents, replicating
+
+
+def test_documents_that_exist_and_those_that_come_are_replicated(source: Source, sink: Sink) -> None:
+    source.db.things.insert_many([{"n": n} for n in range(1_000)])
+    with replicating(source, sink) as replication:
+        replication.catch_up()
+        assert assert_same_documents(source, sink, "things") == 1_000
+        source.db.things.insert_one({"_id": "late", "n": 5})
+        source.db.things.update_many({"n": {"$lt": 10}}, {"$set": {"small": True}})
+        source.db.things.delete_many({"n": {"$gte": 900}})
+        source.db.others.insert_one({"_id": ObjectId(), "deep": {"list": [1, 2.5, "x", None, {"y": []}]}})
+        replication.catch_up()
+        assert assert_same_documents(source, sink, "things") == 901
+        assert assert_same_documents(source, sink, "others") == 1
+
+
+def test_a_restart_goes_on_where_it_stopped(source: Source, sink: Sink) -> None:
+    with replicating(source, sink) as replication:
+        source.db.things.insert_many([{"_id": n} for n in range(10)])
+        replication.catch_up()
+        replication.stop()
+        source.db.things.delete_one({"_id": 3})
+        source.db.things.update_one({"_id": 4}, {"$set": {"a": 1}})
+        source.db.things.insert_one({"_id": 11})
+        replication.start()
+        replication.catch_up()
+        assert assert_same_documents(source, sink, "things") == 10
+
+
+def test_collections_are_dropped_and_renamed(source: Source, sink: Sink) -> None:
+    with replicating(source, sink) as replication:
+        source.db.one.insert_many([{"_id": n} for n in range(10)])
+        source.db.two.insert_many([{"_id": n, "two": True} for n in range(5)])
+        source.db.three.insert_one({"_id": 1})
+        replication.catch_up()
+        source.db.one.rename("two", dropTarget=True)
+        source.db.three.drop()
+        source.db.two.update_one({"_id": 1}, {"$set": {"renamed": True}})
+        replication.catch_up()
+        assert assert_same_documents(source, sink, "two") == 10
+        assert assert_same_documents(source, sink, "one") == 0
+        assert assert_same_documents(source, sink, "three") == 0
+        source.client.drop_database(source.name)
+        source.db.one.insert_one({"_id": "again"})
+        replication.catch_up()
+        assert assert_same_documents(source, sink, "one") == 1
+        assert assert_same_documents(source, sink, "two") == 0
