@@ -124,9 +124,7 @@ def _own_path(entry: Entry, problems: Problems) -> tuple[str, ...] | None:
     if "." not in entry.key:
         return (entry.key,)
     name = quoted(entry.key)
-    fix = (
-        f"add `path: {entry.key}` for a field in a sub-document, or `path: [{name}]` for a field of this name"
-    )
+    fix = f"add `path: {entry.key}` for a field in a sub-document, or `path: [{name}]` for a field of this name"
     problems.add(entry.place, "a column whose name has a dot needs a path", fix)
     return None
 

@@ -86,9 +86,7 @@ def plan_evolution(
     ]
     if added and len(columns) + len(added) > MAX_TABLE_COLUMNS:
         message = f"the table would have more than {MAX_TABLE_COLUMNS} columns, unmapped ones included"
-        conflicts.append(
-            Conflict(wanted.name, None, message, "drop columns that nobody reads, or run `resync`")
-        )
+        conflicts.append(Conflict(wanted.name, None, message, "drop columns that nobody reads, or run `resync`"))
     return Evolution(
         table=wanted,
         create=False,
@@ -111,10 +109,8 @@ def evolution_statements(schema: str, evolution: Evolution) -> tuple[str, ...]:
     if evolution.create:
         return create_statements(schema, evolution.table)
     name = evolution.table.name
-    added = tuple(
-        f"alter table {qualified(schema, name)} add column if not exists {identifier(column.name)} {column.type}"
-        for column in evolution.add_columns
-    )
+    alter = f"alter table {qualified(schema, name)} add column if not exists"
+    added = tuple(f"{alter} {identifier(column.name)} {column.type}" for column in evolution.add_columns)
     return (*added, *(create_index(schema, name, columns) for columns in evolution.missing_indexes))
 
 
@@ -133,9 +129,7 @@ def _other_kind(columns: Collection[str], wanted: TableSpec) -> Conflict | None:
     kind = _kind([column.name for column in wanted.columns])
     if found == kind:
         return None
-    return Conflict(
-        wanted.name, None, f"the table exists as a {found}, and the mapping wants a {kind}", _RESYNC
-    )
+    return Conflict(wanted.name, None, f"the table exists as a {found}, and the mapping wants a {kind}", _RESYNC)
 
 
 def _kind(columns: Collection[str]) -> str | None:

@@ -53,6 +53,4 @@ def _read(node: yaml.Node, problems: Problems) -> Mapping:
 
 def _check_version(entry: Entry, problems: Problems) -> None:
     if entry.value.tag != "tag:yaml.org,2002:int" or entry.value.value != "1":
-        problems.add(
-            entry.value_place, "the version of the format has to be the number 1", "write `version: 1`"
-        )
+        problems.add(entry.value_place, "the version of the format has to be the number 1", "write `version: 1`")

@@ -134,17 +134,13 @@ def tables_of(mapping: CollectionMapping) -> tuple[TableSpec, ...]:
             columns = (key, Column("doc", "jsonb"), *_TAIL[1:])
             return (TableSpec(mapping.table, columns, ("_id",)),)
         case TypedCollection():
-            parent = TableSpec(
-                mapping.table, (key, *_columns(mapping.columns), *_TAIL), ("_id",), mapping.indexes
-            )
+            parent = TableSpec(mapping.table, (key, *_columns(mapping.columns), *_TAIL), ("_id",), mapping.indexes)
             return (parent, *(_child_spec(child) for child in mapping.children))
 
 
 def _child_spec(child: ChildTable) -> TableSpec:
     key = (Column("_id", "text"), Column("_ordinal", "integer"))
-    return TableSpec(
-        child.table, (*key, *_columns(child.columns), *_TAIL), ("_id", "_ordinal"), child.indexes
-    )
+    return TableSpec(child.table, (*key, *_columns(child.columns), *_TAIL), ("_id", "_ordinal"), child.indexes)
 
 
 def _columns(mapped: tuple[MappedColumn, ...]) -> tuple[Column, ...]:

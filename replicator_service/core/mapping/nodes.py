@@ -90,10 +90,7 @@ def list_of(node: yaml.Node, path: Path, problems: Problems, *, what: str) -> li
     if not isinstance(node, yaml.SequenceNode) or node.tag != f"{_TAG}seq":
         problems.add(place_of(node, path), f"expected {what}, found {_described(node)}", "write it as [a, b]")
         return None
-    return [
-        Entry(str(position), place_of(item, (*path, position)), item)
-        for position, item in enumerate(node.value)
-    ]
+    return [Entry(str(position), place_of(item, (*path, position)), item) for position, item in enumerate(node.value)]
 
 
 def text_of(node: yaml.Node, path: Path, problems: Problems, *, what: str) -> str | None:

@@ -59,9 +59,7 @@ class MappingError(ConfigurationError):
         lines += [f"  {problem}" for problem in self.problems[:_SHOWN_PROBLEMS]]
         if count > _SHOWN_PROBLEMS:
             lines.append(f"  and {count - _SHOWN_PROBLEMS} more")
-        super().__init__(
-            "\n".join(lines), hint="Correct the file; `replicator mapping check` reads it again."
-        )
+        super().__init__("\n".join(lines), hint="Correct the file; `replicator mapping check` reads it again.")
 
 
 class Problems:

@@ -108,10 +108,8 @@ def _read_child(entry: Entry, parent: ReadTable, problems: Problems) -> ReadTabl
     known_keys(fields, _CHILD_KEYS, problems)
     if "columns" not in fields:
         problems.add(entry.place, "the child table has no columns", "add columns, or map the array as jsonb")
-    if "path" in fields:
-        path = read_path(fields["path"], problems)
-    else:
-        path = divided_path(entry.key, entry.place, problems)
+    own_path = read_path(fields["path"], problems) if "path" in fields else None
+    path = own_path if "path" in fields else divided_path(entry.key, entry.place, problems)
     default = naming.table_name(f"{parent.name}_{entry.key}")
     return _read_table(entry, fields, default, problems, child=True, path=path or ())
 
