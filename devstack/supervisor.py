@@ -13,6 +13,7 @@ there is only one. This file imports the standard library alone, because it runs
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -36,6 +37,7 @@ class Specification:
 
     argv: list[str]
     environment: dict[str, str]
+    parent: int
     directory: str
     log: str
     uid: int | None
@@ -64,20 +66,16 @@ def children(pid: int) -> list[int]:
 
 def kill_tree(pid: int) -> None:
     """End `pid` and its direct children by SIGKILL, leaving it no time to start further ones."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
         for child in children(pid):
             _send(child, signal.SIGKILL)
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _send(pid: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def _become_server(spec: Specification, supervisor: int, libc: ctypes.CDLL | None) -> NoReturn:
@@ -99,7 +97,7 @@ def _become_server(spec: Specification, supervisor: int, libc: ctypes.CDLL | Non
             if os.getppid() != supervisor:
                 os._exit(127)
         os.chdir(spec.directory)
-        os.execve(spec.argv[0], spec.argv, spec.environment)
+        os.execve(spec.argv[0], spec.argv, spec.environment)  # noqa: S606 - a shell is not wanted
     except OSError as error:
         os.write(2, f"cannot run {spec.argv[0]}: {error}\n".encode())
     os._exit(127)
@@ -128,7 +126,7 @@ def _abandon(pid: int, spec: Specification) -> None:
 
 def supervise(spec: Specification) -> int:
     """Run the server until it or the parent ends; return the exit code."""
-    parent, supervisor = os.getppid(), os.getpid()
+    supervisor = os.getpid()
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     wake_reader, wake_writer = os.pipe()
     os.set_blocking(wake_writer, False)
@@ -151,7 +149,7 @@ def supervise(spec: Specification) -> int:
         code = _reaped(pid)
         if code is not None:
             return code
-        if ending or os.getppid() != parent or (0 in readable and not os.read(0, 64)):
+        if ending or os.getppid() != spec.parent or (0 in readable and not os.read(0, 64)):
             _abandon(pid, spec)
             return 0
 

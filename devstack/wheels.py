@@ -13,11 +13,14 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devstack.errors import DevstackError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements" / "devstack.txt"
 
@@ -83,7 +86,7 @@ def _download(wanted: str, directory: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--only-binary=:all:", "--require-hashes", "--python-version", _WHEEL_PYTHON]
     command += ["--dest", str(directory), "--requirement", str(requirements)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - pip and a pinned file
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - pip with a pinned file
     if ended.returncode != 0:
         raise DevstackError(
             f"{wanted.split(maxsplit=1)[0]} could not be fetched for {sys.platform}:\n{ended.stderr.strip()}",

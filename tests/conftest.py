@@ -6,14 +6,18 @@ fails the tests that need it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from devstack.mongo import MongoReplicaSet
-from devstack.postgres import PostgresServer
 from tests.support.databases import Sink, Source, fresh_sink, fresh_source
 from tests.support.servers import start_mongo, start_postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devstack.mongo import MongoReplicaSet
+    from devstack.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")

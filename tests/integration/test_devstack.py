@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.support.databases import Sink, Source
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.support.databases import Sink, Source
 
 
 def test_every_test_gets_an_empty_source_that_takes_documents(source: Source) -> None:

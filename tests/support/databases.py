@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 from pymongo import MongoClient
-from pymongo.database import Database
 
-from devstack.mongo import MongoReplicaSet
-from devstack.postgres import PostgresServer
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymongo.database import Database
+
+    from devstack.mongo import MongoReplicaSet
+    from devstack.postgres import PostgresServer
 
 Document = dict[str, Any]
 
@@ -47,8 +50,10 @@ def fresh_source(server: MongoReplicaSet) -> Iterator[Source]:
     name = f"source_{secrets.token_hex(5)}"
     client: MongoClient[Document] = MongoClient(server.uri, tz_aware=True, serverSelectionTimeoutMS=20_000)
     with client:
-        yield Source(uri=server.uri, name=name, client=client, db=client[name])
-        client.drop_database(name)
+        try:
+            yield Source(uri=server.uri, name=name, client=client, db=client[name])
+        finally:
+            client.drop_database(name)
 
 
 @contextmanager

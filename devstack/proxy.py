@@ -1,0 +1,191 @@
+"""A TCP proxy between a client and a server, to cut the line or to let it go silent.
+
+Point clients at it by a direct connection: a driver that discovers a replica set goes to the members themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from typing import TYPE_CHECKING, Self
+
+from devstack.ports import LOOPBACK, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+_CHUNK_BYTES = 65_536
+_JOIN_SECONDS = 10.0
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class TcpProxy:
+    """Passes bytes between clients and `target_port` on 127.0.0.1 until told otherwise.
+
+    All methods may be called from any thread, take effect before they return, and are idempotent.
+    """
+
+    def __init__(self, target_port: int, *, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self._target_port = target_port
+        self._passing = threading.Event()
+        self._passing.set()
+        self._lock = threading.Lock()
+        self._lines: set[_Line] = set()
+        self._listener: _Listener | None = _Listener(self.port, self._accepted)
+
+    @property
+    def connections(self) -> int:
+        """How many connections stand now."""
+        with self._lock:
+            return len(self._lines)
+
+    def cut(self) -> None:
+        """Reset all connections; new ones are welcome."""
+        with self._lock:
+            lines, self._lines = self._lines, set()
+        for line in lines:
+            line.cut()
+
+    def deaf(self) -> None:
+        """Keep and accept connections but pass nothing on, as a network that drops packets does."""
+        self._passing.clear()
+
+    def refuse(self) -> None:
+        """Reset all connections and refuse new ones, as a machine without the server does."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        self.cut()
+
+    def restore(self) -> None:
+        """Pass everything on again, what was held back included, and accept connections on the same port."""
+        self._passing.set()
+        if self._listener is None:
+            self._listener = _Listener(self.port, self._accepted)
+
+    def close(self) -> None:
+        """Reset all connections and stop listening, for good."""
+        self.refuse()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _accepted(self, client: socket.socket) -> None:
+        try:
+            server = socket.create_connection((LOOPBACK, self._target_port), timeout=5)
+        except OSError:
+            _reset(client)
+            client.close()
+            return
+        server.settimeout(None)
+        line = _Line(client, server, self._passing, self._ended)
+        with self._lock:
+            self._lines.add(line)
+        line.start()
+
+    def _ended(self, line: _Line) -> None:
+        with self._lock:
+            self._lines.discard(line)
+
+
+class _Listener:
+    """Accepts connections in a thread of its own."""
+
+    def __init__(self, port: int, accepted: Callable[[socket.socket], None]) -> None:
+        self._accepted = accepted
+        self._socket = socket.create_server((LOOPBACK, port), backlog=64)
+        # Where a shutdown does not wake the thread (macOS), this does.
+        self._socket.settimeout(0.5)
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name=f"proxy-{port}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening; connections accepted so far are the owner's."""
+        self._closing = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(_JOIN_SECONDS)
+        self._socket.close()
+
+    def _run(self) -> None:
+        while not self._closing:
+            try:
+                client, _ = self._socket.accept()
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            client.settimeout(None)
+            self._accepted(client)
+
+
+class _Line:
+    """One client's connection and the one to the server, with a thread for each direction."""
+
+    def __init__(
+        self,
+        client: socket.socket,
+        server: socket.socket,
+        passing: threading.Event,
+        ended: Callable[[_Line], None],
+    ) -> None:
+        self._ends = (client, server)
+        self._passing = passing
+        self._ended = ended
+        self._cut = False
+        self._threads = [
+            threading.Thread(target=self._pump, args=ends, name="proxy-line", daemon=True)
+            for ends in ((client, server), (server, client))
+        ]
+        self._open_directions = len(self._threads)
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def cut(self) -> None:
+        """Reset both connections and wait for the threads to end."""
+        self._cut = True
+        for end in self._ends:
+            _reset(end)
+        for thread in self._threads:
+            thread.join(_JOIN_SECONDS)
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(_CHUNK_BYTES):
+                while not self._passing.wait(0.05):
+                    if self._cut:
+                        break
+                if self._cut:
+                    break
+                target.sendall(data)
+        # The end of one direction ends the other: database protocols know no half-open connection.
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            self._open_directions -= 1
+            last = self._open_directions == 0
+        if last:
+            for end in self._ends:
+                end.close()
+            self._ended(self)
+
+
+def _reset(end: socket.socket) -> None:
+    """Make the peer see a reset rather than an orderly end, and wake whoever reads here."""
+    with contextlib.suppress(OSError):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        end.shutdown(socket.SHUT_RD)
