@@ -89,7 +89,8 @@ class Parameters:
             )
         if self.delete_share > self.insert_share:
             raise ParametersError(
-                f"a delete share of {float(self.delete_share):g} is more than is inserted ({float(self.insert_share):g})",
+                f"a delete share of {float(self.delete_share):g} is more than the {float(self.insert_share):g}"
+                " that is inserted",
                 hint="Lower the delete share or the update share.",
             )
 
