@@ -119,27 +119,20 @@ def _writers(*, exact: bool) -> _Writers:
     writers = _Writers()
 
     def write_object(value: Mapping[str, Any]) -> str:
-        return (
-            "{"
-            + ",".join(
-                [
-                    _NAMES[name] + (quote(item) if type(item) is str else writers[type(item)](item))
-                    for name, item in value.items()
-                ]
-            )
-            + "}"
-        )
+        fields = [
+            f"{_NAMES[name]}{quote(item) if type(item) is str else writers[type(item)](item)}"
+            for name, item in value.items()
+        ]
+        return f"{{{','.join(fields)}}}"
 
     def write_array(value: list[Any]) -> str:
-        items = [quote(item) if type(item) is str else writers[type(item)](item) for item in value]
+        items = [write_object(item) if type(item) is dict else writers[type(item)](item) for item in value]
         return f"[{','.join(items)}]"
 
     def write_code(value: Code) -> str:
         code = quote(str(value))
         return (
-            f'{{"$code":{code}}}'
-            if value.scope is None
-            else f'{{"$code":{code},"$scope":{write_object(value.scope)}}}'
+            f'{{"$code":{code}}}' if value.scope is None else f'{{"$code":{code},"$scope":{write_object(value.scope)}}}'
         )
 
     writers.update(_SCALARS)

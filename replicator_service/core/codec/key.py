@@ -141,8 +141,7 @@ def _regex(value: Regex[Any]) -> tuple[str, str]:
 def _object(value: Mapping[str, Any]) -> str:
     """Give canonical JSON. A field name that starts with ``$`` gets another one: it is no tag."""
     fields = (
-        f"{_quoted('$' + name if name.startswith('$') else name)}:{_nested(item)}"
-        for name, item in value.items()
+        f"{_quoted('$' + name if name.startswith('$') else name)}:{_nested(item)}" for name, item in value.items()
     )
     return f"{{{','.join(fields)}}}"
 

@@ -40,5 +40,5 @@ class RegularExpression:
     options: str
 
 
-class InexactValue(Exception):  # noqa: N818 - a signal between two paths, not an error
+class InexactValue(Exception):
     """The driver's value may have lost something: start again from the document's bytes."""

@@ -1,0 +1,198 @@
+"""Documents into rows: each collection's mapping is compiled once into one function.
+
+A row is a line of PostgreSQL's COPY text format without its newline. A :class:`Transform` is used by one
+thread at a time.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from bson.objectid import ObjectId
+
+from replicator_service.core.codec.cells import cell_of, json_cell
+from replicator_service.core.codec.copy_text import NULL, altered_cells, escape, mend
+from replicator_service.core.codec.date import DAYS, MILLISECONDS, MINUTES, SECONDS
+from replicator_service.core.codec.elements import element_document
+from replicator_service.core.codec.exact import decode_exact, source_id
+from replicator_service.core.codec.extjson import AMBIGUOUS
+from replicator_service.core.codec.key import DIGEST, encode_key
+from replicator_service.core.codec.values import InexactValue
+from replicator_service.core.errors import RecordRejected
+from replicator_service.core.mapping.model import (
+    CollectionMapping,
+    ColumnType,
+    DocumentCollection,
+    KeepBson,
+    TableSpec,
+    TypedCollection,
+    tables_of,
+)
+from replicator_service.core.transform.source import source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Protocol
+
+    Document = dict[str, Any]
+    Raw = Callable[[], bytes]
+    Lines = Sequence[list[str]]
+
+    class Rows(Protocol):
+        """The compiled function of one collection. With ``key`` given, the document was decoded exactly."""
+
+        def __call__(
+            self,
+            document: Document,
+            raw: Raw,
+            valid_from: str,
+            lines: Lines,
+            counter: Counter,
+            key: str | None = None,
+            keep: bool = False,  # noqa: FBT001, FBT002 - positional in the hot path
+        ) -> str:
+            """Append the rows of one document and return its key."""
+            ...
+
+
+class Counter:
+    """Counts values that did not fit their column, and values in which a character was replaced."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+    def add(self, number: int) -> None:
+        """Count more of them: called once a document, after everything else."""
+        self.value += number
+
+
+class Transform:
+    """One collection's documents into lines of its tables.
+
+    ``tables`` are in the order of the lists of lines. Either all rows of a document are appended or none: a
+    document that cannot be transformed raises :class:`RecordRejected`.
+    """
+
+    __slots__ = ("_counter", "_rows", "tables")
+
+    def __init__(self, tables: tuple[TableSpec, ...], rows: Rows) -> None:
+        self.tables = tables
+        self._rows = rows
+        self._counter = Counter()
+
+    @property
+    def altered(self) -> int:
+        """How many values so far went to ``_extra`` because they did not fit, or had a character replaced."""
+        return self._counter.value
+
+    def write(self, document: Document, raw: Raw, valid_from: str, lines: Lines) -> str:
+        """Append the rows of a decoded document and return its key.
+
+        ``raw`` gives the document's BSON; it is called only when that is kept or decoded again.
+        ``valid_from`` is PostgreSQL's input for ``etl_valid_from``. A document that may hold types of which
+        the driver loses something (:func:`may_hold_lossy_types`) has to go to :meth:`write_exact` instead.
+        """
+        try:
+            return self._rows(document, raw, valid_from, lines, self._counter)
+        except InexactValue:
+            return self.write_exact(raw(), valid_from, lines)
+        except Exception as error:  # noqa: BLE001 - no document may cost another one, whatever is in it
+            raise _rejected(error) from None
+
+    def write_exact(self, raw: bytes, valid_from: str, lines: Lines) -> str:
+        """Append the rows of a document that is decoded here, slowly, from its bytes, and return its key."""
+        try:
+            document = decode_exact(raw)
+            key = encode_key(source_id(raw))
+            keep = document.has_duplicates
+            return self._rows(document.fields, lambda: raw, valid_from, lines, self._counter, key, keep)
+        except Exception as error:  # noqa: BLE001 - no document may cost another one, whatever is in it
+            raise _rejected(error) from None
+
+
+def compile_transform(mapping: CollectionMapping) -> Transform:
+    """Compile a mapping. Costs milliseconds; the result is kept as long as the mapping holds."""
+    rows = _document_rows(mapping) if isinstance(mapping, DocumentCollection) else _typed_rows(mapping)
+    return Transform(tables_of(mapping), rows)
+
+
+def _rejected(error: Exception) -> Exception:
+    if isinstance(error, MemoryError):
+        return error
+    # The message of the original error may hold values, so only its class is told.
+    return RecordRejected(
+        f"the document cannot be transformed ({type(error).__name__})",
+        hint="Look at the document with `replicator dead-letters show`; it is kept as BSON.",
+    )
+
+
+def _document_rows(mapping: DocumentCollection) -> Rows:
+    always = mapping.keep_bson is KeepBson.ALWAYS
+
+    def rows(
+        document: Document,
+        raw: Raw,
+        valid_from: str,
+        lines: Lines,
+        counter: Counter,
+        key: str | None = None,
+        keep: bool = always,  # noqa: FBT001 - positional in the hot path
+    ) -> str:
+        if key is None:
+            key = encode_key(document["_id"])
+        line = f"{escape(key)}\t{json_cell(document)}\t{NULL}\t{valid_from}"
+        if keep or always or "\0" in line or AMBIGUOUS in line:
+            counter.add(altered_cells(line))
+            line = mend(line, raw())
+        lines[0].append(line)
+        return key
+
+    return rows
+
+
+def _typed_rows(mapping: TypedCollection) -> Rows:
+    namespace = dict(_NAMESPACE)
+    code = compile(source_of(mapping), f"<transform of {mapping.table}>", "exec")
+    exec(code, namespace)  # noqa: S102 - our own source; the mapping enters it only as literals
+    rows: Rows = namespace["rows"]
+    return rows
+
+
+def _put(extra: Document | None, name: str, value: object) -> Document:
+    if extra is None:
+        return {name: value}
+    extra[name] = value
+    return extra
+
+
+def _rest(extra: Document | None, document: Document, known: tuple[str, ...]) -> Document | None:
+    rest = {name: value for name, value in document.items() if name not in known}
+    if extra is None:
+        return rest or None
+    return {**rest, **extra}
+
+
+_NAMESPACE: dict[str, Any] = {
+    "AMBIGUOUS": AMBIGUOUS,
+    "DAYS": DAYS,
+    "DIGEST": DIGEST,
+    "EMPTY": {},
+    "MILLISECONDS": MILLISECONDS,
+    "MINUTES": MINUTES,
+    "NULL": NULL,
+    "ObjectId": ObjectId,
+    "SECONDS": SECONDS,
+    "altered_cells": altered_cells,
+    "datetime": datetime,
+    "element_document": element_document,
+    "encode_key": encode_key,
+    "escape": escape,
+    "json_cell": json_cell,
+    "mend": mend,
+    "put": _put,
+    "rest": _rest,
+    **{f"cell_{each.name.lower()}": cell_of(each) for each in ColumnType},
+}
