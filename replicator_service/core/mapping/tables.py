@@ -108,10 +108,15 @@ def _read_child(entry: Entry, parent: ReadTable, problems: Problems) -> ReadTabl
     known_keys(fields, _CHILD_KEYS, problems)
     if "columns" not in fields:
         problems.add(entry.place, "the child table has no columns", "add columns, or map the array as jsonb")
-    own_path = read_path(fields["path"], problems) if "path" in fields else None
-    path = own_path if "path" in fields else divided_path(entry.key, entry.place, problems)
+    path = _array_path(entry, fields, problems)
     default = naming.table_name(f"{parent.name}_{entry.key}")
     return _read_table(entry, fields, default, problems, child=True, path=path or ())
+
+
+def _array_path(entry: Entry, fields: Mapping[str, Entry], problems: Problems) -> tuple[str, ...] | None:
+    if "path" in fields:
+        return read_path(fields["path"], problems)
+    return divided_path(entry.key, entry.place, problems)
 
 
 def _read_table(

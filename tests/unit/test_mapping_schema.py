@@ -1,0 +1,53 @@
+"""The JSON Schema for editors says what the loader says."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from replicator_service.core import naming
+from replicator_service.core.mapping.columns import MAX_COLUMNS, OWN_COLUMNS, SYSTEM_COLUMNS
+from replicator_service.core.mapping.indexes import MAX_INDEX_COLUMNS
+from replicator_service.core.mapping.loader import load_mapping
+from replicator_service.core.mapping.model import ColumnType, KeepBson
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = json.loads((ROOT / "mappings" / "mapping.schema.json").read_text(encoding="utf-8"))
+# jsonschema has no types; it is here with Airflow.
+JSONSCHEMA: Any = importlib.import_module("jsonschema")
+
+
+def test_the_schema_is_a_schema() -> None:
+    JSONSCHEMA.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_schema_lists_what_the_loader_knows() -> None:
+    parts = SCHEMA["$defs"]
+    assert parts["type"]["enum"] == [type_.value for type_ in ColumnType]
+    assert parts["keep_bson"]["enum"] == [value.value for value in KeepBson]
+    assert set(parts["column_name"]["not"]["enum"]) == OWN_COLUMNS | SYSTEM_COLUMNS
+    assert parts["column_name"]["maxLength"] == parts["table"]["maxLength"] == naming.MAX_NAME_BYTES
+    assert parts["collection"]["properties"]["columns"]["maxProperties"] == MAX_COLUMNS
+    assert parts["child"]["properties"]["columns"]["maxProperties"] == MAX_COLUMNS
+    assert parts["indexes"]["items"]["anyOf"][1]["maxItems"] == MAX_INDEX_COLUMNS
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "mappings").glob("*.yml")), ids=lambda path: path.name)
+def test_every_mapping_of_the_project_is_accepted_by_both(path: Path) -> None:
+    load_mapping(path.read_bytes(), name=path.name)
+    JSONSCHEMA.Draft202012Validator(SCHEMA).validate(yaml.safe_load(path.read_bytes()))
+
+
+def test_every_example_of_the_documentation_is_accepted_by_both() -> None:
+    text = (ROOT / "docs" / "mapping.md").read_text(encoding="utf-8")
+    examples = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "version:" in block]
+    assert len(examples) >= 2
+    for example in examples:
+        load_mapping(example, name="docs/mapping.md")
+        JSONSCHEMA.Draft202012Validator(SCHEMA).validate(yaml.safe_load(example))
