@@ -32,10 +32,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Times in seconds: how long a batch may stay open, how often an idle position moves and requests are read."""
+    """Times in seconds: how long a batch may stay open, how often an idle position moves, requests are
+    read and an idle service cleans up."""
 
     batch_seconds: float = 0.5
     heartbeat_seconds: float = 1.0
+    idle_seconds: float = 30.0
     request_seconds: float = 0.5
 
 
@@ -55,6 +57,7 @@ class Loop:
         pace: Pace,
         stopping: threading.Event,
         tick: Callable[[], None],
+        on_idle: Callable[[], object],
     ) -> None:
         self._inbox = inbox
         self._batching = batching
@@ -66,6 +69,8 @@ class Loop:
         self._pace = pace
         self._stopping = stopping
         self._tick = tick
+        self._on_idle = on_idle
+        self._idled_at = clock()
         self._committed_at = clock()
         self._requests_at = clock()
 
@@ -115,6 +120,9 @@ class Loop:
         now = self._clock()
         if position is None or now - self._committed_at < self._pace.heartbeat_seconds:
             return
+        if now - self._idled_at >= self._pace.idle_seconds:
+            self._idled_at = now
+            self._on_idle()
         if position.resume_token != self._planner.position.resume_token:
             self._give(self._planner.commit(position))
             self._committed_at = now

@@ -14,7 +14,7 @@ from pymongo import errors
 
 from replicator_service.core.batching import StreamReply
 from replicator_service.core.errors import Fatal
-from replicator_service.core.position import Position, ResumeToken, to_cluster_time, token_time
+from replicator_service.core.position import Position, ResumeToken, token_time
 from replicator_service.core.replies import Reply, batch_array
 from replicator_service.source.connection import RAW, Client, ServerFacts
 from replicator_service.source.errors import translated
@@ -122,22 +122,27 @@ class ChangeStream:
         token = _plain(cursor["postBatchResumeToken"])
         if start is not None:
             return start
-        return Position(token, token_time(token) or to_cluster_time(reply["operationTime"]))
+        # The token of a new stream names the first tick that is still to come.
+        return Position(token, _time_of(token) - 1)
 
     def _answer(self, reply: RawBSONDocument, name: str) -> StreamReply:
         cursor = reply["cursor"]
         self._cursor_id = cursor["id"]
         array = batch_array(cursor, name)
         token = _plain(cursor["postBatchResumeToken"])
-        time = token_time(token)
-        if time is None:
-            raise Fatal(
-                "MongoDB sent a resume token of an unknown form",
-                hint="This server version is not supported; run 'replicator check'.",
-            )
-        self.position = Position(token, max(time, self.position.cluster_time))
+        self.position = Position(token, max(_time_of(token), self.position.cluster_time))
         events = Reply(array, field="fullDocument") if len(array) >= EMPTY_BATCH_SIZE else None
         return StreamReply(events, self.position)
+
+
+def _time_of(token: ResumeToken) -> int:
+    time = token_time(token)
+    if time is None:
+        raise Fatal(
+            "MongoDB sent a resume token of an unknown form",
+            hint="This server version is not supported; run 'replicator check'.",
+        )
+    return time
 
 
 def _plain(token: RawBSONDocument) -> ResumeToken:

@@ -1,0 +1,42 @@
+"""What MongoDB says of itself while the service runs: cheap questions, each bounded in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pymongo
+from pymongo.database import Database
+
+from replicator_service.core.position import to_cluster_time
+from replicator_service.source.catalog import list_collections
+from replicator_service.source.connection import Client
+from replicator_service.source.errors import translated
+
+ANSWER_SECONDS = 3.0
+"""A server that does not answer within this time is away, whatever its connections say."""
+
+
+def operation_time(database: Database[dict[str, Any]]) -> int:
+    """The cluster time of the server's latest operation. Needs no privilege.
+
+    Raises :class:`Retryable` when there is no primary that answers.
+    """
+    with translated(), pymongo.timeout(ANSWER_SECONDS):
+        return to_cluster_time(database.command({"ping": 1})["operationTime"])
+
+
+def oldest_time(client: Client) -> int | None:
+    """The cluster time of the oldest entry of the oplog, or None when it is empty.
+
+    Needs ``find`` on ``local.oplog.rs``; raises :class:`ConfigurationError` without it.
+    """
+    with translated(), pymongo.timeout(ANSWER_SECONDS):
+        entry = client.local["oplog.rs"].find_one({}, {"_id": 0, "ts": 1}, sort=[("$natural", 1)])
+    return None if entry is None else to_cluster_time(entry["ts"])
+
+
+def unsupported_collections(database: Database[dict[str, Any]]) -> dict[str, str]:
+    """The collections that have no change events, with their kind."""
+    with pymongo.timeout(ANSWER_SECONDS):
+        listed = list_collections(database)
+    return {name: each.kind.value for name, each in sorted(listed.items()) if not each.is_streamed}
