@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -12,12 +12,7 @@ from tests.marts.shop import Shop, create_shop
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-class Sink(Protocol):
-    """What the mart tests need of the sink fixture."""
-
-    @property
-    def dsn(self) -> str: ...
+    from tests.support.databases import Sink
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from psycopg import sql
+from psycopg import conninfo, sql
 
 from replicator_service.core.mapping.loader import load_mapping
 from replicator_service.core.mapping.model import TableSpec, tables_of
@@ -85,7 +85,12 @@ class Shop:
         )
 
 
+def login_as(dsn: str, role: str) -> str:
+    """Return the connection string of a role whose password is its name."""
+    return conninfo.make_conninfo(dsn, user=role, password=role)
+
+
 def at(text: str) -> datetime:
     """Read a time, UTC without an offset."""
     time = datetime.fromisoformat(text)
-    return time if time.tzinfo else datetime.fromisoformat(f"{text}+00:00")
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -16,7 +16,7 @@ AS_OF = at("2026-03-31 12:00")
 
 def responses(shop: Shop) -> dict[object, object]:
     query = "select ticket_id, avg_response_time_min from mart.support_efficiency"
-    return dict(row for row in shop.connection.execute(query).fetchall())
+    return {row[0]: row[1] for row in shop.connection.execute(query).fetchall()}
 
 
 def test_a_help_desk_computed_by_hand(shop: Shop, dsn: str) -> None:
@@ -55,10 +55,32 @@ def test_a_help_desk_computed_by_hand(shop: Shop, dsn: str) -> None:
     rows = shop.connection.execute("select * from mart.support_efficiency order by ticket_id").fetchall()
     assert rows == [
         # ticket, user, status, issue, first, last, by support, by the user, minutes, valid from
-        ("greeted", None, "open", "payment", at("2026-03-04 10:00"), at("2026-03-04 10:31:30"), 2, 1, Decimal("1.5"), AS_OF),
+        (
+            "greeted",
+            None,
+            "open",
+            "payment",
+            at("2026-03-04 10:00"),
+            at("2026-03-04 10:31:30"),
+            2,
+            1,
+            Decimal("1.5"),
+            AS_OF,
+        ),
         ("ignored", "u1", "open", "payment", at("2026-03-02 10:00"), at("2026-03-02 11:00"), 0, 2, None, AS_OF),
         ("monologue", "u1", "open", "payment", at("2026-03-03 10:00"), at("2026-03-03 10:00"), 1, 0, None, AS_OF),
-        ("runs", "anna", "closed", "payment", at("2026-03-01 10:00"), at("2026-03-01 12:00"), 3, 4, Decimal("15.25"), AS_OF),
+        (
+            "runs",
+            "anna",
+            "closed",
+            "payment",
+            at("2026-03-01 10:00"),
+            at("2026-03-01 12:00"),
+            3,
+            4,
+            Decimal("15.25"),
+            AS_OF,
+        ),
         ("shuffled", "u1", "open", "payment", at("2026-03-05 10:00"), at("2026-03-05 10:30"), 1, 1, Decimal(30), AS_OF),
         ("silent", "boris", "open", None, None, None, 0, 0, None, AS_OF),
     ]

@@ -34,6 +34,4 @@ def comments_of(cursor: Cursor, relation: str) -> dict[str, str | None]:
         from pg_catalog.pg_attribute
         where attrelid = to_regclass(%(relation)s) and attnum > 0 and not attisdropped
     """
-    return dict(
-        cast("list[tuple[str, str | None]]", cursor.execute(query, {"relation": relation}).fetchall())
-    )
+    return dict(cast("list[tuple[str, str | None]]", cursor.execute(query, {"relation": relation}).fetchall()))

@@ -33,9 +33,7 @@ class CheckReader:
         if not isinstance(items, list):
             self.faults.append("checks: must be a list")
             return ()
-        return tuple(
-            check for place, item in enumerate(items) for check in self._checks(f"checks[{place}]", item)
-        )
+        return tuple(check for place, item in enumerate(items) for check in self._checks(f"checks[{place}]", item))
 
     def _checks(self, path: str, item: object) -> Iterator[Check]:
         if not isinstance(item, dict) or len(item) != 1:
@@ -72,11 +70,7 @@ class CheckReader:
         columns = self._columns(path, [fields.get("column")])
         values = fields.get("values")
         # YAML reads a bare yes, no, on or off as a boolean, which no text column ever equals.
-        if (
-            not isinstance(values, list)
-            or not values
-            or not all(type(value) in {str, int} for value in values)
-        ):
+        if not isinstance(values, list) or not values or not all(type(value) in {str, int} for value in values):
             self.faults.append(f"{path}.values: must be a list of texts (quoted) or whole numbers")
         elif columns:
             yield AcceptedValues(columns[0], tuple(values))

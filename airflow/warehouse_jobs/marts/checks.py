@@ -74,9 +74,7 @@ def name_of(check: Check) -> str:
     """Name the check as it is shown to people."""
     match check:
         case NotNull() | NonNegative() | AcceptedValues():
-            kind = {NotNull: "not_null", NonNegative: "non_negative", AcceptedValues: "accepted_values"}[
-                type(check)
-            ]
+            kind = {NotNull: "not_null", NonNegative: "non_negative", AcceptedValues: "accepted_values"}[type(check)]
             return f"{kind}({check.column})"
         case Unique():
             return f"unique({', '.join(check.columns)})"

@@ -23,9 +23,7 @@ marts_app = typer.Typer(
     help="Load the data marts, compare them with their source, read them as of a time.", no_args_is_help=True
 )
 
-Marts = Annotated[
-    list[str] | None, typer.Argument(help="Marts to take; all of them by default.", metavar="[MART]...")
-]
+Marts = Annotated[list[str] | None, typer.Argument(help="Marts to take; all of them by default.", metavar="[MART]...")]
 AsOf = Annotated[
     str | None,
     typer.Option(
@@ -41,9 +39,7 @@ Limit = Annotated[int, typer.Option("--limit", min=0, help="Rows to show.")]
 
 
 @marts_app.command("load")
-def load_command(
-    marts: Marts = None, as_of: AsOf = None, directory: Directory = None, *, json: Json = False
-) -> None:
+def load_command(marts: Marts = None, as_of: AsOf = None, directory: Directory = None, *, json: Json = False) -> None:
     """Publish the marts as they are now. A mart that fails does not keep the others from being loaded."""
     with _errors_shown(as_json=json):
         settings = _settings(directory)
@@ -132,9 +128,7 @@ def _time(text: str | None) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise SettingsError(
-            f"{text!r} is not a time", hint="Write it as 2026-01-31T00:00:00+00:00."
-        ) from None
+        raise SettingsError(f"{text!r} is not a time", hint="Write it as 2026-01-31T00:00:00+00:00.") from None
     return time if time.utcoffset() is not None else time.replace(tzinfo=UTC)
 
 

@@ -72,9 +72,7 @@ class Mart:
     @property
     def untracked(self) -> tuple[str, ...]:
         """The columns that are overwritten in place."""
-        return tuple(
-            column.name for column in self.columns if not column.tracked and column.name not in self.key
-        )
+        return tuple(column.name for column in self.columns if not column.tracked and column.name not in self.key)
 
     @property
     def history(self) -> str:

@@ -55,9 +55,7 @@ def read_mart(name: str, directory: Path = DEFAULT_DIRECTORY) -> Mart:
     try:
         document = yaml.safe_load(definition.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DefinitionError(
-            f"mart {name}: {definition} is not YAML: {error}", hint="Correct the file."
-        ) from error
+        raise DefinitionError(f"mart {name}: {definition} is not YAML: {error}", hint="Correct the file.") from error
     return parse_mart(name, document, select.read_text(encoding="utf-8"), source=str(definition))
 
 
@@ -67,9 +65,7 @@ def parse_mart(name: str, document: object, select: str, *, source: str = "defin
     mart = reader.mart(name, document, select)
     if reader.faults:
         faults = "".join(f"\n  {fault}" for fault in reader.faults)
-        raise DefinitionError(
-            f"mart {name}: {source} is wrong:{faults}", hint="docs/marts.md describes the format."
-        )
+        raise DefinitionError(f"mart {name}: {source} is wrong:{faults}", hint="docs/marts.md describes the format.")
     return mart
 
 
@@ -85,8 +81,7 @@ class _Reader:
         )
         names = [column.name for column in columns]
         self.faults += [
-            f"columns: {repeated} is there twice"
-            for repeated in sorted({n for n in names if names.count(n) > 1})
+            f"columns: {repeated} is there twice" for repeated in sorted({n for n in names if names.count(n) > 1})
         ]
         key = tuple(str(item) for item in self.items("key", fields.get("key")))
         self.faults += [f"key: {column} is not one of the columns" for column in key if column not in names]
@@ -118,9 +113,7 @@ class _Reader:
         if not isinstance(value, dict):
             self.faults.append(f"{path}: must be a mapping with {', '.join(sorted(allowed))}")
             return {}
-        self.faults += [
-            f"{path}: unknown field {extra}" for extra in sorted(map(str, value.keys() - allowed))
-        ]
+        self.faults += [f"{path}: unknown field {extra}" for extra in sorted(map(str, value.keys() - allowed))]
         return {str(name): content for name, content in value.items()}
 
     def items(self, path: str, value: object) -> list[object]:

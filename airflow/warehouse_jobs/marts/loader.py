@@ -125,9 +125,7 @@ def diff(
         rows, checks = run_checks(cursor, mart, staging.STAGED, current_rows)
         if not all(check.passed for check in checks[: len(mart.key) + 1]):
             # Without a sound key there is nothing to compare by.
-            return DiffResult(
-                LoadResult(mart.name, as_of, rows, 0, 0, 0, 0, 0, checks, perf_counter() - started), ()
-            )
+            return DiffResult(LoadResult(mart.name, as_of, rows, 0, 0, 0, 0, 0, checks, perf_counter() - started), ())
         existing = storage.history_columns(cursor, mart)
         if existing:
             storage.refuse_incompatible(cursor, mart, existing)

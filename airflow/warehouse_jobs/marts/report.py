@@ -52,9 +52,9 @@ def of_error(mart: str | None, error: MartError) -> Outcome:
 
 def show(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
     """Print all outcomes; errors also reach standard error when the output is JSON."""
-    for outcome in outcomes:
-        if outcome.error is not None:
-            _show_error(outcome.error)
+    # One server that is away is one error, however many marts wanted it.
+    for error in {str(outcome.error): outcome.error for outcome in outcomes if outcome.error}.values():
+        _show_error(error)
     if as_json:
         _print_json({"marts": [_outcome_json(outcome) for outcome in outcomes]})
         return
@@ -96,9 +96,7 @@ def _show_error(error: MartError) -> None:
 def _summary_line(summary: LoadResult) -> str:
     counts = ", ".join(f"{getattr(summary, name):,} {name}" for name in _COUNTS if name != "rows")
     passed = len(summary.checks) - len(summary.failed_checks)
-    checks = (
-        "already loaded" if summary.already_loaded else f"{passed} of {len(summary.checks)} checks passed"
-    )
+    checks = "already loaded" if summary.already_loaded else f"{passed} of {len(summary.checks)} checks passed"
     return (
         f"[bold]{summary.mart}[/] as of {summary.as_of.isoformat()}: {summary.rows:,} rows: {counts}; {checks}; "
         f"{summary.seconds:.2f} s"
@@ -106,18 +104,14 @@ def _summary_line(summary: LoadResult) -> str:
 
 
 def _check_lines(checks: Sequence[CheckResult]) -> list[str]:
-    return [
-        f"[red]check failed:[/] {escape(c.name)}: {escape(c.detail or f'{c.failing} rows')}" for c in checks
-    ]
+    return [f"[red]check failed:[/] {escape(c.name)}: {escape(c.detail or f'{c.failing} rows')}" for c in checks]
 
 
 def _change_table(outcome: Outcome) -> Table:
     table = Table("change", "key", "column", "now", "then", title=outcome.mart, title_justify="left")
     for change in outcome.changes or ():
         for column, before, after in change.columns or (("", None, None),):
-            table.add_row(
-                change.kind, ", ".join(map(_shown, change.key)), column, _shown(before), _shown(after)
-            )
+            table.add_row(change.kind, ", ".join(map(_shown, change.key)), column, _shown(before), _shown(after))
     return table
 
 
@@ -135,9 +129,7 @@ def _outcome_json(outcome: Outcome) -> dict[str, object]:
             {
                 "kind": change.kind,
                 "key": [_plain(value) for value in change.key],
-                "columns": {
-                    name: {"now": _plain(old), "then": _plain(new)} for name, old, new in change.columns
-                },
+                "columns": {name: {"now": _plain(old), "then": _plain(new)} for name, old, new in change.columns},
             }
             for change in outcome.changes
         ]

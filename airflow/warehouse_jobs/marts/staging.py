@@ -37,7 +37,8 @@ def stage(cursor: Cursor, mart: Mart, as_of: datetime, timezone: str) -> None:
     """
     query = sql.SQL(_HEAD + mart.sql + _TAIL)
     try:
-        cursor.execute(query, {"as_of": as_of, "timezone": timezone})
+        # Asking for binary forces the extended protocol, which refuses a second statement.
+        cursor.execute(query, {"as_of": as_of, "timezone": timezone}, binary=True)
     except errors.InsufficientPrivilege:
         raise
     except (errors.UndefinedTable, errors.InvalidSchemaName) as error:

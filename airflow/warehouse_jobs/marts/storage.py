@@ -211,9 +211,7 @@ def _key_of(cursor: Cursor, mart: Mart) -> set[str]:
 
 
 def _prepare_comments(cursor: Cursor, mart: Mart) -> None:
-    described = {column.name: column.description for column in mart.columns} | {
-        VALID_FROM: _VALID_FROM_COMMENT
-    }
+    described = {column.name: column.description for column in mart.columns} | {VALID_FROM: _VALID_FROM_COMMENT}
     history = described | {VALID_TO: _VALID_TO_COMMENT}
     _comment(cursor, "view", mart.name, {"": mart.description} | described)
     _comment(

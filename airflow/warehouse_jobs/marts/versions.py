@@ -73,8 +73,7 @@ def compare(cursor: Cursor, mart: Mart, existing: dict[str, str]) -> dict[Change
     ``existing`` are the columns of the history; one that it lacks counts as null in every current version.
     """
     keys = sql.SQL(", ").join(
-        sql.SQL("coalesce(staged.{0}, current_version.{0}) as {0}").format(sql.Identifier(name))
-        for name in mart.key
+        sql.SQL("coalesce(staged.{0}, current_version.{0}) as {0}").format(sql.Identifier(name)) for name in mart.key
     )
     cursor.execute(
         sql.SQL(_COMPARE).format(
@@ -161,9 +160,7 @@ def _current_versions(mart: Mart, existing: dict[str, str]) -> sql.Composed:
     ]
     if existing:
         columns.append(sql.Identifier(VALID_FROM))
-        return sql.SQL("select {} from {}").format(
-            sql.SQL(", ").join(columns), sql.Identifier(SCHEMA, mart.current)
-        )
+        return sql.SQL("select {} from {}").format(sql.SQL(", ").join(columns), sql.Identifier(SCHEMA, mart.current))
     columns.append(sql.SQL("null::timestamptz as {}").format(sql.Identifier(VALID_FROM)))
     return sql.SQL("select {} where false").format(sql.SQL(", ").join(columns))
 
@@ -171,8 +168,7 @@ def _current_versions(mart: Mart, existing: dict[str, str]) -> sql.Composed:
 def _differ(columns: Iterable[str]) -> sql.Composable:
     """Whether any of the columns differs, null being equal to null."""
     differences = [
-        sql.SQL("staged.{0} is distinct from current_version.{0}").format(sql.Identifier(name))
-        for name in columns
+        sql.SQL("staged.{0} is distinct from current_version.{0}").format(sql.Identifier(name)) for name in columns
     ]
     return sql.SQL("({})").format(sql.SQL(" or ").join(differences)) if differences else sql.SQL("false")
 

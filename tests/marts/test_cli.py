@@ -1,0 +1,151 @@
+"""``warehouse marts`` as operators meet it: output, exit codes, no stack trace and no secret."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.marts.things import DEFINITION, SELECT, set_things, versions
+from warehouse_jobs.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import psycopg
+
+    Connection = psycopg.Connection[tuple[object, ...]]
+
+
+@pytest.fixture
+def marts(tmp_path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with the mart of things, and the environment of a session that loads it."""
+    (tmp_path / "things.yml").write_text(json.dumps(DEFINITION | {"checks": [{"non_negative": ["amount"]}]}))
+    (tmp_path / "things.sql").write_text(SELECT)
+    monkeypatch.setenv("WAREHOUSE_POSTGRES_DSN", dsn)
+    monkeypatch.setenv("MART_DIRECTORY", str(tmp_path))
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["marts", *arguments], env={"COLUMNS": "200", "NO_COLOR": "1"})
+
+
+def output_of(*arguments: str, exit_code: int = 0) -> dict[str, Any]:
+    result = run(*arguments, "--json")
+    assert result.exit_code == exit_code, result.output
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
+
+
+@pytest.mark.usefixtures("marts")
+def test_load_diff_and_as_of_tell_one_story(connection: Connection) -> None:
+    set_things(connection, {"a": ("x", 1)})
+    assert run("diff").exit_code == 1
+    loaded = output_of("load", "--as-of", "2026-01-01")["marts"][0]
+    assert (loaded["mart"], loaded["inserted"], loaded["as_of"]) == ("things", 1, "2026-01-01T00:00:00+00:00")
+    assert {"name": "non_negative(amount)", "passed": True, "failing": 0} in loaded["checks"]
+    assert run("diff").exit_code == 0
+
+    set_things(connection, {"a": ("x", 2)})
+    change = output_of("diff", "things", exit_code=1)["marts"][0]["changes"][0]
+    assert change == {"kind": "versioned", "key": ["a"], "columns": {"amount": {"now": 1, "then": 2}}}
+    assert run("load", "--as-of", "2026-01-03T03:00:00+03:00").exit_code == 0
+    assert versions(connection) == [("a", "x", 1, 1, 3), ("a", "x", 2, 3, None)]
+
+    row = output_of("as-of", "things", "2026-01-02")["rows"][0]
+    assert (row["amount"], row["etl_valid_to"][:10]) == (1, "2026-01-03")
+    assert "2026-01-03 00:00:00" in run("as-of", "things", "2026-01-02").stdout
+
+
+@pytest.mark.usefixtures("marts")
+def test_people_get_a_line_a_mart_and_a_table_of_changes(connection: Connection) -> None:
+    set_things(connection, {"a": ("[red]x", 1)})
+    result = run("diff")
+    assert (
+        "1 rows: 1 inserted, 0 versioned, 0 closed, 0 overwritten, 0 unchanged; 3 of 3 checks passed" in result.stdout
+    )
+    assert "[red]x" in result.stdout
+
+
+@pytest.mark.usefixtures("marts")
+def test_the_current_time_is_the_default(connection: Connection) -> None:
+    set_things(connection, {"a": ("x", 1)})
+    assert run("load").exit_code == 0
+    query = "select now() - etl_valid_from between interval '0' and interval '1 minute' from mart.things"
+    assert connection.execute(query).fetchone() == (True,)
+
+
+@pytest.mark.usefixtures("marts")
+def test_a_failed_check_is_exit_code_1(connection: Connection) -> None:
+    set_things(connection, {"a": ("x", -1)})
+    result = run("load")
+    assert result.exit_code == 1
+    assert "1 of 3 data checks failed: non_negative(amount): 1 rows" in result.stderr
+    assert "Nothing was published" in result.stderr
+    assert output_of("load", exit_code=1)["marts"][0]["error"]["class"] == "ChecksFailedError"
+    assert "check failed: non_negative(amount): 1 rows" in run("diff").stdout
+
+
+def test_one_mart_that_fails_does_not_keep_the_others_away(connection: Connection, marts: Path) -> None:
+    set_things(connection, {"a": ("x", 1)})
+    (marts / "broken.yml").write_text((marts / "things.yml").read_text())
+    (marts / "broken.sql").write_text("select nothing")
+    broken, loaded = output_of("load", exit_code=2)["marts"]
+    assert 'column "nothing" does not exist' in broken["error"]["message"]
+    assert loaded["inserted"] == 1
+
+
+def assert_refused(result: Result, exit_code: int, message: str) -> None:
+    assert result.exit_code == exit_code
+    assert message in result.stderr
+    assert "fix:" in result.stderr
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+
+
+@pytest.mark.usefixtures("marts")
+def test_what_is_wrong_with_the_command_line_is_exit_code_2(connection: Connection) -> None:
+    set_things(connection, {"a": ("x", 1)})
+    assert_refused(run("load", "nothing"), 2, "nothing.yml and nothing.sql missing")
+    assert_refused(run("load", "--as-of", "yesterday"), 2, "'yesterday' is not a time")
+    assert_refused(run("as-of", "things", "2026-01-01"), 2, "has not been loaded yet")
+    assert_refused(run("load", "--directory", "/nowhere"), 2, "no mart in /nowhere")
+    assert run("load", "--as-of", "2026-01-02").exit_code == 0
+    assert_refused(run("load", "--as-of", "2026-01-01"), 2, "was already loaded as of 2026-01-02")
+
+
+@pytest.mark.usefixtures("marts")
+def test_an_unknown_time_zone_is_exit_code_2(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_things(connection, {"a": ("x", 1)})
+    monkeypatch.setenv("MART_TIMEZONE", "Europe/Muscovy")
+    assert_refused(run("load"), 2, "Europe/Muscovy")
+
+
+@pytest.mark.usefixtures("marts")
+def test_a_server_that_is_away_is_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_POSTGRES_DSN", "postgresql://loader:topsecret@127.0.0.1:1/destination")
+    for command in (["load"], ["diff", "things"], ["as-of", "things", "2026-01-01"]):
+        result = run(*command)
+        assert_refused(result, 3, "cannot connect to the warehouse")
+        assert "topsecret" not in result.output
+
+
+@pytest.mark.usefixtures("marts")
+def test_a_connection_string_is_needed_and_may_be_in_a_file(
+    connection: Connection, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_things(connection, {"a": ("x", 1)})
+    secret = tmp_path / "dsn"
+    monkeypatch.setenv("WAREHOUSE_POSTGRES_DSN_FILE", str(secret))
+    assert_refused(run("load"), 2, "both WAREHOUSE_POSTGRES_DSN and WAREHOUSE_POSTGRES_DSN_FILE are set")
+    monkeypatch.delenv("WAREHOUSE_POSTGRES_DSN")
+    assert_refused(run("load"), 2, "WAREHOUSE_POSTGRES_DSN_FILE cannot be read: FileNotFoundError")
+    secret.write_text("\n")
+    assert_refused(run("load"), 2, "WAREHOUSE_POSTGRES_DSN_FILE is empty")
+    secret.write_text(f"{dsn}\n")
+    assert run("load").exit_code == 0
+    monkeypatch.delenv("WAREHOUSE_POSTGRES_DSN_FILE")
+    assert_refused(run("load"), 2, "WAREHOUSE_POSTGRES_DSN is not set")
