@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from warehouse_jobs.generator.cli import generate_command
 from warehouse_jobs.marts.cli import marts_app
 
 main = typer.Typer(
@@ -12,19 +13,13 @@ main = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-
 main.add_typer(marts_app, name="marts")
+main.command("generate")(generate_command)
 
 
 @main.callback()
 def warehouse() -> None:
     """Batch jobs of the shop's warehouse."""
-
-
-@main.command()
-def generate() -> None:
-    """Write a plausible synthetic shop into MongoDB."""
 
 
 if __name__ == "__main__":

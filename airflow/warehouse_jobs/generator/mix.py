@@ -34,9 +34,11 @@ KINDS = tuple(_SHARES)
 _UPDATES = {USER_SESSIONS: 40, SUPPORT_TICKETS: 20, MODERATION_QUEUE: 12}
 _PRICE_UPDATES = 8
 
-# The most updates that one document of a kind takes in its life, and a product in a day.
+# The most updates that one document of a kind takes in its life, and a product in a slot: four in a day at life size.
 _MOST_UPDATES = {USER_SESSIONS: 5, SUPPORT_TICKETS: 12, MODERATION_QUEUE: 1}
-_MOST_PRICE_CHANGES = 4
+_MOST_PRICE_CHANGES = Fraction(4, 96)
+
+_DAY = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,10 @@ class Mix:
             for kind, share in _UPDATES.items()
         }
         self._updates = {kind: Ratio.of(rate) for kind, rate in rates.items()}
+        documents_per_slot = parameters.documents_per_day * parameters.slot_seconds / _DAY
         price_rate = min(
             per_document * _PRICE_UPDATES / 100,
-            parameters.products * _MOST_PRICE_CHANGES / parameters.documents_per_day,
+            parameters.products * _MOST_PRICE_CHANGES / documents_per_slot,
         )
         taken = sum((rate * _SHARES[kind] / 100 for kind, rate in rates.items()), start=price_rate)
         self._price_changes = Ratio.of(price_rate)

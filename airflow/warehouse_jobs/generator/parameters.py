@@ -20,6 +20,11 @@ LIFE_SIZE = 900
 """Seconds of a slot in which everything takes the time that it takes in a shop."""
 
 _PRECISION = 10_000
+_DAY = 24 * 3600
+
+_LIVE_SLOT_SECONDS = 5
+_LIVE_USERS = 500
+_LIVE_PRODUCTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,35 @@ class Parameters:
             rhythm=WEEKLY,
             slot_seconds=LIFE_SIZE,
             opening=None,
+        )
+
+    @classmethod
+    def live(
+        cls,
+        rate: float,
+        opening: datetime,
+        *,
+        seed: int = DEFAULT_SEED,
+        users: int | None = None,
+        products: int | None = None,
+        update_share: float = DEFAULT_UPDATE_SHARE,
+        delete_share: float = DEFAULT_DELETE_SHARE,
+        slot_seconds: int = _LIVE_SLOT_SECONDS,
+    ) -> Self:
+        """A shop that opens now and has ``rate`` operations per second, day and night.
+
+        Tickets and sessions are quick, so that updates and deletes of what was just inserted soon follow.
+        """
+        return cls.per_day(
+            max(rate, 0) * _DAY * (1 - update_share - delete_share),
+            seed=seed,
+            users=_LIVE_USERS if users is None else users,
+            products=_LIVE_PRODUCTS if products is None else products,
+            update_share=update_share,
+            delete_share=delete_share,
+            steady=True,
+            slot_seconds=slot_seconds,
+            opening=opening,
         )
 
     @property

@@ -10,11 +10,20 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from threading import Event
 from typing import TYPE_CHECKING, Any, assert_never
 
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 from pymongo.errors import AutoReconnect, BulkWriteError
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_delay,
+    stop_any,
+    stop_when_event_set,
+    wait_random_exponential,
+)
 
 from warehouse_jobs.generator.documents import COLLECTIONS
 from warehouse_jobs.generator.operations import Delete, Insert, Operation, Replace, Update
@@ -71,18 +80,23 @@ def apply(
     return summary
 
 
-def write_batch(database: Database[dict[str, Any]], operations: Sequence[Operation]) -> Summary:
-    """Apply one batch in this thread."""
+def write_batch(
+    database: Database[dict[str, Any]], operations: Sequence[Operation], *, stop: Event | None = None
+) -> Summary:
+    """Apply one batch in this thread; once ``stop`` is set, a server that is away is not waited for."""
     batches = _by_collection(operations)
-    return sum((_write_surely(database[name], collected) for name, collected in batches.items()), start=Summary())
+    written = (_write_surely(database[name], collected, stop) for name, collected in batches.items())
+    return sum(written, start=Summary())
 
 
-def _write_surely(collection: Collection[dict[str, Any]], batch: _Batch) -> Summary:
+def _write_surely(collection: Collection[dict[str, Any]], batch: _Batch, stop: Event | None = None) -> Summary:
     """Write a batch, again from its beginning whenever the connection breaks: every operation bears it."""
+    stop = stop or Event()
     retrying = Retrying(
         retry=retry_if_exception_type(AutoReconnect),
         wait=wait_random_exponential(multiplier=0.1, max=5),
-        stop=stop_after_delay(_PATIENCE_SECONDS),
+        stop=stop_any(stop_after_delay(_PATIENCE_SECONDS), stop_when_event_set(stop)),
+        sleep=sleep_using_event(stop),
         reraise=True,
     )
     return Summary({collection.name: retrying(_write, collection, batch)})
