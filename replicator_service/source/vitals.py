@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pymongo
-from pymongo.database import Database
 
 from replicator_service.core.position import to_cluster_time
 from replicator_service.source.catalog import list_collections
-from replicator_service.source.connection import Client
 from replicator_service.source.errors import translated
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from replicator_service.source.connection import Client
 
 ANSWER_SECONDS = 3.0
 """A server that does not answer within this time is away, whatever its connections say."""

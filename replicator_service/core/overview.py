@@ -1,0 +1,86 @@
+"""What PostgreSQL tells of a stream, and MongoDB of itself: plain values that a monitor collects and others show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from replicator_service.core.steps import CollectionState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionView:
+    """One collection.
+
+    ``rows`` is the server's estimate for its main table; ``documents`` counts those that the latest snapshot has
+    written, of ``expected``.
+    """
+
+    name: str
+    table: str
+    state: CollectionState
+    rows: int
+    documents: int | None
+    expected: int | None
+    dead_letters: int
+
+    @property
+    def snapshot_progress(self) -> float | None:
+        """From 0 to 1, and 1 only when the snapshot is complete; None while nothing is known to compare with."""
+        if self.state is not CollectionState.SNAPSHOTTING:
+            return 1.0
+        if self.documents is None or not self.expected:
+            return None
+        return min(self.documents / self.expected, 0.999)
+
+
+@dataclass(frozen=True, slots=True)
+class LastReconciliation:
+    """The latest finished comparison of both sides."""
+
+    at: datetime
+    differences: int
+    repaired: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The session that holds the lease."""
+
+    pid: int
+    application: str
+    address: str | None
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseView:
+    """What the control tables say. ``is_installed`` is false before the first start: everything else is empty then.
+
+    ``is_writing`` tells whether the leader's writer waits for PostgreSQL at this moment.
+    """
+
+    is_installed: bool = False
+    cluster_time: int | None = None
+    converging_until: int | None = None
+    epoch: int = 0
+    is_paused: bool = False
+    open_requests: int = 0
+    dead_letters: int = 0
+    collections: Mapping[str, CollectionView] = field(default_factory=dict)
+    last_reconciliation: LastReconciliation | None = None
+    leader: Leader | None = None
+    is_writing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """What MongoDB says of itself. ``unsupported`` names collections without change events, with their kind."""
+
+    operation_time: int
+    oldest_time: int | None = None
+    unsupported: Mapping[str, str] = field(default_factory=dict)

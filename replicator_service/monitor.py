@@ -1,0 +1,153 @@
+"""Looks at both servers while the service runs, on connections of its own, and lives through either being away.
+
+Each server has its own thread: one that hangs must not hide what the other says. What they see goes into a
+:class:`Watch`; nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from replicator_service.core.errors import ReplicatorError
+from replicator_service.core.naming import schema_name
+from replicator_service.core.overview import SourceView
+from replicator_service.sink.overview import read_overview
+from replicator_service.sink.pool import Pool, checked_out, make_pool
+from replicator_service.source.connection import Client, connect, read_only_database
+from replicator_service.source.vitals import oldest_time, operation_time, unsupported_collections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from replicator_service.runtime.logging import Logger
+    from replicator_service.runtime.present import Watch
+    from replicator_service.settings import Settings
+
+SOURCE_SECONDS = 1.0
+SINK_SECONDS = 2.0
+SLOW_TURNS = 30
+"""The oldest entry of the oplog and the list of collections are asked for once in so many turns."""
+
+_STOP_SECONDS = 1.0
+
+
+class Monitor:
+    """Two threads that look until :meth:`stop`. Servers may be away from the beginning."""
+
+    def __init__(self, settings: Settings, watch: Watch, *, log: Logger) -> None:
+        self._settings = settings
+        self._watch = watch
+        self._log = log
+        self._stopping = threading.Event()
+        self._source = SourceWatch(settings, watch)
+        self._sink = SinkWatch(settings, watch)
+        self._threads = [
+            threading.Thread(target=self._run, args=(self._source.look, SOURCE_SECONDS), name="source monitor"),
+            threading.Thread(target=self._run, args=(self._sink.look, SINK_SECONDS), name="sink monitor"),
+        ]
+
+    def start(self) -> None:
+        """Begin to look."""
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop looking; does not wait for a server that hangs. Idempotent."""
+        self._stopping.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(_STOP_SECONDS)
+        self._source.close()
+        self._sink.close()
+
+    def _run(self, look: Callable[[], None], seconds: float) -> None:
+        while not self._stopping.is_set():
+            try:
+                look()
+            except Exception as error:  # noqa: BLE001 - watching goes on whatever happens
+                self._log.warning("monitor failed", exc_info=error)
+            self._stopping.wait(seconds)
+
+
+class SourceWatch:
+    """Asks MongoDB how late it is, and now and then what it has."""
+
+    def __init__(self, settings: Settings, watch: Watch) -> None:
+        self._settings = settings
+        self._watch = watch
+        self._client: Client | None = None
+        self._turn = 0
+        self._oldest: int | None = None
+        self._unsupported: dict[str, str] = {}
+
+    def look(self) -> None:
+        """One look."""
+        try:
+            client = self._connected()
+            database = read_only_database(client, self._settings.mongo_database)
+            now = operation_time(database)
+            if self._turn % SLOW_TURNS == 0:
+                self._look_closer(client)
+            self._turn += 1
+        except ReplicatorError as error:
+            self._turn = 0
+            self._watch.source_missed(error.message)
+            return
+        self._watch.source_seen(SourceView(now, self._oldest, self._unsupported))
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.close()
+
+    def _look_closer(self, client: Client) -> None:
+        """What needs privileges that the user may not have."""
+        try:
+            self._oldest = oldest_time(client)
+        except ReplicatorError:
+            self._oldest = None
+        try:
+            self._unsupported = unsupported_collections(read_only_database(client, self._settings.mongo_database))
+        except ReplicatorError:
+            self._unsupported = {}
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            uri = self._settings.mongo_uri.get_secret_value()
+            self._client = connect(uri, app_name="replicator monitor", server_selection_ms=2_000)
+        return self._client
+
+
+class SinkWatch:
+    """Asks PostgreSQL what the control tables say."""
+
+    def __init__(self, settings: Settings, watch: Watch) -> None:
+        self._settings = settings
+        self._watch = watch
+        self._pool: Pool | None = None
+
+    def look(self) -> None:
+        """One look."""
+        stream = self._settings.mongo_database
+        try:
+            with checked_out(self._opened()) as connection:
+                view = read_overview(connection, stream, schema_name(stream))
+        except ReplicatorError as error:
+            self._watch.database_missed(error.message)
+            return
+        self._watch.database_seen(view)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._pool is not None:
+            self._pool.close(timeout=_STOP_SECONDS)
+
+    def _opened(self) -> Pool:
+        if self._pool is None:
+            self._pool = make_pool(
+                self._settings.postgres_dsn.get_secret_value(), application_name="replicator monitor"
+            )
+            self._pool.open()
+        return self._pool

@@ -1,0 +1,122 @@
+"""Log lines: a constant message and facts in fields, for people on a terminal and as JSON elsewhere.
+
+No global state but the standard library's own: a logger is a value that is passed on. Values of documents, keys and
+secrets never reach a line: drivers' loggers, which could quote statements, stay at warnings, exceptions are shown as
+their type and the places they passed, and every string is masked.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+from replicator_service.settings import LogFormat
+
+Line = MutableMapping[str, Any]
+Logger = structlog.typing.FilteringBoundLogger
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_QUIET = {
+    "uvicorn": logging.WARNING,
+    "uvicorn.error": logging.WARNING,
+    "uvicorn.access": logging.CRITICAL,
+    # Its debug lines quote whole commands and documents.
+    "pymongo": logging.WARNING,
+    "psycopg": logging.ERROR,
+    # Says once a second that a server is away; the monitor says it in our own words.
+    "psycopg.pool": logging.CRITICAL,
+    "asyncio": logging.WARNING,
+}
+
+
+def make_logger(
+    form: LogFormat = LogFormat.AUTO,
+    *,
+    level: str = "info",
+    mask: Callable[[str], str] = str,
+    stream: TextIO | None = None,
+) -> Logger:
+    """A logger that writes to ``stream`` (standard error by default)."""
+    target = stream or sys.stderr
+    is_console = form is LogFormat.CONSOLE or (form is LogFormat.AUTO and target.isatty())
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=target.isatty(), pad_event_to=30)
+        if is_console
+        else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+    )
+    return structlog.wrap_logger(  # type: ignore[no-any-return]
+        structlog.WriteLogger(target),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            show_exception,
+            _Masking(mask),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+    )
+
+
+def route_standard_logging(logger: Logger) -> None:
+    """Send what libraries log through ``logger``, and keep them quiet."""
+    root = logging.getLogger()
+    for existing in [each for each in root.handlers if isinstance(each, _Routed)]:
+        root.removeHandler(existing)
+    root.addHandler(_Routed(logger))
+    root.setLevel(logging.WARNING)
+    for name, level in _QUIET.items():
+        library = logging.getLogger(name)
+        library.setLevel(level)
+        library.propagate = True
+
+
+def show_exception(_logger: object, _method: str, line: Line) -> Line:
+    """Replace ``exc_info`` by the exception's type and the places it passed.
+
+    Its text stays out: a driver's error may quote the row that it is about.
+    """
+    given = line.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given
+    if isinstance(error, tuple):
+        error = error[1]
+    if isinstance(error, BaseException):
+        line["exception"] = type(error).__name__
+        line["trace"] = trace_of(error)
+    return line
+
+
+def trace_of(error: BaseException) -> list[str]:
+    """Where an exception came by, the innermost place last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+class _Masking:
+    """Masks every string of a line."""
+
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        self._mask = mask
+
+    def __call__(self, _logger: object, _method: str, line: Line) -> Line:
+        for name, value in line.items():
+            if isinstance(value, str):
+                line[name] = self._mask(value)
+        return line
+
+
+class _Routed(logging.Handler):
+    """A standard handler that gives records to our logger."""
+
+    def __init__(self, logger: Logger) -> None:
+        super().__init__()
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._logger.log(
+            record.levelno, "library message", library=record.name, text=record.getMessage(), exc_info=record.exc_info
+        )

@@ -1,0 +1,52 @@
+"""Secrets out of text: whatever an error or a log line quotes, passwords do not leave with it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MASK = "***"
+
+_USER_INFORMATION = re.compile(
+    r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<user>[^:/?#@\s]*):(?P<secret>[^\s]*)@", re.IGNORECASE
+)
+_SECRET_WORD = re.compile(
+    r"(?P<name>\b\w*(?:password|passwd|pwd|passfile|secret|token)\w*\s*[=:]\s*)(?P<value>'(?:[^'\\]|\\.)*'|[^\s&;,'\"]+)",
+    re.IGNORECASE,
+)
+_QUOTED = re.compile(r"(?P<quote>['\"`])(?P<text>[^'\"`]+)(?P=quote)")
+
+
+def mask_address(text: str) -> str:
+    """Replace the password of every address in ``text``, and the value of every option that is named like one."""
+    masked = _USER_INFORMATION.sub(rf"\g<scheme>\g<user>:{MASK}@", text)
+    return _SECRET_WORD.sub(rf"\g<name>{MASK}", masked)
+
+
+class Mask:
+    """Masks text that may quote parts of known addresses, which drivers do when an address is malformed."""
+
+    def __init__(self, addresses: Iterable[str] = ()) -> None:
+        self._addresses = tuple(addresses)
+
+    def __call__(self, text: str) -> str:
+        """The text without passwords, nor quoted pieces of an address that may hold one."""
+        masked = mask_address(text)
+        return _QUOTED.sub(self._quoted, masked) if self._addresses else masked
+
+    def _quoted(self, match: re.Match[str]) -> str:
+        text = match["text"]
+        if any(_may_be_secret(text, address) for address in self._addresses):
+            return f"{match['quote']}{MASK}{match['quote']}"
+        return match[0]
+
+
+def _may_be_secret(text: str, address: str) -> bool:
+    """Whether a piece of an address reaches into what may be its user and password."""
+    _, _, rest = address.partition("://")
+    information, found, _ = rest.rpartition("@")
+    start = rest.find(text)
+    return bool(found) and 0 <= start <= len(information)

@@ -1,0 +1,135 @@
+"""The present, put together from what the pipeline reports and what the monitor has seen of the servers.
+
+What was seen too long ago is unknown, not unchanged: a lag that reads 0 while nothing moves would hide the very thing
+it is for.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from replicator_service.runtime.health import Health, Report, Role, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from replicator_service.core.overview import DatabaseView, SourceView
+
+FRESH_SECONDS = 15.0
+"""For how long something seen counts as the present."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What the monitor saw of a server, and when on the monotonic clock. ``problem`` is why it sees nothing now."""
+
+    at: float | None = None
+    problem: str | None = None
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether it may be shown as the present."""
+        return self.at is not None and now - self.at <= FRESH_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """One consistent look at everything. ``now`` is on the monotonic clock, like every tick in ``report``.
+
+    ``database`` and ``source`` are the latest that was seen; ``source_seen`` and ``database_seen`` tell how old that
+    is.
+    """
+
+    now: float
+    report: Report
+    source: SourceView | None = None
+    database: DatabaseView | None = None
+    source_seen: Sighting = field(default_factory=Sighting)
+    database_seen: Sighting = field(default_factory=Sighting)
+
+    @property
+    def state(self) -> State:
+        """The state of this instance."""
+        return self.report.state
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this instance writes."""
+        return self.report.role is Role.LEADER
+
+    @property
+    def cluster_time(self) -> int | None:
+        """The checkpoint's cluster time: our own, or before the first commit the one in PostgreSQL."""
+        if self.report.cluster_time is not None:
+            return self.report.cluster_time
+        return self.database.cluster_time if self.database else None
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """Server operation time minus the checkpoint's cluster time; None while either is not known at present."""
+        if self.cluster_time is None or self.source is None or not self.source_seen.is_fresh(self.now):
+            return None
+        return max(0.0, float((self.source.operation_time >> 32) - (self.cluster_time >> 32)))
+
+    @property
+    def oplog_headroom_seconds(self) -> float | None:
+        """How much history is left behind the checkpoint; negative means that it is lost."""
+        if self.cluster_time is None or self.source is None or self.source.oldest_time is None:
+            return None
+        return float((self.cluster_time >> 32) - (self.source.oldest_time >> 32))
+
+    @property
+    def is_converging(self) -> bool:
+        """Whether some rows may be newer than the checkpoint."""
+        if self.is_leader or self.database is None:
+            return self.report.is_converging
+        until, now = self.database.converging_until, self.database.cluster_time
+        return until is not None and now is not None and until > now
+
+    @property
+    def dead_letters(self) -> int:
+        """How many there are: PostgreSQL knows, and while it is away the latest commit does."""
+        if self.database is not None and self.database_seen.is_fresh(self.now):
+            return self.database.dead_letters
+        return self.report.dead_letters
+
+
+class Watch:
+    """Holds the latest of everything; written by the monitor's threads, read by whoever shows it."""
+
+    def __init__(self, health: Health, *, clock: Callable[[], float]) -> None:
+        self._health = health
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._source: SourceView | None = None
+        self._database: DatabaseView | None = None
+        self._source_seen = Sighting()
+        self._database_seen = Sighting()
+
+    def source_seen(self, view: SourceView) -> None:
+        """MongoDB has answered."""
+        with self._lock:
+            self._source, self._source_seen = view, Sighting(self._clock())
+        self._health.observed_source(operation_time=view.operation_time, oldest_time=view.oldest_time)
+
+    def source_missed(self, problem: str) -> None:
+        """MongoDB has not answered."""
+        with self._lock:
+            self._source_seen = Sighting(self._source_seen.at, problem)
+
+    def database_seen(self, view: DatabaseView) -> None:
+        """PostgreSQL has answered."""
+        with self._lock:
+            self._database, self._database_seen = view, Sighting(self._clock())
+
+    def database_missed(self, problem: str) -> None:
+        """PostgreSQL has not answered."""
+        with self._lock:
+            self._database_seen = Sighting(self._database_seen.at, problem)
+
+    def present(self) -> Present:
+        """Everything as it is now."""
+        report = self._health.report()
+        with self._lock:
+            return Present(self._clock(), report, self._source, self._database, self._source_seen, self._database_seen)

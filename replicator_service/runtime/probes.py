@@ -1,0 +1,69 @@
+"""Whether this instance lives, is ready, has started: three questions of an orchestrator, answered from memory.
+
+Being alive has nothing to do with the servers: a service that waits for a server, stands by or is paused is alive.
+What is not alive is one whose threads do not turn any more although nothing keeps them from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from replicator_service.runtime.health import State
+
+if TYPE_CHECKING:
+    from replicator_service.runtime.present import Present
+
+STUCK_SECONDS = 120.0
+"""A thread that has not turned for so long is stuck. Longer than any call of a driver may take."""
+
+STANDBY_SECONDS = 30.0
+_LEADING = frozenset({State.SNAPSHOTTING, State.STREAMING, State.CONVERGING, State.PAUSED})
+_PARTS = ("stream-reader", "planner", "writer")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One condition, whether it holds, and what was found."""
+
+    name: str
+    holds: bool
+    detail: str
+
+
+def liveness(present: Present) -> list[Verdict]:
+    """Whether each thread of the pipeline turns."""
+    if not present.is_leader or present.state not in _LEADING or present.report.error is not None:
+        return [Verdict("process", holds=True, detail=f"{present.state.value}, no stream is running")]
+    # While the writer waits for a long statement of PostgreSQL everybody before it waits as well.
+    is_excused = (
+        present.database is not None and present.database.is_writing and present.database_seen.is_fresh(present.now)
+    )
+    return [_turning(present, part, is_excused=is_excused) for part in _PARTS if part in present.report.ticks]
+
+
+def readiness(present: Present, *, max_lag_seconds: float) -> list[Verdict]:
+    """Whether this instance does its work: it leads or stands by, knows of no trouble, and keeps up."""
+    report = present.report
+    is_working = present.state in _LEADING or present.state is State.STANDBY
+    verdicts = [Verdict("state", is_working, present.state.value)]
+    detail = "none" if report.error is None else f"{report.error.kind}: {report.error.message}"
+    verdicts.append(Verdict("error", report.error is None, detail))
+    if present.state is State.STANDBY:
+        age = present.now - report.ticks.get("standby", present.now)
+        verdicts.append(Verdict("standby", age <= STANDBY_SECONDS, f"asked for the lease {age:.0f} s ago"))
+    lag = present.lag_seconds
+    detail = "unknown" if lag is None else f"{lag:.0f} s, at most {max_lag_seconds:.0f} s"
+    verdicts.append(Verdict("lag", lag is not None and lag <= max_lag_seconds, detail))
+    return verdicts
+
+
+def startup(present: Present) -> list[Verdict]:
+    """Whether this instance has led or stood by since it began."""
+    return [Verdict("started", present.report.started, present.state.value)]
+
+
+def _turning(present: Present, part: str, *, is_excused: bool) -> Verdict:
+    age = max(0.0, present.now - present.report.ticks[part])
+    detail = f"turned {age:.0f} s ago" + (", PostgreSQL is at work" if is_excused else "")
+    return Verdict(part, is_excused or age <= STUCK_SECONDS, detail)

@@ -1,0 +1,142 @@
+"""Everything that PostgreSQL knows of a stream, in a few cheap queries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from replicator_service.core.overview import CollectionView, DatabaseView, LastReconciliation, Leader
+from replicator_service.core.steps import CollectionState
+from replicator_service.sink.errors import translated
+from replicator_service.sink.lease import _NAMESPACE as LEASE_NAMESPACE
+
+if TYPE_CHECKING:
+    from replicator_service.sink.connection import Connection
+
+WRITER_NAME = "replicator writer"
+
+_STREAM = """
+select
+    c.cluster_time,
+    c.converging_until,
+    coalesce(c.epoch, 0),
+    exists (select from replicator.pause as p where p.stream = s.stream),
+    (select count(*) from replicator.request as r where r.stream = s.stream and r.handled_at is null)
+from (select %(stream)s::text as stream) as s
+left join replicator.checkpoint as c on c.stream = s.stream
+"""
+
+_COLLECTIONS = """
+with letters as (
+    select collection, count(*) as dead_letters
+    from replicator.dead_letter
+    where stream = %(stream)s
+    group by collection
+)
+
+select
+    c.collection,
+    c.table_name,
+    c.state,
+    case when t.n_live_tup > 0 then t.n_live_tup else greatest(k.reltuples, 0)::bigint end,
+    p.documents,
+    p.expected,
+    coalesce(l.dead_letters, 0)
+from replicator.collection as c
+left join pg_namespace as n on n.nspname = %(schema)s
+left join pg_class as k on k.relnamespace = n.oid and k.relname = c.table_name
+left join pg_stat_user_tables as t on t.relid = k.oid
+left join replicator.snapshot_progress as p on p.stream = c.stream and p.collection = c.collection
+left join letters as l on l.collection = c.collection
+where c.stream = %(stream)s
+order by c.collection
+"""
+
+_DEAD_LETTERS = "select count(*) from replicator.dead_letter where stream = %(stream)s"
+
+_RECONCILIATION = """
+with latest as (
+    select distinct on (collection) collection, finished_at, differences, repaired
+    from replicator.reconciliation_run
+    where stream = %(stream)s and state = 'finished'
+    order by collection, finished_at desc
+),
+
+counted as (
+    select finished_at, differences, repaired
+    from latest
+    where finished_at >= coalesce((select l.finished_at from latest as l where l.collection is null), finished_at)
+)
+
+select max(finished_at), sum(differences)::bigint, sum(repaired)::bigint from counted
+"""
+"""A comparison of everything replaces older ones of single collections; newer ones are added to it."""
+
+_LEADER = """
+with key as (select hashtextextended(%(lease)s, 0) as value)
+
+select a.pid, a.application_name, host(a.client_addr), a.backend_start, a.state = 'active'
+from pg_locks as l
+cross join key as k
+inner join pg_database as d on d.oid = l.database and d.datname = current_database()
+inner join pg_stat_activity as a on a.pid = l.pid
+where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
+    and l.classid::bigint = (k.value >> 32) & 4294967295
+    and l.objid::bigint = k.value & 4294967295
+"""
+"""The two halves of an advisory lock's 64-bit key are classid and objid, see the manual's page on pg_locks."""
+
+
+def is_installed(connection: Connection) -> bool:
+    """Whether the control tables exist."""
+    with translated():
+        row = connection.execute("select to_regclass('replicator.reconciliation_run') is not null").fetchone()
+    return bool(row and row[0])
+
+
+def lease_holder(connection: Connection, stream: str) -> Leader | None:
+    """The session that leads this stream."""
+    row = _leader_row(connection, stream)
+    return None if row is None else Leader(row[0], row[1], row[2], row[3])
+
+
+def read_overview(connection: Connection, stream: str, schema: str) -> DatabaseView:
+    """What there is to tell of ``stream``, whose tables are in ``schema``."""
+    if not is_installed(connection):
+        return DatabaseView()
+    named = {"stream": stream, "schema": schema}
+    with translated():
+        checkpoint = connection.execute(_STREAM, named).fetchone() or (None, None, 0, False, 0)
+        collections = connection.execute(_COLLECTIONS, named).fetchall()
+        letters = connection.execute(_DEAD_LETTERS, named).fetchone()
+        reconciliation = connection.execute(_RECONCILIATION, named).fetchone()
+    leader = _leader_row(connection, stream)
+    cluster_time, converging_until, epoch, is_paused, open_requests = checkpoint
+    return DatabaseView(
+        is_installed=True,
+        cluster_time=cluster_time,
+        converging_until=converging_until,
+        epoch=epoch,
+        is_paused=is_paused,
+        open_requests=open_requests,
+        dead_letters=letters[0] if letters else 0,
+        collections={row[0]: _collection(row) for row in collections},
+        last_reconciliation=_reconciliation(reconciliation),
+        leader=None if leader is None else Leader(*leader[:4]),
+        is_writing=bool(leader and leader[4]),
+    )
+
+
+def _leader_row(connection: Connection, stream: str) -> tuple[Any, ...] | None:
+    with translated():
+        return connection.execute(_LEADER, {"lease": LEASE_NAMESPACE + stream}).fetchone()
+
+
+def _collection(row: tuple[Any, ...]) -> CollectionView:
+    name, table, state, rows, documents, expected, dead_letters = row
+    return CollectionView(name, table, CollectionState(state), int(rows or 0), documents, expected, dead_letters)
+
+
+def _reconciliation(row: tuple[Any, ...] | None) -> LastReconciliation | None:
+    if row is None or row[0] is None:
+        return None
+    return LastReconciliation(row[0], row[1], row[2])

@@ -1,0 +1,63 @@
+"""Connections outside the writer: a small pool that lives through a server that is away."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from psycopg_pool import ConnectionPool
+
+from replicator_service.sink.connection import Connection
+from replicator_service.sink.errors import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WAIT_SECONDS = 3.0
+"""How long somebody waits for a connection before the server counts as away."""
+
+Pool = ConnectionPool[Connection]
+
+
+def make_pool(dsn: str, *, application_name: str) -> Pool:
+    """A closed pool of at most two read-only connections, none of them kept while nobody asks.
+
+    Call ``open()`` before and ``close()`` after using it. Statements are bounded: this pool only looks.
+    """
+    settings: dict[str, Any] = {
+        "application_name": application_name,
+        "autocommit": True,
+        "connect_timeout": 3,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    }
+    return ConnectionPool(
+        dsn,
+        kwargs=settings,
+        min_size=0,
+        max_size=2,
+        timeout=WAIT_SECONDS,
+        reconnect_timeout=WAIT_SECONDS,
+        configure=_configure,
+        open=False,
+        name=application_name,
+    )
+
+
+@contextmanager
+def checked_out(pool: Pool) -> Iterator[Connection]:
+    """A connection of the pool, for a moment.
+
+    Raises :class:`Retryable` when none can be had in time.
+    """
+    with translated(), pool.connection() as connection:
+        yield connection
+
+
+def _configure(connection: Connection) -> None:
+    connection.execute(
+        "select set_config('default_transaction_read_only', 'on', false), "
+        "set_config('statement_timeout', '5s', false), set_config('timezone', 'UTC', false)"
+    )
