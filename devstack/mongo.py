@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
@@ -68,7 +69,7 @@ class _MongoServers:
     def __init__(self, mongods: Sequence[Mongod], *, password: str | None, temporary: Path | None) -> None:
         self._mongods = list(mongods)
         self._temporary = temporary
-        self._credentials = f"{ADMIN}:{password}@" if password else ""
+        self._credentials = f"{ADMIN}:{quote(password, safe='')}@" if password else ""
         self._query = "&authSource=admin" if password else ""
         self.members = [MongoMember(mongod, self._credentials, self._query) for mongod in mongods]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SUPERUSER = "postgres"
 
 # A crash of the server is as safe with these as without; a crash of the machine is not, so they are for tests only.
-FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 _START_SECONDS = 60.0
 _LONGEST_SOCKET_PATH = 100

@@ -15,6 +15,8 @@ from devstack import supervisor
 from devstack.errors import DevstackError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from devstack.account import Account
 
 
@@ -41,12 +43,15 @@ class ServerProcess:
         log: Path,
         account: Account | None = None,
         libraries: Path | None = None,
+        variables: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGKILL,
         remove: list[Path] | None = None,
     ) -> None:
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
         if libraries is not None:
             environment["LD_LIBRARY_PATH"] = str(libraries)
+        # They show in the supervisor's command line, so secrets are handed over in files.
+        environment.update(variables or {})
         specification = supervisor.Specification(
             argv=argv,
             environment=environment,

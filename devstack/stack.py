@@ -15,7 +15,7 @@ from devstack.postgres import PostgresServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_OPEN_TO_EVERYBODY = Path("/var/tmp")  # noqa: S108 - open to everybody is what is needed; the name below it is ours
+_ROOTS_OWN_PLACE = Path("/var/lib/mongo-pg-replicator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def running_stack(
 ) -> Iterator[Stack]:
     """Run both servers; with a directory their files are kept there and used again the next time."""
     mongo_directory = directory / "mongo" if directory else None
-    postgres_directory = _postgres_directory(directory, postgres_version) if directory else None
+    postgres_directory = postgres_place(directory, postgres_version) if directory else None
     with (
         MongoReplicaSet.start(mongo_directory, members=members, port=mongo_port) as mongo,
         PostgresServer.start(postgres_directory, version=postgres_version, port=postgres_port) as postgres,
@@ -50,7 +50,7 @@ def running_stack(
         yield Stack(mongo=mongo, postgres=postgres)
 
 
-def _postgres_directory(directory: Path, version: int) -> Path:
+def postgres_place(directory: Path, version: int) -> Path:
     """Return where PostgreSQL's files go: one place per version, since no version reads another's.
 
     Started by root below a closed home, PostgreSQL could not reach its files as the other user that it becomes: then
@@ -60,4 +60,4 @@ def _postgres_directory(directory: Path, version: int) -> Path:
     if may_enter(unprivileged(), wanted):
         return wanted
     name = hashlib.sha256(str(wanted).encode()).hexdigest()[:12]
-    return _OPEN_TO_EVERYBODY / f"devstack-{name}"
+    return _ROOTS_OWN_PLACE / name

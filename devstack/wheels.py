@@ -41,23 +41,28 @@ def cache_directory(environment: Mapping[str, str] = os.environ) -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "mongo-pg-replicator"
 
 
-def requirement(name: str) -> str:
+def requirement(name: str, requirements: Path = REQUIREMENTS) -> str:
     """Return the pinned requirement of one package with its hashes, as pip reads it."""
-    logical_lines = REQUIREMENTS.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    logical_lines = requirements.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
     for line in logical_lines:
         if line.startswith(f"{name}=="):
             return " ".join(line.split())
-    raise DevstackError(f"{REQUIREMENTS} does not pin {name}.")
+    raise DevstackError(f"{requirements} does not pin {name}.")
 
 
-def unpacked(name: str, *, cache: Path) -> Path:
+def unpacked(name: str, *, cache: Path, requirements: Path = REQUIREMENTS) -> Path:
     """Return the directory of an unpacked wheel, fetching it first if needed. Safe in parallel processes."""
-    wanted = requirement(name)
+    wanted = requirement(name, requirements)
     digest = hashlib.sha256(wanted.encode()).hexdigest()[:12]
     target = cache / f"{wanted.split()[0].replace('==', '-')}-{digest}"
     if target.is_dir():
         return target
-    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DevstackError(
+            f"The cache of server programs cannot be made: {error}.", hint="Set DEVSTACK_CACHE to a directory of yours."
+        ) from error
     with _locked(cache / f"{name}.lock"):
         if not target.is_dir():
             _fetch(wanted, target)

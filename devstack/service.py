@@ -1,0 +1,99 @@
+"""The replication service in a process of its own, as an operator runs it: a command, an environment and a log.
+
+It runs under a supervisor like the servers do, so it ends when whoever started it is gone. Addresses that hold
+passwords reach it in files that only this user may read, never on a command line.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from devstack.errors import DevstackError
+from devstack.process import ServerProcess
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_DRAIN_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """What the service is told. Without ``mapping`` every collection becomes a document table."""
+
+    mongo_uri: str
+    postgres_dsn: str
+    mongo_database: str
+    http_port: int
+    mapping: Path | None = None
+    program: Path | None = None
+    """The ``replicator`` to run; by default the one beside this Python."""
+
+
+class ServiceProcess:
+    """A running ``replicator run``. ``directory`` gets its secrets and its log."""
+
+    def __init__(self, directory: Path, options: ServiceOptions) -> None:
+        program = options.program or Path(sys.executable).with_name("replicator")
+        if not os.access(program, os.X_OK):
+            raise DevstackError(f"There is no {program}.", hint="Run `make venv`, which installs it.")
+        directory.mkdir(parents=True, exist_ok=True)
+        self.log = (directory / "replicator.log").resolve()
+        variables = {
+            "REPLICATOR_MONGO_URI_FILE": _secret(directory / "mongo-uri", options.mongo_uri),
+            "REPLICATOR_POSTGRES_DSN_FILE": _secret(directory / "postgres-dsn", options.postgres_dsn),
+            "REPLICATOR_MONGO_DATABASE": options.mongo_database,
+            "REPLICATOR_HTTP_PORT": str(options.http_port),
+            "REPLICATOR_LOG_FORMAT": "json",
+        }
+        if options.mapping is not None:
+            variables["REPLICATOR_MAPPING"] = str(options.mapping.resolve())
+        self._process = ServerProcess(
+            [str(program), "run"],
+            directory=directory,
+            log=self.log,
+            variables=variables,
+            stop_signal=signal.SIGTERM,
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.running
+
+    def require_running(self) -> None:
+        """Raise :class:`DevstackError` with the end of its log when it has ended by itself."""
+        if not self.running:
+            raise DevstackError(
+                f"The service ended by itself (exit code {self._process.exit_code}).",
+                hint=f"The end of {self.log}:\n{self._process.log_tail()}",
+            )
+
+    def stop(self) -> None:
+        """Let it finish what it has in hand, and end it. Idempotent."""
+        self._process.stop(signal.SIGTERM, timeout=_DRAIN_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _secret(path: Path, value: str) -> str:
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(value, encoding="utf-8")
+    return str(path.resolve())
