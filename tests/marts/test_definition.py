@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.marts.things import DEFINITION, SELECT, things, with_column
 from warehouse_jobs.marts import DefinitionError, mart_names, parse_mart, read_mart
 from warehouse_jobs.marts.checks import AcceptedValues, Expression, NonNegative, NotNull, RowCountDrop, Unique
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_definition_is_read_whole() -> None:
@@ -102,6 +101,14 @@ def test_a_mart_is_two_files(tmp_path: Path) -> None:
     (tmp_path / "things.sql").write_text(SELECT)
     assert read_mart("things", tmp_path) == things()
     assert mart_names(tmp_path) == ("things",)
+
+
+def test_the_example_of_the_documentation_is_a_definition() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "marts.md").read_text(encoding="utf-8")
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    mart = parse_mart("product_prices", yaml.safe_load(example), "select 1")
+    assert len(mart.checks) == 6
+    assert mart.untracked == ("checked_at",)
 
 
 def test_an_unknown_mart_is_answered_with_the_known_ones() -> None:
