@@ -108,7 +108,8 @@ class PostgresServer:
         if self._temporary is None:
             self._process.stop(signal.SIGINT, timeout=60)
         else:
-            self._process.stop(signal.SIGQUIT, timeout=10)
+            # A process that has something to tell a client who does not listen may keep it waiting.
+            self._process.stop(signal.SIGQUIT, timeout=2)
             remove_directory(self._temporary)
 
     def restart(self, settings: Mapping[str, str] | None = None) -> None:

@@ -32,6 +32,20 @@ def directory() -> Iterator[Path]:
     remove_directory(path)
 
 
+@pytest.fixture(scope="module")
+def own_mongo() -> Iterator[MongoReplicaSet]:
+    """A server that the tests of this module may kill, and start again."""
+    with MongoReplicaSet.start() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[PostgresServer]:
+    """A server that the tests of this module may kill, and start again."""
+    with PostgresServer.start(settings={"work_mem": "1MB"}) as server:
+        yield server
+
+
 def _client(uri: str) -> MongoClient[dict[str, Any]]:
     return MongoClient(uri, serverSelectionTimeoutMS=10_000)
 
@@ -59,8 +73,9 @@ def test_the_shared_mongod_takes_fault_points(source: Source) -> None:
     assert off["ok"] == 1
 
 
-def test_a_single_node_keeps_acknowledged_documents_and_its_port_through_a_kill() -> None:
-    with MongoReplicaSet.start() as server, _client(server.uri) as client:
+def test_a_single_node_keeps_acknowledged_documents_and_its_port_through_a_kill(own_mongo: MongoReplicaSet) -> None:
+    server = own_mongo
+    with _client(server.uri) as client:
         client.shop.orders.insert_one({"_id": 1})
         before = server.uri, server.pid
         server.kill()
@@ -71,11 +86,13 @@ def test_a_single_node_keeps_acknowledged_documents_and_its_port_through_a_kill(
         assert client.shop.orders.find_one() == {"_id": 1}
 
 
-def test_a_primary_that_steps_down_is_primary_again_later() -> None:
-    with MongoReplicaSet.start() as server, _client(server.uri) as client:
-        server.step_down(seconds=1)
-        assert server.primary() == 0
-        client.shop.orders.insert_one({"_id": 1})
+def test_a_primary_that_steps_down_is_primary_again_later(own_mongo: MongoReplicaSet) -> None:
+    with _client(own_mongo.uri) as client:
+        term = client.admin.command("replSetGetStatus")["term"]
+        own_mongo.step_down(seconds=1)
+        assert own_mongo.primary() == 0
+        assert client.admin.command("replSetGetStatus")["term"] > term
+        client.shop.letters.insert_one({"_id": 1})
 
 
 def test_three_nodes_elect_a_new_primary_after_a_kill_and_take_the_old_one_back() -> None:
@@ -126,27 +143,35 @@ def test_postgresql_files_are_used_again_with_their_password_on_another_port(dir
         assert _value(server.dsn(), "select id from thing") == 7
 
 
-def test_postgresql_keeps_committed_rows_through_a_kill_that_its_clients_notice() -> None:
+def test_postgresql_with_the_settings_for_tests_keeps_committed_rows_through_a_kill() -> None:
     with PostgresServer.start(settings=FAST_SETTINGS) as server:
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
             connection.execute("create table thing as select 7 as id")
             server.kill()
-            assert not server.running
-            with pytest.raises(psycopg.OperationalError):
-                connection.execute("select 1")
         server.restart()
         assert _value(server.dsn(), "select id from thing") == 7
 
 
-def test_a_restart_may_change_settings() -> None:
-    with PostgresServer.start(settings={"work_mem": "1MB"}) as server:
-        server.restart({"work_mem": "3MB"})
-        assert _value(server.dsn(), "show work_mem") == "3MB"
+def test_clients_notice_the_kill_of_postgresql(own_postgres: PostgresServer) -> None:
+    with psycopg.connect(own_postgres.dsn(), autocommit=True) as connection:
+        own_postgres.kill()
+        assert not own_postgres.running
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("select 1")
+    own_postgres.restart()
+    assert _value(own_postgres.dsn(), "select 1") == 1
 
 
-def test_durable_settings_are_the_default() -> None:
-    with PostgresServer.start() as server:
-        assert _value(server.dsn(), "select current_setting('fsync') || current_setting('full_page_writes')") == "onon"
+def test_a_restart_may_change_settings(own_postgres: PostgresServer) -> None:
+    assert _value(own_postgres.dsn(), "show work_mem") == "1MB"
+    own_postgres.restart({"work_mem": "3MB"})
+    assert _value(own_postgres.dsn(), "show work_mem") == "3MB"
+
+
+def test_durable_settings_are_the_default(own_postgres: PostgresServer) -> None:
+    assert (
+        _value(own_postgres.dsn(), "select current_setting('fsync') || current_setting('full_page_writes')") == "onon"
+    )
 
 
 def test_postgresql_refuses_a_wrong_password(postgres_server: PostgresServer) -> None:
