@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-_SELECTION_MILLISECONDS = 5_000
 _UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = 18
 
@@ -35,9 +34,11 @@ def connect(uri: str, database: str) -> Iterator[Database[dict[str, Any]]]:
     Errors of the driver inside the block leave it as :class:`ParametersError` or :class:`SourceError`.
     """
     with errors_translated():
-        client: MongoClient[dict[str, Any]] = MongoClient(
-            uri, tz_aware=True, serverSelectionTimeoutMS=_SELECTION_MILLISECONDS, appname="warehouse generate"
+        # The driver waits for thirty seconds, which is long for a person who mistyped a port.
+        patience: dict[str, Any] = (
+            {} if "serverselectiontimeoutms" in uri.lower() else {"serverSelectionTimeoutMS": 5_000}
         )
+        client: MongoClient[dict[str, Any]] = MongoClient(uri, tz_aware=True, appname="warehouse generate", **patience)
         with client:
             target = client[database]
             # A ping needs no login; this does, and reads nothing.
