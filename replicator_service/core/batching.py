@@ -90,6 +90,14 @@ class Batching:
         """Whether something waits for the rest of its cluster time."""
         return len(self._items) > self._complete or self._part_time is not None or bool(self._fragments)
 
+    @property
+    def is_parted(self) -> bool:
+        """Whether parts of a cluster time were taken whose rest is still to come.
+
+        Nothing else may be committed then: it would commit those parts.
+        """
+        return self._part_time is not None
+
     def add(self, answer: StreamReply) -> None:
         """Add one answer of the stream."""
         if answer.reply is None:

@@ -9,6 +9,8 @@ Each turn:
 5. if nothing happened for a while, move the position;
 6. give the steps of one chunk of a snapshot.
 
+Between the parts of a transaction that is too large for one batch, only the stream goes on (3 and 4).
+
 Giving steps blocks while the writer is busy, and meanwhile the stream piles up: batches grow with the backlog and
 shrink to single events when there is none.
 """
@@ -82,14 +84,15 @@ class Loop:
     def turn(self) -> None:
         """One turn of the loop, see the module."""
         self._tick()
-        self._handle_requests()
-        if self._requests.is_paused:
-            self._stopping.wait(self._pace.request_seconds)
-            return
+        if not self._batching.is_parted:
+            self._handle_requests()
+            if self._requests.is_paused:
+                self._stopping.wait(self._pace.request_seconds)
+                return
         self._gather()
         self._give_batches()
         self._move_idle_position()
-        if self._snapshots.is_due(self._clock()):
+        if self._snapshots.is_due(self._clock()) and not self._batching.is_parted:
             self._give_all(self._snapshots.chunk(self._clock()))
 
     def _handle_requests(self) -> None:

@@ -91,6 +91,8 @@ class Guarantee(RuleBasedStateMachine):
         self.history: list[tuple[int, State]] = []
         self.counter = itertools.count()
         self.replication: Replication | None = None
+        self.steps: list[str] = []
+        """What was done, for whoever has to understand a failure: timing decides, so a second run may differ."""
 
     @initialize(
         batch=st.integers(1, 5),
@@ -99,6 +101,7 @@ class Guarantee(RuleBasedStateMachine):
         before=st.lists(st.tuples(COLLECTIONS, IDS, VALUES), max_size=6),
     )
     def begin(self, batch: int, poll: int, chunk: int, before: list[tuple[str, Any, dict[str, Any]]]) -> None:
+        self._told(f"begin batch={batch} poll={poll} chunk={chunk} before={before}")
         for collection, key, value in before:
             self._replace(collection, key, value, None)
         self._remember(self._now())
@@ -114,14 +117,17 @@ class Guarantee(RuleBasedStateMachine):
 
     @rule(collection=COLLECTIONS, key=IDS, value=VALUES)
     def replace_or_insert(self, collection: str, key: Any, value: dict[str, Any]) -> None:
+        self._told(f"replace_or_insert {collection} {key!r} {value}")
         self._apply(lambda session: self._replace(collection, key, value, session))
 
     @rule(collection=COLLECTIONS, key=IDS, value=st.integers(0, 5))
     def update(self, collection: str, key: Any, value: int) -> None:
+        self._told(f"update {collection} {key!r} {value}")
         self._apply(lambda session: self._update(collection, key, value, session))
 
     @rule(collection=COLLECTIONS, key=IDS)
     def delete(self, collection: str, key: Any) -> None:
+        self._told(f"delete {collection} {key!r}")
         self._apply(lambda session: self._delete(collection, key, session))
 
     @rule(
@@ -132,6 +138,7 @@ class Guarantee(RuleBasedStateMachine):
         )
     )
     def transaction(self, operations: list[tuple[str, str, Any, dict[str, Any]]]) -> None:
+        self._told(f"transaction {operations}")
         for collection in {operation[1] for operation in operations}:
             self._ensure(collection)
         with self.source.client.start_session() as session:
@@ -147,25 +154,28 @@ class Guarantee(RuleBasedStateMachine):
 
     @rule(collection=COLLECTIONS)
     def drop(self, collection: str) -> None:
+        self._told(f"drop {collection}")
         def apply(session: ClientSession) -> None:
             self.source.db.drop_collection(collection, session=session)
             self.state.pop(collection, None)
 
         self._apply(apply)
 
-    @rule(collection=COLLECTIONS, target=COLLECTIONS)
-    def rename(self, collection: str, target: str) -> None:
-        if collection == target or collection not in self.state:
+    @rule(collection=COLLECTIONS, new_name=COLLECTIONS)
+    def rename(self, collection: str, new_name: str) -> None:
+        self._told(f"rename {collection} to {new_name}")
+        if collection == new_name or collection not in self.state:
             return
 
         def apply(session: ClientSession) -> None:
-            self.source.db[collection].rename(target, session=session, dropTarget=True)
-            self.state[target] = self.state.pop(collection)
+            self.source.db[collection].rename(new_name, session=session, dropTarget=True)
+            self.state[new_name] = self.state.pop(collection)
 
         self._apply(apply)
 
     @rule(collection=COLLECTIONS)
     def resync(self, collection: str) -> None:
+        self._told(f"resync {collection}")
         assert self.replication is not None
         if self.replication.health.report().cluster_time is None:
             return
@@ -174,16 +184,19 @@ class Guarantee(RuleBasedStateMachine):
 
     @rule(window=st.sampled_from(list(Window)), passes=st.integers(1, 3))
     def crash(self, window: Window, passes: int) -> None:
+        self._told(f"crash {window} {passes}")
         assert self.replication is not None
         self.replication.failpoints.arm(window, passes)
 
     @rule()
     def restart_after_crash(self) -> None:
+        self._told("restart_after_crash")
         assert self.replication is not None
         self.replication.restart_after_crash()
 
     @rule()
     def stop_and_start(self) -> None:
+        self._told("stop_and_start")
         assert self.replication is not None
         self.replication.stop()
         self.replication.start()
@@ -191,6 +204,7 @@ class Guarantee(RuleBasedStateMachine):
     @rule()
     def look_at_any_moment(self) -> None:
         """A snapshot of PostgreSQL equals the documents at its checkpoint's cluster time."""
+        self._told("look_at_any_moment")
         with self.sink.connect(autocommit=False) as connection:
             connection.execute("set transaction isolation level repeatable read")
             if not _is_installed(connection):
@@ -215,6 +229,7 @@ class Guarantee(RuleBasedStateMachine):
     @rule()
     def drain(self) -> None:
         """After everything has come through, the tables equal the documents."""
+        self._told("drain")
         assert self.replication is not None
         self.replication.failpoints.disarm()
         self.replication.restart_after_crash()
@@ -244,7 +259,7 @@ class Guarantee(RuleBasedStateMachine):
             documents = [bson.encode(document) for document in state.get(collection, {}).values()]
             if mapping.table in existing or documents:
                 found = differences(connection, schema_name(self.source.name), mapping, documents)
-                assert not found, f"{collection}: {found}"
+                assert not found, "\n".join([f"{collection}: {found}", f"tables: {sorted(existing)}", *self.steps])
 
     def _apply(self, operation: Any) -> None:
         with self.source.client.start_session() as session:
@@ -257,6 +272,10 @@ class Guarantee(RuleBasedStateMachine):
 
     def _remember(self, cluster_time: int) -> None:
         self.history.append((cluster_time, deepcopy(self.state)))
+        self._told(f"  is at {cluster_time}")
+
+    def _told(self, step: str) -> None:
+        self.steps.append(step)
 
     def _state_at(self, cluster_time: int) -> State:
         found: State = {}

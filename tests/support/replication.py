@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bson
 import psycopg
@@ -24,11 +23,15 @@ from replicator_service.core.failpoints import Failpoints, Window
 from replicator_service.core.mapping.model import Mapping
 from replicator_service.core.naming import schema_name
 from replicator_service.core.position import to_cluster_time, to_timestamp
-from replicator_service.pipeline.term import Limits
 from replicator_service.runtime.health import Health, Report, State
 from replicator_service.settings import Settings
-from tests.support.databases import Sink, Source
 from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from replicator_service.pipeline.term import Limits
+    from tests.support.databases import Sink, Source
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
@@ -160,11 +163,14 @@ class Replication:
         return self._thread is not None and self._thread.is_alive()
 
     def restart_after_crash(self) -> None:
-        """Start again if the service has crashed."""
-        if self._thread is not None and not self._thread.is_alive():
-            self.stop()
-            self.failpoints.crashed.clear()
-            self.start()
+        """Start again if the service has crashed, or is about to."""
+        thread = self._thread
+        if thread is None or not self.failpoints.crashed.is_set():
+            return
+        thread.join(20.0)
+        self.stop()
+        self.failpoints.crashed.clear()
+        self.start()
 
     def operation_time(self) -> int:
         """The source's present."""
@@ -177,6 +183,7 @@ class Replication:
         self.source.client["replication_tests"]["clock"].insert_one({})
 
         def is_there() -> Report | None:
+            self.restart_after_crash()
             if self._thread is not None and not self._thread.is_alive():
                 raise AssertionError(f"the service has ended: {self.error!r}") from self.error
             report = self.health.report()
