@@ -87,7 +87,7 @@ def index_name(table: str, columns: Sequence[str]) -> str:
     name = "__".join(parts)
     if any("__" in part or part.startswith("_") or part.endswith("_") for part in parts):
         return _hashed(name, "\0".join(parts), suffix="_idx")
-    return _fitted(name, "_idx", source="\0".join(parts))
+    return _fitted(name, "_idx")
 
 
 def size(name: str) -> int:
@@ -121,10 +121,10 @@ def _belongs_to_a_word(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN"
 
 
-def _fitted(name: str, suffix: str, source: str | None = None) -> str:
+def _fitted(name: str, suffix: str) -> str:
     if size(name) + len(suffix) <= MAX_NAME_BYTES:
         return name + suffix
-    return _hashed(name, name if source is None else source, suffix=suffix)
+    return _hashed(name, name, suffix=suffix)
 
 
 def _hashed(name: str, source: str, attempt: int = 0, *, suffix: str = "") -> str:

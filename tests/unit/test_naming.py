@@ -102,6 +102,7 @@ def test_keys_and_indexes_are_called_after_their_table_and_columns() -> None:
 
 
 def test_long_names_of_keys_and_indexes_are_cut_before_their_suffix() -> None:
+    assert primary_key_name("x" * 58) == "x" * 58 + "_pkey"
     table = "x" * 63
     assert size(primary_key_name(table)) == 63
     assert primary_key_name(table).endswith("_pkey")
