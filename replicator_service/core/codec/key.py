@@ -140,17 +140,25 @@ def _regex(value: Regex[Any]) -> tuple[str, str]:
 
 def _object(value: Mapping[str, Any]) -> str:
     """Give canonical JSON. A field name that starts with ``$`` gets another one: it is no tag."""
-    fields = (
-        f"{_quoted('$' + name if name.startswith('$') else name)}:{_nested(item)}" for name, item in value.items()
-    )
+    # A list, not a generator: every frame counts in a key of 200 levels.
+    fields = [f"{_quoted('$' + name if name[:1] == '$' else name)}:{_nested(item)}" for name, item in value.items()]
     return f"{{{','.join(fields)}}}"
 
 
+def _array(value: list[Any]) -> str:
+    return f"[{','.join([_nested(item) for item in value])}]"
+
+
 def _nested(value: Value) -> str:
-    if isinstance(value, str) and not isinstance(value, Code):
+    kind = type(value)
+    if kind is str:
         return _quoted(value)
+    if kind is dict:
+        return _object(value)
+    if kind is list:
+        return _array(value)
     tag, content = _parts(value)
-    if tag in {"object", "array", "boolean"} or (tag == "number" and content[-1].isdigit()):
+    if tag in {"object", "boolean"} or (tag == "number" and content[-1].isdigit()):
         return content
     return "null" if tag == "null" else f'{{"${tag}":{_quoted(content)}}}'
 
@@ -171,7 +179,7 @@ _ENCODERS: dict[type, Callable[[Any], tuple[str, str]]] = {
     UUID: lambda value: _binary(Binary.from_uuid(value, UuidRepresentation.STANDARD)),
     dict: lambda value: ("object", _object(value)),
     SON: lambda value: ("object", _object(value)),
-    list: lambda value: ("array", f"[{','.join(map(_nested, value))}]"),
+    list: lambda value: ("array", _array(value)),
     DBRef: lambda value: ("object", _object(value.as_doc())),
     Code: _code,
     Regex: _regex,

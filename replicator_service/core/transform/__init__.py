@@ -168,7 +168,7 @@ def _put(extra: Document | None, name: str, value: object) -> Document:
     return extra
 
 
-def _rest(extra: Document | None, document: Document, known: tuple[str, ...]) -> Document | None:
+def _rest(extra: Document | None, document: Document, known: frozenset[str]) -> Document | None:
     rest = {name: value for name, value in document.items() if name not in known}
     if extra is None:
         return rest or None

@@ -60,6 +60,7 @@ class _Table:
 class _Source:
     def __init__(self, mapping: TypedCollection) -> None:
         self._mapping = mapping
+        self._constants: list[str] = []
         self._lines: list[str] = []
         self._depth = 1
         self._count = 0
@@ -92,8 +93,8 @@ class _Source:
         self._emit("if altered:")
         self._emit("    counter.add(altered)")
         self._emit("return key")
-        header = "def rows(document, raw, valid_from, lines, counter, key=None, keep=False):\n"
-        return header + "\n".join(self._lines) + "\n"
+        header = "def rows(document, raw, valid_from, lines, counter, key=None, keep=False):"
+        return "\n".join([*self._constants, header, *self._lines, ""])
 
     def _emit(self, line: str) -> None:
         self._lines.append("    " * self._depth + line)
@@ -111,13 +112,17 @@ class _Source:
         for name, below in node.fields.items():
             value = self._new("value")
             self._emit(f"{value} = {get}({name!r})")
-            missing = None if extra is None else f"{absent} += {name!r} not in {document}"
-            unfit = None if extra is None else f"{extra} = put({extra}, {name!r}, {value}); altered += 1"
+            if extra is None or (is_root and name == _KEY):
+                # Something else holds the value whole: a column, or the key.
+                self._field(name, below, value, None, None, None, table)
+                continue
+            missing = f"{absent} += {name!r} not in {document}"
+            unfit = f"{extra} = put({extra}, {name!r}, {value}); altered += 1"
             self._field(name, below, value, extra, missing, unfit, table)
         if extra is not None:
-            names = frozenset({*node.fields, _KEY} if is_root else node.fields)
-            # repr() of a set has no fixed order; the source should be the same at every start.
-            known = f"({', '.join(map(repr, sorted(names)))},)"
+            names = sorted({*node.fields, _KEY} if is_root else node.fields)
+            known = f"KNOWN{len(self._constants)}"
+            self._constants.append(f"{known} = frozenset(({''.join(f'{name!r}, ' for name in names)}))")
             self._emit(f"if len({document}) + {absent} != {len(names)}:")
             self._emit(f"    {extra} = rest({extra}, {document}, {known})")
 
@@ -144,8 +149,8 @@ class _Source:
                 self._level(node, below, None, table)
             return
         if not node.fields:
-            self._emit(f"if type({value}) is not list:")
-            self._unless_null(value, missing, unfit)
+            if unfit is not None:
+                self._leftover(value, missing, unfit, is_array_taken=True)
             return
         below = self._sub_document(value, missing, unfit, has_children=bool(node.children))
         if extra is None:
@@ -165,19 +170,16 @@ class _Source:
         self._emit(f"    {below} = EMPTY")
         if unfit is not None:
             self._depth += 1
-            if has_children:
-                self._emit(f"if type({value}) is not list:")
-            else:
-                self._emit("if True:")
-            self._unless_null(value, missing, unfit)
+            self._leftover(value, missing, unfit, is_array_taken=has_children)
             self._depth -= 1
         return below
 
-    def _unless_null(self, value: str, missing: str | None, unfit: str | None) -> None:
-        self._emit(f"    if {value} is None:")
-        self._emit(f"        {missing or 'pass'}")
-        self._emit("    else:")
-        self._emit(f"        {unfit or 'pass'}")
+    def _leftover(self, value: str, missing: str | None, unfit: str, *, is_array_taken: bool) -> None:
+        """Put aside a value that is neither null nor taken by what is below the field."""
+        self._emit(f"if {value} is None:")
+        self._emit(f"    {missing or 'pass'}")
+        self._emit(f"elif type({value}) is not list:" if is_array_taken else "else:")
+        self._emit(f"    {unfit}")
 
     def _column(self, table: _Table, position: int, value: str, missing: str | None, unfit: str | None) -> None:
         column_type = table.columns[position].type
