@@ -15,8 +15,6 @@ from typing import Any, TextIO
 
 import structlog
 
-from replicator_service.settings import LogFormat
-
 Line = MutableMapping[str, Any]
 Logger = structlog.typing.FilteringBoundLogger
 
@@ -35,15 +33,18 @@ _QUIET = {
 
 
 def make_logger(
-    form: LogFormat = LogFormat.AUTO,
     *,
+    is_json: bool | None = None,
     level: str = "info",
     mask: Callable[[str], str] = str,
     stream: TextIO | None = None,
 ) -> Logger:
-    """A logger that writes to ``stream`` (standard error by default)."""
+    """A logger that writes to ``stream`` (standard error by default).
+
+    ``is_json`` is None to choose: lines for people when the stream is a terminal, JSON otherwise.
+    """
     target = stream or sys.stderr
-    is_console = form is LogFormat.CONSOLE or (form is LogFormat.AUTO and target.isatty())
+    is_console = target.isatty() if is_json is None else not is_json
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=target.isatty(), pad_event_to=30)
         if is_console

@@ -1,0 +1,67 @@
+"""``replicator check``: the preflight as a table or as JSON."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import typer
+from rich.text import Text
+
+from replicator_service.cli.output import Json, console, print_json, wants_json
+from replicator_service.core.errors import ConfigurationError
+from replicator_service.core.findings import Finding, Level, exit_code
+from replicator_service.preflight import SETTINGS, preflight
+from replicator_service.settings import load_settings
+
+_SIGNS = {
+    Level.OK: Text("✔", "green"),
+    Level.WARN: Text("!", "yellow"),
+    Level.FAIL: Text("✘", "bold red"),
+    Level.SKIP: Text("·", "dim"),
+}
+
+
+def check_command(context: typer.Context, *, json: Json = False) -> None:  # noqa: ARG001 - read from the context
+    """Check both servers, the credentials and the mapping, without changing anything."""
+    try:
+        settings = load_settings()
+    except ConfigurationError as error:
+        findings = [Finding(SETTINGS, Level.FAIL, error.message, error.hint, error.exit_code)]
+    else:
+        findings = preflight(settings, now=time.time())
+    code = exit_code(findings)
+    if wants_json(context):
+        print_json(report(findings))
+    else:
+        show(findings)
+    raise typer.Exit(code)
+
+
+def report(findings: list[Finding]) -> dict[str, Any]:
+    """The findings as JSON."""
+    return {
+        "ok": exit_code(findings) == 0,
+        "exit_code": exit_code(findings),
+        "checks": [
+            {"name": found.name, "level": found.level.value, "cause": found.cause, "fix": found.fix or None}
+            for found in findings
+        ],
+    }
+
+
+def show(findings: list[Finding]) -> None:
+    """The findings for people: one line each, and what to do under those that need it."""
+    out = console()
+    width = max(len(found.name) for found in findings)
+    for found in findings:
+        style = "dim" if found.level is Level.SKIP else ""
+        line = Text.assemble(_SIGNS[found.level], " ", (found.name.ljust(width), style), "  ", (found.cause, style))
+        out.print(line, soft_wrap=True)
+        if found.fix and found.level in (Level.WARN, Level.FAIL):
+            out.print(Text.assemble(" " * (width + 4), ("fix: ", "bold"), found.fix), soft_wrap=True)
+    counts = {level: sum(found.level is level for found in findings) for level in Level}
+    out.print(
+        f"\n{len(findings)} checks: {counts[Level.OK]} ok, {counts[Level.WARN]} warnings, "
+        f"{counts[Level.FAIL]} failed, {counts[Level.SKIP]} not made"
+    )

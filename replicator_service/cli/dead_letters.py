@@ -1,0 +1,177 @@
+"""``dead-letters``: documents that PostgreSQL refused, for a person to look at, try again or give up."""
+
+from __future__ import annotations
+
+import json as json_format
+from typing import TYPE_CHECKING, Annotated, Any
+
+import bson
+import typer
+from bson import json_util
+
+from replicator_service.cli.database import control_tables, known_collection
+from replicator_service.cli.output import Json, print_json, print_table, print_text, wants_json
+from replicator_service.core.errors import ConfigurationError
+from replicator_service.settings import Settings, load_settings
+from replicator_service.sink import dead_letters
+from replicator_service.sink.registry import add_request
+
+if TYPE_CHECKING:
+    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.dead_letters import DeadLetter
+
+dead_letters_app = typer.Typer(help="Documents that PostgreSQL refused.", no_args_is_help=True)
+
+_CANONICAL = json_util.CANONICAL_JSON_OPTIONS
+
+Numbers = Annotated[list[int] | None, typer.Argument(help="Numbers of letters, as 'list' shows.", metavar="[ID]...")]
+Everything = Annotated[bool, typer.Option("--all", help="Every letter.")]
+OfCollection = Annotated[str | None, typer.Option("--collection", "-c", help="Only those of this collection.")]
+
+
+@dead_letters_app.command("list")
+def list_command(
+    context: typer.Context,
+    collection: OfCollection = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Letters to show.")] = 100,
+    *,
+    json: Json = False,  # noqa: ARG001 - read from the context
+) -> None:
+    """List them with the reason, the oldest first."""
+    settings = load_settings()
+    with control_tables(settings) as connection:
+        found = _letters(connection, settings, collection, None)
+    if wants_json(context):
+        print_json({"total": len(found), "dead_letters": [_fields(letter) for letter in found[:limit]]})
+        return
+    if not found:
+        print_text("no dead letters")
+        return
+    columns = ("id", "collection", "source id", "operation", "since", "tried again", "error")
+    print_table(columns, [_row(letter) for letter in found[:limit]], right=("id",))
+    if len(found) > limit:
+        print_text(f"{len(found) - limit} more: --limit shows them")
+
+
+@dead_letters_app.command("show")
+def show_command(
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(help="The letter's number.", metavar="ID")],
+    *,
+    json: Json = False,  # noqa: ARG001 - read from the context
+) -> None:
+    """Show one with its document, as MongoDB's Extended JSON."""
+    settings = load_settings()
+    with control_tables(settings) as connection:
+        letter = _chosen(connection, settings, [number])[0]
+    document = json_format.loads(json_util.dumps(bson.decode(letter.document), json_options=_CANONICAL))
+    if wants_json(context):
+        print_json({**_fields(letter), "document": document})
+        return
+    for name, value in _fields(letter).items():
+        print_text(f"{name}: {'' if value is None else value}")
+    print_text(json_format.dumps({"document": document}, indent=2, ensure_ascii=False))
+
+
+@dead_letters_app.command("retry")
+def retry_command(
+    context: typer.Context,
+    numbers: Numbers = None,
+    collection: OfCollection = None,
+    *,
+    everything: Everything = False,
+    json: Json = False,  # noqa: ARG001 - read from the context
+) -> None:
+    """Write the present version of these documents again; what is refused again becomes a new letter."""
+    settings = load_settings()
+    stream = settings.mongo_database
+    with control_tables(settings) as connection, connection.transaction():
+        ids = _ids(connection, settings, numbers, collection, everything=everything)
+        if ids:
+            dead_letters.mark_retried(connection, stream, ids)
+            add_request(connection, stream, "retry", None)
+    _tell(context, {"request": "retry", "dead_letters": ids}, f"{len(ids)} dead letters will be tried again")
+
+
+@dead_letters_app.command("drop")
+def drop_command(
+    context: typer.Context,
+    numbers: Numbers = None,
+    collection: OfCollection = None,
+    *,
+    everything: Everything = False,
+    json: Json = False,  # noqa: ARG001 - read from the context
+) -> None:
+    """Give these documents up: PostgreSQL stays without them until they change or are resynced."""
+    settings = load_settings()
+    with control_tables(settings) as connection, connection.transaction():
+        ids = _ids(connection, settings, numbers, collection, everything=everything)
+        dropped = dead_letters.drop_letters(connection, settings.mongo_database, ids) if ids else 0
+    _tell(context, {"dropped": dropped, "dead_letters": ids}, f"{dropped} dead letters dropped")
+
+
+def _letters(
+    connection: Connection, settings: Settings, collection: str | None, ids: list[int] | None
+) -> list[DeadLetter]:
+    stream = settings.mongo_database
+    if collection is not None:
+        known_collection(connection, stream, collection)
+    return dead_letters.list_letters(connection, stream, collection=collection, ids=ids)
+
+
+def _chosen(connection: Connection, settings: Settings, numbers: list[int]) -> list[DeadLetter]:
+    found = _letters(connection, settings, None, numbers)
+    if missing := sorted(set(numbers) - {letter.id for letter in found}):
+        raise ConfigurationError(
+            f"there is no dead letter {', '.join(map(str, missing))}",
+            hint="'replicator dead-letters list' shows the numbers; a later version of a document settles its letter.",
+        )
+    return found
+
+
+def _ids(
+    connection: Connection,
+    settings: Settings,
+    numbers: list[int] | None,
+    collection: str | None,
+    *,
+    everything: bool,
+) -> list[int]:
+    """The letters that were chosen: by number, by collection, or all."""
+    if sum((bool(numbers), collection is not None, everything)) != 1:
+        raise ConfigurationError("choose the letters", hint="Give their numbers, or --collection NAME, or --all.")
+    if numbers:
+        return [letter.id for letter in _chosen(connection, settings, numbers)]
+    return [letter.id for letter in _letters(connection, settings, collection, None)]
+
+
+def _fields(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "collection": letter.collection,
+        "source_id": letter.source_id,
+        "operation": letter.operation,
+        "error": letter.error,
+        "cluster_time": letter.cluster_time,
+        "created_at": letter.created_at.isoformat(),
+        "retried_at": letter.retried_at.isoformat() if letter.retried_at else None,
+    }
+
+
+def _row(letter: DeadLetter) -> tuple[object, ...]:
+    return (
+        letter.id,
+        letter.collection,
+        letter.source_id,
+        letter.operation,
+        f"{letter.created_at:%Y-%m-%d %H:%M}",
+        "yes" if letter.retried_at else "no",
+        letter.error,
+    )
+
+
+def _tell(context: typer.Context, answer: dict[str, Any], text: str) -> None:
+    if wants_json(context):
+        print_json(answer)
+    else:
+        print_text(text)

@@ -1,0 +1,78 @@
+"""How errors look: one message with its cause and what to do, never a stack trace, never a secret."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from replicator_service.cli.output import console, wants_json
+from replicator_service.core.errors import Fatal, ReplicatorError
+from replicator_service.runtime.logging import trace_of
+from replicator_service.runtime.masking import Mask
+from replicator_service.settings import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ADDRESSES = ("MONGO_URI", "POSTGRES_DSN")
+
+
+class ErrorsShown(TyperGroup):
+    """The root command: turns errors of every command into a message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - the signature of the framework
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except ReplicatorError as error:
+            show_error(error, is_json=wants_json(ctx))
+            raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:
+            # Whoever read our output has gone; nothing is left to tell.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
+        except (typer.Exit, typer.Abort, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            if _is_usage(error):
+                raise
+            show_error(unexpected(error), is_json=wants_json(ctx))
+            raise typer.Exit(Fatal.exit_code) from None
+
+
+def show_error(error: ReplicatorError, *, is_json: bool = False) -> None:
+    """Print an error, on standard error for people and on standard output as JSON."""
+    mask = address_mask(os.environ)
+    message, hint = mask(error.message), mask(error.hint)
+    if is_json:
+        body = {"error": {"class": type(error).__name__, "message": message, "hint": hint}}
+        sys.stdout.write(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
+        return
+    out = console(stderr=True)
+    out.print(f"error: {message}", style="bold red" if out.is_terminal else "", soft_wrap=True)
+    if hint:
+        out.print(f"hint:  {hint}", soft_wrap=True)
+
+
+def unexpected(error: Exception) -> ReplicatorError:
+    """An error that nobody has thought of, without its text: that could quote a document."""
+    place = trace_of(error)[-1:] or ["an unknown place"]
+    return Fatal(
+        f"unexpected {type(error).__name__} at {place[0]}",
+        hint="This is a fault of the program: please report it with the command that was run.",
+    )
+
+
+def address_mask(environ: Mapping[str, str]) -> Mask:
+    """A mask that knows the addresses of the environment, malformed or not."""
+    return Mask(environ[PREFIX + name] for name in _ADDRESSES if environ.get(PREFIX + name))
+
+
+def _is_usage(error: Exception) -> bool:
+    """Whether the framework itself complains about the command line, which it shows best."""
+    return hasattr(error, "exit_code") and hasattr(error, "show")

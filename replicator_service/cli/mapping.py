@@ -1,0 +1,60 @@
+"""``mapping``: check a mapping file, and show the tables that follow from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from replicator_service.cli.output import Json, print_json, print_text, wants_json
+from replicator_service.core.errors import ConfigurationError
+from replicator_service.core.mapping.ddl import render_ddl
+from replicator_service.core.mapping.model import tables_of
+from replicator_service.core.mapping.problems import MappingError
+from replicator_service.core.naming import schema_name
+from replicator_service.mapping_file import read_mapping
+
+mapping_app = typer.Typer(help="Check a mapping file, and show its tables.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(help="The mapping file (YAML).", metavar="FILE")]
+
+
+@mapping_app.command("check")
+def check_command(context: typer.Context, file: File, *, json: Json = False) -> None:  # noqa: ARG001
+    """Report everything that is wrong in the file, with line and path."""
+    try:
+        mapping = read_mapping(file)
+    except MappingError as error:
+        if not wants_json(context):
+            raise
+        problems = [
+            {"line": each.line, "column": each.column, "path": each.path, "message": each.message, "fix": each.fix}
+            for each in error.problems
+        ]
+        print_json({"ok": False, "problems": problems})
+        raise typer.Exit(ConfigurationError.exit_code) from None
+    tables = {typed.collection: [spec.name for spec in tables_of(typed)] for typed in mapping.collections}
+    if wants_json(context):
+        print_json({"ok": True, "problems": [], "collections": tables})
+        return
+    print_text(f"{file}: {len(tables)} collections, {sum(map(len, tables.values()))} tables, no problems")
+
+
+@mapping_app.command("ddl")
+def ddl_command(
+    context: typer.Context,
+    file: File,
+    database: Annotated[
+        str, typer.Option("--database", envvar="REPLICATOR_MONGO_DATABASE", help="The MongoDB database.")
+    ] = "origin",
+    *,
+    json: Json = False,  # noqa: ARG001 - read from the context
+) -> None:
+    """Print the SQL that creates the tables; the service does this by itself."""
+    schema = schema_name(database)
+    ddl = render_ddl(schema, read_mapping(file))
+    if wants_json(context):
+        print_json({"schema": schema, "ddl": ddl})
+    else:
+        print_text(ddl)

@@ -1,0 +1,66 @@
+"""What commands print: text and tables for people, JSON for programs; results on standard output, errors beside it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_JSON = "json"
+
+
+def _remember(context: typer.Context, value: bool) -> bool:  # noqa: FBT001 - the signature of a callback
+    context.meta[_JSON] = value or context.meta.get(_JSON, False)
+    return value
+
+
+Json = Annotated[bool, typer.Option("--json", callback=_remember, is_eager=True, help="Print JSON.")]
+"""The option of every command. Errors are printed as JSON as well once it was given."""
+
+
+def wants_json(context: typer.Context) -> bool:
+    """Whether the command was asked for JSON."""
+    return bool(context.meta.get(_JSON))
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def print_text(text: str) -> None:
+    """Print text as it is."""
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    sys.stdout.flush()
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+    """Print a table; columns named in ``right`` are flushed right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    console().print(table)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that neither guesses markup in other people's words nor cuts lines in a pipe."""
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    if not made.is_terminal:
+        made.width = max(made.width, 160)
+    return made
+
+
+def as_fields(value: object, names: Sequence[str]) -> dict[str, Any]:
+    """Some attributes of an object, by name."""
+    return {name: getattr(value, name) for name in names}

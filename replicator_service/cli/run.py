@@ -1,0 +1,157 @@
+"""``replicator run``: puts the service together, shows it, and ends it when a signal asks for that."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from replicator_service.app import Service
+from replicator_service.cli.errors import unexpected
+from replicator_service.cli.output import Json  # noqa: TC001 - read when the command is made
+from replicator_service.core.errors import ReplicatorError
+from replicator_service.mapping_file import read_mapping
+from replicator_service.monitor import Monitor
+from replicator_service.runtime.health import Health
+from replicator_service.runtime.http import make_routes
+from replicator_service.runtime.logging import Logger, make_logger, route_standard_logging
+from replicator_service.runtime.masking import Mask
+from replicator_service.runtime.metrics import Metrics
+from replicator_service.runtime.narrator import Narrator
+from replicator_service.runtime.present import Watch
+from replicator_service.runtime.server import HttpServer
+from replicator_service.settings import LogFormat, Settings, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from replicator_service.core.mapping.model import Mapping
+
+DRAIN_SECONDS = 8.0
+"""How long the batch in hand may take once a signal has come. What does not commit by then is rolled back and read
+again at the next start: nothing is lost either way."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def run_command(
+    http_host: Annotated[str | None, typer.Option("--http-host", help="Instead of REPLICATOR_HTTP_HOST.")] = None,
+    http_port: Annotated[int | None, typer.Option("--http-port", help="Instead of REPLICATOR_HTTP_PORT.")] = None,
+    log_level: Annotated[str | None, typer.Option("--log-level", help="Instead of REPLICATOR_LOG_LEVEL.")] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Replicate until SIGTERM or Ctrl-C; a second signal ends at once. With --json, log lines are JSON."""
+    settings = load_settings(
+        http_host=http_host,
+        http_port=http_port,
+        log_level=log_level,
+        log_format=LogFormat.JSON if json else None,
+    )
+    mapping = read_mapping(settings.mapping)
+    log = _logger(settings)
+    stopping = threading.Event()
+    with _signals(stopping, log):
+        code = serve(settings, mapping, log, stopping)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1 or code:
+        # A thread that hangs in a driver must not keep the process from ending.
+        os._exit(code)
+
+
+def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading.Event) -> int:
+    """Run the service with everything around it until ``stopping`` is set or it fails; gives the exit code."""
+    release = version("mongo-pg-replicator")
+    metrics = Metrics(version=release)
+    health = Health(settings.mongo_database, clock=time.monotonic, on_commit=metrics.committed)
+    watch = Watch(health, clock=time.monotonic)
+    metrics.show(watch.present)
+    routes = make_routes(watch.present, metrics, max_lag_seconds=settings.ready_max_lag_seconds, version=release)
+    with ExitStack() as around:
+        server = around.enter_context(HttpServer(routes, host=settings.http_host, port=settings.http_port))
+        log.info("service started", version=release, stream=settings.mongo_database, page=server.url, pid=os.getpid())
+        monitor = Monitor(settings, watch, log=log)
+        around.callback(monitor.stop)
+        monitor.start()
+        narrator = Narrator(watch.present, metrics, log)
+        around.callback(narrator.stop)
+        narrator.start()
+        work = _Work(Service(settings, mapping, health=health, log=log), stopping)
+        work.start()
+        code = work.wait(log)
+        narrator.look()
+    return code
+
+
+class _Work:
+    """The service in a thread of its own, so that the main thread is always free for signals."""
+
+    def __init__(self, service: Service, stopping: threading.Event) -> None:
+        self._service = service
+        self._stopping = stopping
+        self._error: ReplicatorError | None = None
+        self._is_done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait(self, log: Logger) -> int:
+        """Wait for the end, once asked to stop at most for ``DRAIN_SECONDS``; gives the exit code."""
+        while not self._stopping.is_set() and not self._is_done.wait(0.2):
+            pass
+        if not self._is_done.wait(DRAIN_SECONDS):
+            log.warning("not drained in time", seconds=DRAIN_SECONDS, hint="What was not committed is read again.")
+            return 0
+        if self._error is None:
+            log.info("service stopped")
+            return 0
+        log.error("service failed", cause=self._error.message, hint=self._error.hint)
+        return self._error.exit_code
+
+    def _run(self) -> None:
+        try:
+            self._service.run(self._stopping)
+        except ReplicatorError as error:
+            self._error = error
+        except Exception as error:  # noqa: BLE001 - the thread's end: whatever it is, the process reports it
+            self._error = unexpected(error)
+        finally:
+            self._is_done.set()
+
+
+@contextmanager
+def _signals(stopping: threading.Event, log: Logger) -> Iterator[None]:
+    """The first signal asks to stop, the second ends the process at once."""
+
+    def on_signal(number: int, _frame: object) -> None:
+        if stopping.is_set():
+            os._exit(128 + number)
+        stopping.set()
+        log.info("stopping", signal=signal.Signals(number).name)
+
+    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _logger(settings: Settings) -> Logger:
+    form = settings.log_format
+    log = make_logger(
+        is_json=None if form is LogFormat.AUTO else form is LogFormat.JSON,
+        level=settings.log_level,
+        mask=Mask((settings.mongo_uri.get_secret_value(), settings.postgres_dsn.get_secret_value())),
+    )
+    route_standard_logging(log)
+    return log

@@ -1,0 +1,51 @@
+"""``replicator check``: everything that could be wrong before a start, asked without changing anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from replicator_service.core.errors import ReplicatorError
+from replicator_service.core.findings import Checklist, Finding
+from replicator_service.core.naming import schema_name
+from replicator_service.mapping_file import read_mapping
+from replicator_service.sink.preflight import check_sink
+from replicator_service.source.preflight import POSITION, TOPOLOGY, check_position, check_source
+
+if TYPE_CHECKING:
+    from replicator_service.core.mapping.model import Mapping
+    from replicator_service.settings import Settings
+
+SETTINGS = "settings"
+MAPPING = "mapping"
+
+
+def preflight(settings: Settings, *, now: float) -> list[Finding]:
+    """Every check in order; ``now`` is the wall clock in seconds since 1970."""
+    checks = Checklist()
+    checks.ok(SETTINGS, "complete")
+    mapping = _check_mapping(settings, checks)
+    database = settings.mongo_database
+    uri = settings.mongo_uri.get_secret_value()
+    check_source(uri, database, checks, now=now)
+    checkpoint = check_sink(
+        settings.postgres_dsn.get_secret_value(), database, schema_name(database), mapping, checks, now=now
+    )
+    if checkpoint is None or checkpoint.position is None:
+        checks.ok(POSITION, "none yet: everything will be read")
+    elif any(checks.failed(name) for name in ("mongodb reachable", TOPOLOGY, "mongodb primary", "mongodb credentials")):
+        checks.skip(POSITION)
+    else:
+        check_position(uri, database, checkpoint.position, checks)
+    return checks.findings
+
+
+def _check_mapping(settings: Settings, checks: Checklist) -> Mapping | None:
+    try:
+        mapping = read_mapping(settings.mapping)
+    except ReplicatorError as error:
+        checks.fail(MAPPING, error.message, error.hint, exit_code=error.exit_code)
+        return None
+    count = len(mapping.collections)
+    told = "none: every collection becomes a document table" if settings.mapping is None else f"{count} collections"
+    checks.ok(MAPPING, told)
+    return mapping

@@ -1,0 +1,88 @@
+"""Checks of what earlier starts have left: the control tables, who leads, and what waits for a person."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from replicator_service.sink.errors import translated
+from replicator_service.sink.migrations import read_migrations
+from replicator_service.sink.overview import is_installed, read_overview
+
+if TYPE_CHECKING:
+    from replicator_service.core.findings import Checklist
+    from replicator_service.sink.connection import Connection
+
+TABLES = "control tables"
+LEASE = "lease"
+HELD = "stream not held"
+LETTERS = "dead letters"
+NAMES = (TABLES, LEASE, HELD, LETTERS)
+
+_FORBIDDEN = """
+select array_agg(c.relname::text order by c.relname)
+from pg_class as c
+inner join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = 'replicator' and c.relkind = 'r'
+    and not has_table_privilege(c.oid, 'select, insert, update, delete')
+"""
+
+
+def check_control_tables(connection: Connection, stream: str, checks: Checklist) -> None:
+    """Look at the schema ``replicator``."""
+    _check_version(connection, checks)
+    if checks.failed(TABLES) or not is_installed(connection):
+        checks.skip(LEASE, HELD, LETTERS)
+        return
+    view = read_overview(connection, stream, "")
+    if view.leader is None:
+        checks.ok(LEASE, "free: nobody replicates this stream now")
+    else:
+        since = view.leader.since.astimezone(UTC).isoformat(timespec="seconds")
+        where = f" from {view.leader.address}" if view.leader.address else ""
+        checks.ok(LEASE, f"held{where} since {since}: another instance would stand by")
+    if view.is_paused:
+        checks.warn(HELD, "somebody has paused the stream: nothing is written", "replicator resume")
+    else:
+        checks.ok(HELD, "not paused")
+    if view.dead_letters:
+        checks.warn(
+            LETTERS,
+            f"{view.dead_letters} documents wait for a person",
+            "replicator dead-letters list; after the cause is removed: replicator dead-letters retry --all",
+        )
+    else:
+        checks.ok(LETTERS, "none")
+
+
+def _check_version(connection: Connection, checks: Checklist) -> None:
+    wanted = {migration.version: migration.checksum for migration in read_migrations()}
+    with translated():
+        there = connection.execute(
+            "select to_regclass('replicator.schema_migration') is not null, "
+            "coalesce(has_table_privilege(to_regclass('replicator.schema_migration'), 'select'), true)"
+        ).fetchone()
+        if not (there and there[0]):
+            checks.ok(TABLES, "will be created at the first start")
+            return
+        forbidden = connection.execute(_FORBIDDEN).fetchone()
+        if forbidden and forbidden[0]:
+            checks.fail(
+                TABLES,
+                f"{connection.info.user} may not read and write {', '.join(forbidden[0])}",
+                "alter table ... owner to this user, for every table of the schema replicator.",
+            )
+            return
+        applied: dict[int, str] = dict(
+            connection.execute("select version, checksum from replicator.schema_migration").fetchall()
+        )
+    if newer := sorted(set(applied) - set(wanted)):
+        checks.fail(
+            TABLES, f"version {newer[-1]} is newer than this program", "Run the release that made them, or a later one."
+        )
+    elif any(wanted[version] != checksum for version, checksum in applied.items()):
+        checks.fail(TABLES, "made by a release that was changed afterwards", "Install an unchanged release.")
+    elif pending := len(wanted) - len(applied):
+        checks.ok(TABLES, f"{pending} migrations will be applied at the next start")
+    else:
+        checks.ok(TABLES, f"version {max(wanted)}")

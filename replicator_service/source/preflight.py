@@ -1,0 +1,195 @@
+"""Read-only checks of MongoDB before a start, of the server and of what the credentials allow.
+
+Everything that the service will do is tried for real where it can be: a change stream is opened and closed, a
+document is read at a cluster time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from replicator_service.core.errors import ReplicatorError, ResyncRequired, Retryable
+from replicator_service.source import members, privileges, retention
+from replicator_service.source.catalog import CollectionKind
+from replicator_service.source.change_stream import ChangeStream
+from replicator_service.source.connection import (
+    MINIMUM_VERSION,
+    Client,
+    ServerFacts,
+    connect,
+    read_only_database,
+)
+from replicator_service.source.errors import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pymongo.database import Database
+
+    from replicator_service.core.findings import Checklist
+    from replicator_service.core.position import Position
+
+WAIT_MS = 5_000
+
+REACHABLE = "mongodb reachable"
+TOPOLOGY = "mongodb replica set"
+SET_NAME = "mongodb replica set name"
+MEMBERS = "mongodb members"
+PRIMARY = "mongodb primary"
+CREDENTIALS = "mongodb credentials"
+VERSION = "mongodb version"
+LARGE_EVENTS = "mongodb large events"
+CLOCK = "mongodb clock"
+POSITION = "position in history"
+COLLECTIONS = "collections without change events"
+CAPPED = "capped collections"
+COLLATIONS = "collections with a collation"
+
+
+def check_source(uri: str, database_name: str, checks: Checklist, *, now: float) -> None:
+    """Check the server behind ``uri``; ``now`` is the wall clock in seconds, to compare the server's with."""
+    hello = members.reach(uri, checks, REACHABLE, wait_ms=2_000)
+    if hello is None:
+        unasked = (TOPOLOGY, SET_NAME, MEMBERS, PRIMARY, CREDENTIALS, VERSION, LARGE_EVENTS, CLOCK)
+        checks.skip(*unasked, *privileges.NAMES, *retention.NAMES, COLLECTIONS, CAPPED, COLLATIONS)
+        return
+    members.check_topology(hello, checks, TOPOLOGY)
+    members.check_set_name(uri, hello, checks, SET_NAME)
+    members.check_members(uri, hello, checks, MEMBERS)
+    _check_clock(hello, checks, now)
+    if any(checks.failed(name) for name in (TOPOLOGY, SET_NAME)):
+        rest = (PRIMARY, CREDENTIALS, VERSION, LARGE_EVENTS, COLLECTIONS, CAPPED, COLLATIONS)
+        checks.skip(*rest, *privileges.NAMES, *retention.NAMES)
+        return
+    client = connect(uri, app_name="replicator check", server_selection_ms=WAIT_MS)
+    try:
+        _check_server(client, read_only_database(client, database_name), checks)
+    finally:
+        client.close()
+
+
+def check_position(uri: str, database_name: str, position: Position, checks: Checklist) -> None:
+    """Whether the stream can go on from here: open it there, and close it."""
+    try:
+        client = connect(uri, app_name="replicator check", server_selection_ms=WAIT_MS)
+        try:
+            database = read_only_database(client, database_name)
+            stream = ChangeStream(client, database, _facts(client), start=position, batch_size=1)
+            stream.poll(wait_ms=1)
+            stream.close()
+        finally:
+            client.close()
+    except ResyncRequired as error:
+        checks.fail(
+            POSITION,
+            error.message,
+            "With REPLICATOR_ON_HISTORY_LOST=resync (the default) the service reads everything again by itself; "
+            "otherwise: replicator resync --all. Then keep a longer oplog.",
+            exit_code=error.exit_code,
+        )
+    except ReplicatorError as error:
+        checks.fail(POSITION, error.message, error.hint, exit_code=error.exit_code)
+    else:
+        checks.ok(POSITION, "the stream can go on from the checkpoint")
+
+
+def _check_server(client: Client, database: Database[dict[str, Any]], checks: Checklist) -> None:
+    rest = (VERSION, LARGE_EVENTS, *privileges.NAMES, *retention.NAMES, COLLECTIONS, CAPPED, COLLATIONS)
+    try:
+        with translated():
+            status = client.admin.command("connectionStatus")
+    except Retryable as error:
+        checks.fail(PRIMARY, error.message, error.hint, exit_code=error.exit_code)
+        checks.skip(CREDENTIALS, *rest)
+        return
+    except ReplicatorError as error:
+        checks.ok(PRIMARY, "there is a primary")
+        checks.fail(CREDENTIALS, error.message, error.hint, exit_code=error.exit_code)
+        checks.skip(*rest)
+        return
+    checks.ok(PRIMARY, "there is a primary")
+    users = [f"{each['user']}@{each['db']}" for each in status["authInfo"]["authenticatedUsers"]]
+    checks.ok(CREDENTIALS, f"authenticated as {', '.join(users)}" if users else "no user name in the address")
+    facts = _facts(client)
+    _check_version(facts, checks)
+    privileges.check_privileges(client, database, facts, checks)
+    retention.check_retention(client, checks)
+    _check_collections(database, checks)
+
+
+def _facts(client: Client) -> ServerFacts:
+    with translated():
+        info = client.server_info()
+    return ServerFacts(tuple(int(part) for part in info["versionArray"][:3]))
+
+
+def _check_version(facts: ServerFacts, checks: Checklist) -> None:
+    version = ".".join(map(str, facts.version))
+    if facts.version[:2] < MINIMUM_VERSION:
+        checks.fail(VERSION, f"MongoDB {version} cannot read at a cluster time", "Upgrade to 5.0 or later.")
+    else:
+        checks.ok(VERSION, f"MongoDB {version}")
+    if facts.splits_large_events:
+        checks.ok(LARGE_EVENTS, "events over 16 MB are split by the server")
+    else:
+        checks.warn(
+            LARGE_EVENTS,
+            "this version cannot split change events over 16 MB: one of them would stop the stream",
+            "Upgrade MongoDB to 6.0.9 or later.",
+        )
+
+
+def _check_clock(hello: members.Hello, checks: Checklist, now: float) -> None:
+    seconds = hello.local_time - now
+    if abs(seconds) > 5:
+        checks.warn(
+            CLOCK,
+            f"the server's clock is {abs(seconds):.0f} s {'ahead' if seconds > 0 else 'behind'}",
+            "Synchronise the clocks (NTP): etl_valid_from is MongoDB's time.",
+        )
+    else:
+        checks.ok(CLOCK, "the clocks agree")
+
+
+def _check_collections(database: Database[dict[str, Any]], checks: Checklist) -> None:
+    try:
+        with translated():
+            listed = list(database.list_collections())
+    except ReplicatorError:
+        checks.skip(COLLECTIONS, CAPPED, COLLATIONS)
+        return
+    listed = [entry for entry in listed if not entry["name"].startswith("system.")]
+    kinds = {entry["name"]: entry.get("type", "collection") for entry in listed}
+    views = _named(name for name, kind in kinds.items() if kind == CollectionKind.VIEW)
+    series = _named(name for name, kind in kinds.items() if kind == CollectionKind.TIME_SERIES)
+    if views or series:
+        found = [f"time-series: {series}"] if series else []
+        found += [f"views: {views}"] if views else []
+        checks.warn(
+            COLLECTIONS,
+            "; ".join(found),
+            "MongoDB has no change events for these: they are not replicated. Replicate what a view reads from, and "
+            "write measurements into an ordinary collection if they are needed.",
+        )
+    else:
+        checks.ok(COLLECTIONS, f"none among {len(kinds)} collections")
+    options = {entry["name"]: entry.get("options", {}) for entry in listed}
+    capped = _named(name for name, each in options.items() if each.get("capped"))
+    checks.ok(
+        CAPPED,
+        f"{capped}: replicated, but MongoDB tells nobody of the documents that it overwrites there"
+        if capped
+        else "none",
+    )
+    collated = _named(
+        name
+        for name, each in options.items()
+        if kinds[name] != CollectionKind.VIEW and each.get("collation", {}).get("locale", "simple") != "simple"
+    )
+    checks.ok(COLLATIONS, f"{collated}: rows are told apart as MongoDB does, byte by byte" if collated else "none")
+
+
+def _named(names: Iterable[str]) -> str:
+    found = sorted(names)
+    shown = ", ".join(found[:10])
+    return shown if len(found) <= 10 else f"{shown} and {len(found) - 10} more"

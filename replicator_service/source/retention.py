@@ -1,0 +1,95 @@
+"""How far back MongoDB remembers: the oplog, which bounds an outage, and the history of snapshots."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from replicator_service.core.errors import ReplicatorError
+from replicator_service.core.position import seconds_of, to_cluster_time
+from replicator_service.source.errors import translated
+from replicator_service.source.vitals import oldest_time
+
+if TYPE_CHECKING:
+    from replicator_service.core.findings import Checklist
+    from replicator_service.source.connection import Client
+
+OPLOG = "oplog readable"
+RETENTION = "oplog retention"
+WINDOW = "snapshot history"
+NAMES = (OPLOG, RETENTION, WINDOW)
+
+ADVISED_HOURS = 24.0
+_ADVISED_WINDOW = 60
+
+_GRANT = (
+    "Grant the role clusterMonitor (on admin) to the replicator's user to have this checked; replicating does not "
+    "need it."
+)
+_KEEP_LONGER = (
+    "db.adminCommand({replSetResizeOplog: 1, minRetentionHours: 24}) on each member, or a larger oplogSizeMB: an "
+    "outage of the service that lasts longer than the oplog means reading everything again."
+)
+
+
+def check_retention(client: Client, checks: Checklist) -> None:
+    """Look at the oplog and at the history window, as far as privileges go."""
+    oldest: int | None = None
+    try:
+        oldest = oldest_time(client)
+    except ReplicatorError as error:
+        checks.warn(
+            OPLOG,
+            f"the headroom of the oplog will be unknown: {error.message}",
+            "Grant find on local.oplog.rs (the role clusterMonitor on admin, or read on local).",
+        )
+    else:
+        checks.ok(OPLOG, "the headroom of the oplog will be shown")
+    with checks.warning(RETENTION, _GRANT):
+        _check_hours(client, oldest, checks)
+    with checks.warning(WINDOW, _GRANT):
+        _check_window(client, checks)
+
+
+def _check_hours(client: Client, oldest: int | None, checks: Checklist) -> None:
+    with translated():
+        status = client.admin.command("serverStatus", oplogTruncation=1, metrics=0, wiredTiger=0, tcmalloc=0)
+    guaranteed = float(status.get("oplogTruncation", {}).get("oplogMinRetentionHours", 0.0))
+    if guaranteed >= ADVISED_HOURS:
+        checks.ok(RETENTION, f"at least {guaranteed:g} hours are kept")
+        return
+    expected = None if oldest is None else _expected_hours(client, oldest)
+    told = "no minimum is set" if not guaranteed else f"at least {guaranteed:g} hours are kept"
+    if expected is not None:
+        told += f"; at the present rate of writes the oplog holds about {_spelled(expected)}"
+    checks.warn(RETENTION, told, _KEEP_LONGER)
+
+
+def _expected_hours(client: Client, oldest: int) -> float | None:
+    """How many hours the oplog spans once it is full."""
+    oplog = client.local["oplog.rs"]
+    with translated():
+        stats: dict[str, Any] = client.local.command("collStats", "oplog.rs")
+        newest = oplog.find_one({}, {"_id": 0, "ts": 1}, sort=[("$natural", -1)])
+    if newest is None:
+        return None
+    span = (seconds_of(to_cluster_time(newest["ts"])) - seconds_of(oldest)) / 3_600
+    filled = stats.get("size", 0) / stats.get("maxSize", 1)
+    return span / filled if 0 < filled < 1 else span
+
+
+def _check_window(client: Client, checks: Checklist) -> None:
+    name = "minSnapshotHistoryWindowInSeconds"
+    with translated():
+        seconds = int(client.admin.command({"getParameter": 1, name: 1})[name])
+    if seconds < _ADVISED_WINDOW:
+        checks.warn(
+            WINDOW,
+            f"the past can be read for {seconds} s: the state will often converge instead of being exact",
+            f"db.adminCommand({{setParameter: 1, {name}: 300}})",
+        )
+    else:
+        checks.ok(WINDOW, f"the past can be read for {seconds} s")
+
+
+def _spelled(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours < 1_000 else f"{hours / 24:.0f} days"
