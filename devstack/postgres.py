@@ -220,6 +220,7 @@ def _initdb(program: PostgresBinaries, root: Path, account: Account | None, pass
         user=account.uid if account else None,
         group=account.gid if account else None,
         extra_groups=[] if account else None,
+        start_new_session=True,  # Ctrl-C is for the owner, who ends what was started.
     )
     if ended.returncode != 0:
         shutil.rmtree(building, ignore_errors=True)
