@@ -113,8 +113,14 @@ def test_a_typed_table_does_not_become_a_document_table_in_place() -> None:
 
 @pytest.mark.parametrize("columns", [{}, {"id": "integer"}, {"_id": "text", "etl_valid_from": "text"}])
 def test_a_table_of_somebody_else_is_never_touched(columns: dict[str, str]) -> None:
-    (message,) = messages(plan_evolution({"users": columns}, wanted(NAME)))
-    assert "is not a replicated one; rename that table" in message
+    (conflict,) = plan_evolution({"users": columns}, wanted(NAME)).conflicts
+    assert "is not a replicated one; rename that table" in str(conflict)
+    assert not conflict.rebuildable
+
+
+def test_a_table_of_ours_may_be_rebuilt() -> None:
+    (conflict,) = plan_evolution(EXISTING, wanted(("name", ColumnType.INTEGER))).conflicts
+    assert conflict.rebuildable
 
 
 def test_columns_beyond_the_limit_of_postgresql_are_a_conflict() -> None:

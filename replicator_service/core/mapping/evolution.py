@@ -27,12 +27,17 @@ _FORMAT_TYPE = {"timestamptz": "timestamp with time zone"}
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """What cannot be done in place: the message says what differs, the fix what to do."""
+    """What cannot be done in place: the message says what differs, the fix what to do.
+
+    Unless it is ``rebuildable`` the table is not ours: it must not be dropped, not even when somebody asks
+    for a resync.
+    """
 
     table: str
     column: str | None
     message: str
     fix: str
+    rebuildable: bool = True
 
     def __str__(self) -> str:
         place = self.table if self.column is None else f"{self.table}.{self.column}"
@@ -125,7 +130,7 @@ def _other_kind(columns: Collection[str], wanted: TableSpec) -> Conflict | None:
     if found is None:
         message = "a table of this name exists that is not a replicated one"
         fix = "rename that table, or give the collection another `table`"
-        return Conflict(wanted.name, None, message, fix)
+        return Conflict(wanted.name, None, message, fix, rebuildable=False)
     kind = _kind([column.name for column in wanted.columns])
     if found == kind:
         return None
