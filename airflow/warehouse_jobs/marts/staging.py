@@ -52,8 +52,8 @@ def stage(cursor: Cursor, mart: Mart, as_of: datetime, timezone: str) -> None:
         cause = describe(error) if error.sqlstate else f"placeholders: {error}"
         raise DefinitionError(
             f"mart {mart.name}: the select failed: {_place(mart, error)}{cause}",
-            hint=f"Correct {mart.name}.sql; its parameters are %(as_of)s and %(timezone)s, and any other "
-            "percent sign is written twice.",
+            hint=f"Correct {mart.name}.sql (its parameters are %(as_of)s and %(timezone)s, any other percent sign "
+            "is written twice), or replicate with mappings/shop.yml, whose tables it reads.",
         ) from error
     except psycopg.DataError as error:
         raise DefinitionError(
