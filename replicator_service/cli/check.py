@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
+from dataclasses import replace
 from typing import Any
 
 import typer
 from rich.text import Text
 
+from replicator_service.cli.errors import address_mask
 from replicator_service.cli.output import Json, console, print_json, wants_json
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.findings import Finding, Level, exit_code
@@ -30,6 +33,8 @@ def check_command(context: typer.Context, *, json: Json = False) -> None:  # noq
         findings = [Finding(SETTINGS, Level.FAIL, error.message, error.hint, error.exit_code)]
     else:
         findings = preflight(settings, now=time.time())
+    mask = address_mask(os.environ)
+    findings = [replace(found, cause=mask(found.cause), fix=mask(found.fix)) for found in findings]
     code = exit_code(findings)
     if wants_json(context):
         print_json(report(findings))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -70,7 +72,16 @@ def unexpected(error: Exception) -> ReplicatorError:
 
 def address_mask(environ: Mapping[str, str]) -> Mask:
     """A mask that knows the addresses of the environment, malformed or not."""
-    return Mask(environ[PREFIX + name] for name in _ADDRESSES if environ.get(PREFIX + name))
+    return Mask(value for name in _ADDRESSES if (value := _setting(environ, PREFIX + name)))
+
+
+def _setting(environ: Mapping[str, str], variable: str) -> str:
+    """A setting's raw value, as far as it can be had: settings that cannot be read are somebody else's error."""
+    if environ.get(variable) or variable + "_FILE" not in environ:
+        return environ.get(variable, "")
+    with suppress(OSError, UnicodeDecodeError):
+        return Path(environ[variable + "_FILE"]).read_text(encoding="utf-8").strip()
+    return ""
 
 
 def _is_usage(error: Exception) -> bool:

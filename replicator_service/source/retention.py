@@ -20,6 +20,8 @@ NAMES = (OPLOG, RETENTION, WINDOW)
 
 ADVISED_HOURS = 24.0
 _ADVISED_WINDOW = 60
+_TELLING_HOURS = 1.0
+"""A younger oplog says nothing about the rate of writes."""
 
 _GRANT = (
     "Grant the role clusterMonitor (on admin) to the replicator's user to have this checked; replicating does not "
@@ -73,6 +75,8 @@ def _expected_hours(client: Client, oldest: int) -> float | None:
     if newest is None:
         return None
     span = (seconds_of(to_cluster_time(newest["ts"])) - seconds_of(oldest)) / 3_600
+    if span < _TELLING_HOURS:
+        return None
     filled = stats.get("size", 0) / stats.get("maxSize", 1)
     return span / filled if 0 < filled < 1 else span
 

@@ -1,0 +1,219 @@
+"""The HTTP interface over a health object: what orchestrators and people are told in which state."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from replicator_service.core.errors import Fatal, Retryable
+from replicator_service.core.overview import CollectionView, DatabaseView, LastReconciliation, Leader
+from replicator_service.core.steps import CollectionState
+from replicator_service.runtime.health import State
+from replicator_service.runtime.http import make_routes
+from replicator_service.runtime.probes import STUCK_SECONDS
+from tests.support.health import Surroundings, at_second
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+
+class Client:
+    """Asks the application without a network in between."""
+
+    def __init__(self, application: Starlette) -> None:
+        self._transport = httpx.ASGITransport(application)
+
+    def get(self, path: str) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            async with httpx.AsyncClient(transport=self._transport, base_url="http://service") as client:
+                return await client.get(path)
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture
+def around() -> Surroundings:
+    return Surroundings()
+
+
+@pytest.fixture
+def http(around: Surroundings) -> Client:
+    return Client(make_routes(around.watch.present, around.metrics, max_lag_seconds=30, version="1.2.3"))
+
+
+def test_a_service_that_has_just_begun_lives_but_is_not_ready(http: Client) -> None:
+    assert http.get("/livez").status_code == 200
+    assert http.get("/healthz").status_code == 200
+    assert http.get("/startupz").status_code == 503
+    assert http.get("/readyz").status_code == 503
+
+
+def test_a_leader_that_keeps_up_is_ready(http: Client, around: Surroundings) -> None:
+    around.lead(checkpoint=100, operation=101)
+    for path in ("/livez", "/readyz", "/startupz", "/healthz"):
+        answer = http.get(path)
+        assert (answer.status_code, answer.text) == (200, "ok\n"), path
+
+
+def test_a_standby_is_alive_and_ready(http: Client, around: Surroundings) -> None:
+    around.health.standing_by(cluster_time=at_second(100))
+    around.health.ticked("standby")
+    around.see_source(100)
+    assert [http.get(path).status_code for path in ("/livez", "/readyz", "/startupz")] == [200, 200, 200]
+
+
+def test_a_standby_that_no_longer_asks_for_the_lease_is_not_ready(http: Client, around: Surroundings) -> None:
+    around.health.standing_by(cluster_time=at_second(100))
+    around.health.ticked("standby")
+    around.now += 60
+    around.see_source(100)
+    assert "[-] standby" in http.get("/readyz").text
+
+
+def test_a_leader_that_lags_is_not_ready_but_alive(http: Client, around: Surroundings) -> None:
+    around.lead(checkpoint=100, operation=131)
+    assert http.get("/readyz").status_code == 503
+    assert "[-] lag: 31 s" in http.get("/readyz?verbose").text
+    assert http.get("/livez").status_code == 200
+
+
+def test_an_unknown_lag_is_not_ready(http: Client, around: Surroundings) -> None:
+    around.health.streaming_from(at_second(100))
+    assert "[-] lag: unknown" in http.get("/readyz?verbose").text
+
+
+def test_a_service_that_waits_for_a_server_is_alive_however_long_it_takes(http: Client, around: Surroundings) -> None:
+    around.lead()
+    around.health.entered(State.STREAMING, Retryable("no MongoDB server can be reached", hint="Start it."))
+    around.now += 10 * STUCK_SECONDS
+    assert http.get("/livez").status_code == 200
+    ready = http.get("/readyz?verbose")
+    assert ready.status_code == 503
+    assert "[-] error: Retryable: no MongoDB server can be reached" in ready.text
+
+
+def test_a_leader_whose_planner_does_not_turn_is_not_alive(http: Client, around: Surroundings) -> None:
+    around.lead()
+    around.now += STUCK_SECONDS + 1
+    around.health.ticked("stream-reader")
+    around.health.ticked("writer")
+    answer = http.get("/livez")
+    assert answer.status_code == 503
+    assert "[-] planner" in answer.text
+    assert "[+] writer" in answer.text
+
+
+def test_threads_that_wait_for_a_long_statement_of_postgresql_are_alive(http: Client, around: Surroundings) -> None:
+    around.lead()
+    around.now += 10 * STUCK_SECONDS
+    around.see_database(DatabaseView(is_installed=True, is_writing=True))
+    assert http.get("/livez").status_code == 200
+
+
+def test_a_paused_leader_is_alive(http: Client, around: Surroundings) -> None:
+    around.lead()
+    around.health.paused(is_paused=True)
+    assert http.get("/livez").status_code == 200
+    assert http.get("/status").json()["state"] == "paused"
+
+
+def test_a_failed_service_is_not_healthy(http: Client, around: Surroundings) -> None:
+    around.lead()
+    around.health.entered(State.FAILED, Fatal("broken", hint="Mend it."))
+    assert http.get("/healthz").status_code == 503
+    assert http.get("/readyz").status_code == 503
+
+
+def test_status_says_null_for_everything_it_does_not_know(http: Client) -> None:
+    status = http.get("/status").json()
+    assert status["state"] == "starting"
+    assert status["role"] == "standby"
+    assert status["collections"] == {}
+    unknown = ("cluster_time", "lag_seconds", "oplog_headroom_seconds", "last_reconciliation", "error", "leader")
+    assert [status[key] for key in unknown] == [None] * len(unknown)
+
+
+def test_status_has_the_form_that_other_programs_rely_on(http: Client, around: Surroundings) -> None:
+    around.lead(checkpoint=100, operation=103, oldest=40)
+    around.commit(100, {("Orders", "insert"): 2}, rows=5, dead_letters=1, converging_until=at_second(200))
+    around.see_source(103, 40, measurements="timeseries")
+    compared = LastReconciliation(datetime(2026, 1, 2, 3, 4, tzinfo=UTC), 2, 1)
+    leader = Leader(7, "replicator writer", "127.0.0.1", datetime(2026, 1, 1, tzinfo=UTC))
+    orders = CollectionView("Orders", "orders", CollectionState.SNAPSHOTTING, 90, 25, 100, 1)
+    around.see_database(
+        DatabaseView(
+            is_installed=True,
+            dead_letters=1,
+            collections={"Orders": orders},
+            last_reconciliation=compared,
+            leader=leader,
+        )
+    )
+    status = http.get("/status").json()
+    expected = {
+        "state": "converging",
+        "role": "leader",
+        "stream": "shop",
+        "cluster_time": at_second(100),
+        "lag_seconds": 3.0,
+        "converging": True,
+        "oplog_headroom_seconds": 60.0,
+        "dead_letters": 1,
+        "last_reconciliation": {"at": "2026-01-02T03:04:00+00:00", "differences": 2, "repaired": 1},
+        "error": None,
+        "unsupported_collections": {"measurements": "timeseries"},
+        "events_total": 2,
+        "rows_applied_total": 5,
+    }
+    assert {key: status[key] for key in expected} == expected
+    assert status["collections"]["Orders"] == {
+        "state": "snapshotting",
+        "rows": 90,
+        "snapshot_progress": 0.25,
+        "table": "orders",
+        "dead_letters": 1,
+    }
+
+
+def test_status_shows_the_error_with_its_hint(http: Client, around: Surroundings) -> None:
+    around.health.entered(State.STARTING, Retryable("PostgreSQL cannot be reached", hint="Check that it runs."))
+    assert http.get("/status").json()["error"] == {
+        "class": "Retryable",
+        "message": "PostgreSQL cannot be reached",
+        "hint": "Check that it runs.",
+    }
+
+
+def test_the_page_shows_the_state_and_asks_to_be_loaded_again(http: Client, around: Surroundings) -> None:
+    around.lead()
+    answer = http.get("/")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "streaming" in answer.text
+    assert 'http-equiv="refresh"' in answer.text
+
+
+def test_names_of_collections_cannot_bring_markup_into_the_page(http: Client, around: Surroundings) -> None:
+    name = "<script>alert(1)</script>"
+    view = CollectionView(name, name, CollectionState.STREAMING, 0, None, None, 0)
+    around.see_database(DatabaseView(is_installed=True, collections={name: view}))
+    around.see_source(100, None, **{name: "view"})
+    assert "<script" not in http.get("/").text
+
+
+def test_metrics_are_served_as_prometheus_text(http: Client) -> None:
+    answer = http.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert "replicator_lag_seconds NaN" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/startupz", "/healthz", "/metrics", "/status", "/"])
+def test_nothing_is_cached(http: Client, path: str) -> None:
+    assert http.get(path).headers["cache-control"] == "no-store"
+
+
+def test_an_unknown_path_is_not_found(http: Client) -> None:
+    assert http.get("/etc/passwd").status_code == 404
