@@ -80,7 +80,7 @@ def same_keys(values: list[Any]) -> set[tuple[int, int]]:
 
 
 @given(st.lists(VALUES | st.sampled_from(NUMBERS), min_size=2, max_size=12))
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_keys_are_equal_when_mongodb_holds_the_values_equal(comparing: Collection[Any], values: list[Any]) -> None:
     assert same_keys(values) == compared(comparing, values)
 
@@ -92,13 +92,13 @@ def test_all_numbers_that_are_nearly_equal_are_told_apart_as_mongodb_does(compar
 
 
 @given(st.lists(st.floats() | DECIMALS, min_size=2, max_size=12))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_doubles_and_decimals_are_compared_exactly(comparing: Collection[Any], values: list[Any]) -> None:
     assert same_keys(values) == compared(comparing, values)
 
 
 @given(VALUES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_key_can_be_stored_and_indexed(value: Value) -> None:
     key = encode_key(value)
     assert "\0" not in key

@@ -50,13 +50,13 @@ def _comparable(tables: list[list[Row]]) -> list[list[list[Any]]]:
 
 
 @given(MAPPINGS, stored())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_compiled_rows_equal_interpreted_rows(mapping: CollectionMapping, raw: bytes) -> None:
     assert _comparable(rows_of(mapping, raw)) == _comparable(Reference(mapping).rows(raw))
 
 
 @given(TYPED, st.lists(stored(), max_size=5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_rows_do_not_depend_on_the_documents_before(mapping: TypedCollection, raws: list[bytes]) -> None:
     transform = compile_transform(mapping)
     lines: list[list[str]] = [[] for _ in transform.tables]
@@ -74,7 +74,7 @@ def test_rows_do_not_depend_on_the_documents_before(mapping: TypedCollection, ra
 
 
 @given(TYPED, st.dictionaries(NAMES, SCALARS, max_size=4), st.sampled_from(["a", "b", "A"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_document_that_fails_leaves_nothing_behind(
     mapping: TypedCollection, fields: dict[str, Any], name: str
 ) -> None:

@@ -101,7 +101,7 @@ TEXT = typed(("a", ColumnType.TEXT))
         (ColumnType.JSONB_ARRAY, [[1], "x"], '{"[1]","\\"x\\""}'),
     ],
 )
-def test_a_value_that_equals_the_column_fits(column_type: ColumnType, value: Any, cell: str) -> None:
+def test_a_value_that_equals_the_column_fits(column_type: ColumnType, value: Value, cell: str) -> None:
     assert row(typed(("a", column_type)), {"a": value}) == [cell, None, None]
 
 
