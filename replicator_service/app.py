@@ -18,7 +18,7 @@ from replicator_service.core.errors import (
 )
 from replicator_service.core.failpoints import Failpoints
 from replicator_service.pipeline.loop import Pace
-from replicator_service.pipeline.term import Limits, Term, keep_collector_out
+from replicator_service.pipeline.term import Limits, Term
 from replicator_service.runtime.health import Health, State
 from replicator_service.settings import OnHistoryLost, Settings
 from replicator_service.sink.checkpoint import Checkpoint, raise_epoch, read_checkpoint
@@ -96,7 +96,6 @@ class Service:
 
         Raises :class:`ResyncRequired` never (it is handled), :class:`Fatal` and its kin for a person.
         """
-        keep_collector_out()
         retrying = Retrying(
             retry=retry_if_exception_type(Retryable),
             wait=wait_random_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT),

@@ -19,6 +19,7 @@ from replicator_service.cli.output import Json  # noqa: TC001 - read when the co
 from replicator_service.core.errors import ReplicatorError
 from replicator_service.mapping_file import read_mapping
 from replicator_service.monitor import Monitor
+from replicator_service.pipeline.term import keep_collector_out
 from replicator_service.runtime.health import Health
 from replicator_service.runtime.http import make_routes
 from replicator_service.runtime.logging import Logger, make_logger, route_standard_logging
@@ -58,6 +59,7 @@ def run_command(
     mapping = read_mapping(settings.mapping)
     log = _logger(settings)
     stopping = threading.Event()
+    keep_collector_out()
     with _signals(stopping, log):
         code = serve(settings, mapping, log, stopping)
     sys.stdout.flush()

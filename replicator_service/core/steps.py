@@ -108,12 +108,14 @@ class RequestHandled:
 class Commit:
     """End the transaction at this position; a chunk of a snapshot repeats the one it was read at.
 
-    ``converging_until`` is what the checkpoint shall say. ``events`` counts what the stream brought, by collection
+    ``converging_until`` is what the checkpoint shall say; ``is_snapshotting`` tells whether collections are still
+    incomplete after it. ``events`` counts what the stream brought, by collection
     and operation; it is published after the commit.
     """
 
     position: Position
     converging_until: int | None
+    is_snapshotting: bool = False
     events: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 

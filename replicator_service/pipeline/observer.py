@@ -24,7 +24,6 @@ class Committed:
     """How many there are now."""
     seconds: float
     """From the first row to the end of the commit."""
-    is_snapshotting: bool
 
 
 class Observer:

@@ -97,7 +97,7 @@ class Planner:
         if not self.is_converging:
             self.converging_until = None
         events, self._events = self._events, Counter()
-        return Commit(self.position, self.converging_until, events)
+        return Commit(self.position, self.converging_until, bool(self.catalogue.snapshotting()), events)
 
     def converge(self, until: int) -> None:
         """Rows up to this cluster time may be written early."""

@@ -251,7 +251,6 @@ class Term:
             altered=altered - self._altered,
             dead_letters=writer.dead_letters,
             seconds=time.monotonic() - self._began,
-            is_snapshotting=bool(self._catalogue.snapshotting()),
         )
         self._altered = altered
         self.has_committed = True

@@ -114,7 +114,7 @@ class Health(Observer):
     def committed(self, what: Committed) -> None:
         """A commit is durable."""
         with self._lock:
-            self._is_snapshotting = what.is_snapshotting
+            self._is_snapshotting = what.commit.is_snapshotting
             self._report = replace(
                 self._report,
                 cluster_time=what.commit.position.cluster_time,

@@ -68,7 +68,7 @@ class Surroundings:
         position = Position({}, at_second(second))
         self.health.committed(
             Committed(
-                commit=Commit(position, converging_until, Counter(events or {})),
+                commit=Commit(position, converging_until, is_snapshotting, Counter(events or {})),
                 rows=rows,
                 rejected=rejected,
                 settled=0,
@@ -76,6 +76,5 @@ class Surroundings:
                 altered=altered,
                 dead_letters=dead_letters,
                 seconds=0.02,
-                is_snapshotting=is_snapshotting,
             )
         )
