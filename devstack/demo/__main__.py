@@ -78,6 +78,7 @@ def _go_on(stage: Stage) -> None:
     """Refresh one line until Ctrl-C, and compare again every now and then."""
     comparison, compared = stage.comparison, time.monotonic()
     before, looked = stage.traffic.counts.effective, time.monotonic()
+    stage.screen.said("Customers keep coming; both sides are compared every half minute. Ctrl-C ends everything.")
     try:
         with stage.screen.status_line() as line:
             while True:
@@ -92,10 +93,8 @@ def _go_on(stage: Stage) -> None:
                     before, looked = counts.effective, now
                 colour = "red" if comparison.differences else "green"
                 line.show(
-                    f"[bold]live[/bold] {rate:3.0f} changes/s · {counts.inserted:,} inserted, "
-                    f"{counts.updated:,} updated, {counts.deleted:,} deleted · {_lag(stage)} · "
-                    f"[{colour}]{comparison.differences} differences[/{colour}] {now - compared:.0f} s ago · "
-                    f"[dim]Ctrl-C ends[/dim]"
+                    f"[bold]live[/bold]  {rate:.0f} changes/s, {counts.effective:,} so far · {_lag(stage)} · "
+                    f"[{colour}]{comparison.differences} differences[/{colour}]"
                 )
     except KeyboardInterrupt:
         return

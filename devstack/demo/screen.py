@@ -126,7 +126,13 @@ class StatusLine:
 
     def show(self, text: str) -> None:
         """Replace it; ``text`` may hold markup."""
-        self._live.update(Text.from_markup(text, overflow="ellipsis"))
+        self._live.update(_in_one_line(text))
+
+
+def _in_one_line(text: str) -> Text:
+    line = Text.from_markup(text, overflow="ellipsis")
+    line.no_wrap = True
+    return line
 
 
 def _cells(table: TableComparison) -> tuple[str, str, str, str, str]:
