@@ -38,11 +38,11 @@ class StreamReply:
 
 
 class Item(NamedTuple):
-    """An event with its origin: ``index`` leads to the event's bytes in ``reply``."""
+    """An event with its origin: ``ordinal`` leads to the event's bytes in ``reply``."""
 
     event: Document
     reply: Reply
-    index: int
+    ordinal: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,4 +186,4 @@ def _joined(fragments: list[Item]) -> Item:
     """One item of the parts of a split event; its bytes are those of the part that holds the document."""
     whole = join_fragments([fragment.event for fragment in fragments])
     origin = next((fragment for fragment in fragments if "fullDocument" in fragment.event), fragments[-1])
-    return Item(whole, origin.reply, origin.index)
+    return Item(whole, origin.reply, origin.ordinal)

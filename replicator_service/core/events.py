@@ -45,7 +45,7 @@ class RawDocuments(Protocol):
 class Change(NamedTuple):
     """The last thing that happened to one key.
 
-    ``document`` is None for a delete, and for an update until its state has been read. ``source`` and ``index`` lead
+    ``document`` is None for a delete, and for an update until its state has been read. ``source`` and ``ordinal`` lead
     to the document's bytes.
     """
 
@@ -55,7 +55,7 @@ class Change(NamedTuple):
     document: Document | None
     cluster_time: int
     source: RawDocuments | None
-    index: int
+    ordinal: int
     source_id: Any
 
 

@@ -7,6 +7,8 @@ half of its changes again until the one document that is refused stands alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import bson
@@ -16,7 +18,7 @@ from replicator_service.core.events import Change, Operation
 from replicator_service.core.position import wall_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from replicator_service.core.mapping.model import TableSpec
     from replicator_service.core.transform import Transform
@@ -50,7 +52,7 @@ class Rejected:
         change = self.change
         if change.document is None or change.source is None:
             return bson.encode({"_id": change.source_id})
-        return change.source.raw(change.index)
+        return change.source.raw(change.ordinal)
 
 
 @dataclass(slots=True)
@@ -78,6 +80,9 @@ class ValidFrom:
         return self._text
 
 
+_COLLECTION = attrgetter("collection")
+
+
 class Encoder:
     """Makes row groups. ``transform_of`` gives the compiled transform of a collection."""
 
@@ -88,27 +93,30 @@ class Encoder:
     def encode(self, changes: Sequence[Change]) -> RowGroup:
         """Encode changes of distinct keys, each with its document unless it is a delete."""
         group = RowGroup(changes)
-        collection = None
+        for collection, changed in groupby(changes, _COLLECTION):
+            transform = self._transform_of(collection)
+            rows = group.collections.get(collection)
+            if rows is None:
+                rows = group.collections[collection] = _empty(transform)
+            self._encode_collection(changed, transform, rows, group.rejected)
+        return group
+
+    def _encode_collection(
+        self, changes: Iterable[Change], transform: Transform, rows: CollectionRows, rejected: list[Rejected]
+    ) -> None:
         for change in changes:
-            if change.collection != collection:
-                collection = change.collection
-                transform = self._transform_of(collection)
-                rows = group.collections.get(collection)
-                if rows is None:
-                    rows = group.collections[collection] = _empty(transform)
             if change.operation is Operation.DELETE:
                 rows.deleted_keys.append(change.key)
                 continue
             try:
                 self._write(change, transform, rows)
             except RecordRejected as error:
-                group.rejected.append(Rejected(change, error.message))
-        return group
+                rejected.append(Rejected(change, error.message))
 
     def _write(self, change: Change, transform: Transform, rows: CollectionRows) -> None:
         is_fresh = change.operation is Operation.INSERT or change.operation is Operation.READ
         lines = rows.fresh if is_fresh else rows.changed
-        source, index, document = change.source, change.index, change.document
+        source, index, document = change.source, change.ordinal, change.document
         if source is None or document is None:
             raise RecordRejected("the event carries no document")
         valid_from = self._valid_from.text(change.cluster_time)

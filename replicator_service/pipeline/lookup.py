@@ -58,7 +58,7 @@ class Lookup:
             for index, document in enumerate(reply.documents):
                 change = waiting.pop(encode_key(document["_id"]), None)
                 if change is not None:
-                    found.append(change._replace(document=document, source=reply, index=index))
+                    found.append(change._replace(document=document, source=reply, ordinal=index))
             yield found, reply.size
         self._note(cursor)
 

@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Times in seconds: how long a batch may stay open, how often an idle position moves, requests are
-    read and an idle service cleans up."""
+    """How long a batch may stay open, and how often an idle position moves, requests are read, an idle service cleans up.
+
+    All times are in seconds.
+    """
 
     batch_seconds: float = 0.5
     heartbeat_seconds: float = 1.0

@@ -125,7 +125,7 @@ class Snapshots:
             for start in range(0, len(changes), GROUP_CHANGES):
                 yield self._planner.encoder.encode(changes[start : start + GROUP_CHANGES])
             if changes:
-                chunk.last = reply.raw(changes[-1].index)
+                chunk.last = reply.raw(changes[-1].ordinal)
             chunk.documents += len(changes)
             chunk.size += reply.size
             if chunk.size >= self._chunk_bytes:

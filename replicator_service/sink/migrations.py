@@ -65,7 +65,7 @@ def migrate(connection: Connection, migrations: list[Migration] | None = None) -
         connection.execute("create schema if not exists replicator")
         connection.execute(_HISTORY)
         rows = connection.execute("select version, checksum from replicator.schema_migration").fetchall()
-        applied: dict[int, str] = {version: checksum for version, checksum in rows}
+        applied: dict[int, str] = dict(rows)
         _require_known(applied, wanted)
         pending = [migration for migration in wanted if migration.version not in applied]
         for migration in pending:

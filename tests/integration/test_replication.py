@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bson import ObjectId
 
-from tests.support.databases import Sink, Source
 from tests.support.replication import assert_same_documents, replicating
+
+if TYPE_CHECKING:
+    from tests.support.databases import Sink, Source
 
 
 def test_documents_that_exist_and_those_that_come_are_replicated(source: Source, sink: Sink) -> None:

@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import itertools
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bson
-import psycopg
 from bson import Binary, Decimal128, Int64, ObjectId
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from pymongo import WriteConcern
-from pymongo.client_session import ClientSession
 
-from devstack.mongo import MongoReplicaSet
-from devstack.postgres import PostgresServer
 from replicator_service.core.failpoints import Window
 from replicator_service.core.mapping.model import (
     ChildTable,
+    CollectionMapping,
     ColumnType,
     DocumentCollection,
     MappedColumn,
@@ -40,6 +37,13 @@ from tests.support.databases import fresh_sink, fresh_source
 from tests.support.oracle import differences
 from tests.support.replication import Replication
 
+if TYPE_CHECKING:
+    import psycopg
+    from pymongo.client_session import ClientSession
+
+    from devstack.mongo import MongoReplicaSet
+    from devstack.postgres import PostgresServer
+
 TYPED = TypedCollection(
     "typed",
     "typed",
@@ -47,15 +51,17 @@ TYPED = TypedCollection(
     (ChildTable("typed_items", ("items",), (MappedColumn("x", ("x",), ColumnType.INTEGER),)),),
 )
 MAPPING = Mapping((TYPED,))
-MAPPINGS = {
+MAPPINGS: dict[str, CollectionMapping] = {
     "typed": TYPED,
     "plain": DocumentCollection("plain", "plain"),
     "Other": DocumentCollection("Other", "other"),
 }
 COLLECTIONS = st.sampled_from(sorted(MAPPINGS))
 IDS = st.sampled_from(
-    [1, Int64(2), 2.5, "1", "", "x", True, None, Decimal128("7.5"), Binary(b"b", 5), {"a": 1}, {"a": 1, "b": "2"}]
-    + [ObjectId("0123456789abcdef01234567"), "0123456789abcdef01234567"]
+    [
+        *(1, Int64(2), 2.5, "1", "", "x", True, None, Decimal128("7.5"), Binary(b"b", 5)),
+        *({"a": 1}, {"a": 1, "b": "2"}, ObjectId("0123456789abcdef01234567"), "0123456789abcdef01234567"),
+    ]
 )
 VALUES = st.fixed_dictionaries(
     {},
@@ -155,6 +161,7 @@ class Guarantee(RuleBasedStateMachine):
     @rule(collection=COLLECTIONS)
     def drop(self, collection: str) -> None:
         self._told(f"drop {collection}")
+
         def apply(session: ClientSession) -> None:
             self.source.db.drop_collection(collection, session=session)
             self.state.pop(collection, None)
@@ -318,7 +325,7 @@ def test_postgresql_is_mongodb_at_the_checkpoint_through_any_crash(
     mongo_server: MongoReplicaSet, postgres_server: PostgresServer
 ) -> None:
     machine = type("Machine", (Guarantee,), {"mongo": mongo_server, "postgres": postgres_server})
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=12,

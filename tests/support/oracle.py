@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bson
 import psycopg
 from psycopg import sql
 
 from replicator_service.core.codec import CODEC_OPTIONS
-from replicator_service.core.mapping.model import CollectionMapping, TableSpec
 from replicator_service.core.transform import compile_transform
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from replicator_service.core.mapping.model import CollectionMapping, TableSpec
 
 
 def differences(

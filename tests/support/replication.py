@@ -190,7 +190,9 @@ class Replication:
             reached = report.cluster_time is not None and report.cluster_time >= until
             return report if reached and report.state is State.STREAMING else None
 
-        return wait_until(is_there, timeout=timeout, message=lambda: f"catching up ({self.health.report()})")
+        report = wait_until(is_there, timeout=timeout, message=lambda: f"catching up ({self.health.report()})")
+        assert report is not None
+        return report
 
 
 @contextmanager
