@@ -52,15 +52,15 @@ def test_the_same_seed_and_interval_give_the_same_operations() -> None:
 
 
 def test_another_seed_gives_other_documents_with_other_ids() -> None:
-    first = {key_of(operation) for operation in a_week(seed=1)}
-    second = {key_of(operation) for operation in a_week(seed=2)}
-    assert not first & second
+    first, second = a_week(1_000, seed=1), a_week(1_000, seed=2)
+    assert not {key_of(operation) for operation in first} & {key_of(operation) for operation in second}
+    assert [operation.at for operation in first] != [operation.at for operation in second]
 
 
 def test_two_intervals_that_meet_give_what_one_over_both_gives() -> None:
     parameters = Parameters.per_day(700, seed=3)
     # Neither whole slots nor whole days: a cut may fall anywhere.
-    cut = MONDAY + timedelta(days=2, hours=7, minutes=13, milliseconds=401)
+    cut = MONDAY + timedelta(days=2, hours=19, minutes=2, milliseconds=401)
     end = MONDAY + timedelta(days=4)
     whole = list(produce(parameters, Interval(MONDAY, end)))
     halves = [*produce(parameters, Interval(MONDAY, cut)), *produce(parameters, Interval(cut, end))]

@@ -32,7 +32,7 @@ _SUMS = tuple(accumulate(weight for _, weight, _, _ in _TYPES))
 def events(shop: Shop, slot: Slot, ordinals: Ordinals) -> Iterator[Insert]:
     """The events of the slot."""
     rng = shop.random(EVENT_LOGS, slot)
-    identity = shop.visitors(EVENT_LOGS, "event")
+    identity = shop.visitors(EVENT_LOGS)
     users = shop.population.users
     types = rng.choices(_TYPES, cum_weights=_SUMS, k=ordinals.count)
     for index, (user, (kind, _, failing, anonymous)) in enumerate(

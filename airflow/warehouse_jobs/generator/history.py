@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from warehouse_jobs.generator.catalogue import catalogue, price_changes, replacements
 from warehouse_jobs.generator.deletions import LONGEST_LIFE, delete_operations, deletions
@@ -25,7 +25,6 @@ from warehouse_jobs.generator.documents import (
     USER_SESSIONS,
 )
 from warehouse_jobs.generator.events import events
-from warehouse_jobs.generator.mix import KINDS
 from warehouse_jobs.generator.reviews import reviews
 from warehouse_jobs.generator.searches import searches
 from warehouse_jobs.generator.sessions import LONGEST_SESSION, sessions
@@ -34,19 +33,24 @@ from warehouse_jobs.generator.slots import Slot, milliseconds, moment
 from warehouse_jobs.generator.tickets import tickets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from warehouse_jobs.generator.mix import Ordinals
     from warehouse_jobs.generator.operations import Operation
     from warehouse_jobs.generator.parameters import Interval, Parameters
 
+_Beginning: TypeAlias = "Callable[[Shop, Slot, Ordinals, Mapping[int, int]], Iterator[Operation]]"
+
 _IN_ORDER_OF_TIME = attrgetter("at")
 
-_PREFIXES = {
-    USER_SESSIONS: "session",
-    EVENT_LOGS: "event",
-    SUPPORT_TICKETS: "ticket",
-    MODERATION_QUEUE: "review",
-    SEARCH_QUERIES: "query",
+# For how many slots each kind of document goes on after its own, and what begins in a slot. Deletions may come later
+# than that: they need no more than a document's place in its slot.
+_BEGINNINGS: dict[str, tuple[int, _Beginning]] = {
+    USER_SESSIONS: (LONGEST_SESSION, sessions),
+    EVENT_LOGS: (0, lambda shop, slot, ordinals, _: events(shop, slot, ordinals)),
+    SUPPORT_TICKETS: (LONGEST_LIFE, tickets),
+    MODERATION_QUEUE: (LONGEST_LIFE, reviews),
+    SEARCH_QUERIES: (0, lambda shop, slot, ordinals, _: searches(shop, slot, ordinals)),
 }
 
 
@@ -77,21 +81,12 @@ def produce(parameters: Parameters, interval: Interval) -> Iterator[Operation]:
 
 def _beginning(shop: Shop, slot: Slot, slots_before: int) -> Iterator[Operation]:
     """Everything that begins in a slot; for one before the interval, what can still matter so many slots later."""
-    for kind in KINDS:
+    for kind, (reach, begin) in _BEGINNINGS.items():
         ordinals = shop.mix.of_kind(kind, slot)
         deleted = deletions(shop, slot, kind, ordinals)
-        match kind:
-            case _ if kind == EVENT_LOGS and slots_before <= 0:
-                yield from events(shop, slot, ordinals)
-            case _ if kind == SEARCH_QUERIES and slots_before <= 0:
-                yield from searches(shop, slot, ordinals)
-            case _ if kind == USER_SESSIONS and slots_before <= LONGEST_SESSION:
-                yield from sessions(shop, slot, ordinals, deleted)
-            case _ if kind == SUPPORT_TICKETS:
-                yield from tickets(shop, slot, ordinals, deleted)
-            case _ if kind == MODERATION_QUEUE:
-                yield from reviews(shop, slot, ordinals, deleted)
-        yield from delete_operations(slot, kind, shop.visitors(kind, _PREFIXES[kind]), deleted)
+        if slots_before <= reach:
+            yield from begin(shop, slot, ordinals, deleted)
+        yield from delete_operations(slot, kind, shop.visitors(kind), deleted)
     if slots_before <= 0:
         yield from price_changes(shop, slot)
         yield from replacements(shop, slot)

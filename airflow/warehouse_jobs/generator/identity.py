@@ -13,11 +13,29 @@ from typing import TYPE_CHECKING
 
 from bson import ObjectId
 
+from warehouse_jobs.generator.documents import (
+    EVENT_LOGS,
+    MODERATION_QUEUE,
+    SEARCH_QUERIES,
+    SUPPORT_TICKETS,
+    USER_SESSIONS,
+)
+
 if TYPE_CHECKING:
     from warehouse_jobs.generator.slots import Slot
 
 MAX_PER_SLOT = 1 << 24
 """Documents of one collection in one slot that the counter can tell apart."""
+
+
+# What the shop's own identifiers begin with, where a collection has them.
+_PREFIXES = {
+    USER_SESSIONS: "session",
+    EVENT_LOGS: "event",
+    SUPPORT_TICKETS: "ticket",
+    MODERATION_QUEUE: "review",
+    SEARCH_QUERIES: "query",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +46,9 @@ class Identity:
     mark: bytes
 
     @classmethod
-    def of(cls, scope: str, collection: str, prefix: str) -> Identity:
-        """The identity of a collection within a scope (the seed); ``prefix`` begins its own identifiers."""
-        return cls(prefix, blake2b(f"{scope}/{collection}".encode(), digest_size=5).digest())
+    def of(cls, scope: str, collection: str) -> Identity:
+        """The identity of a collection within a scope (the seed)."""
+        return cls(_PREFIXES.get(collection, ""), blake2b(f"{scope}/{collection}".encode(), digest_size=5).digest())
 
     def key(self, slot: Slot, index: int) -> ObjectId:
         """The ``_id`` of the ``index``-th document that begins in the slot."""

@@ -34,7 +34,7 @@ _DECIDED_AT_ONCE_SHARE = 0.8
 def reviews(shop: Shop, slot: Slot, ordinals: Ordinals, deleted: Mapping[int, int]) -> Iterator[Operation]:
     """The reviews written in the slot and the moderation of those that are updated."""
     rng = shop.random(MODERATION_QUEUE, slot)
-    identity = shop.visitors(MODERATION_QUEUE, "review")
+    identity = shop.visitors(MODERATION_QUEUE)
     population = shop.population
     count = ordinals.count
     ratings = rng.choices(_RATINGS, cum_weights=_RATING_SUMS, k=count)

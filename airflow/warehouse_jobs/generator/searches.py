@@ -22,7 +22,7 @@ _NOTHING_FOUND_SHARE = 0.05
 def searches(shop: Shop, slot: Slot, ordinals: Ordinals) -> Iterator[Insert]:
     """The searches of the slot; some go through the whole shop and have no category."""
     rng = shop.random(SEARCH_QUERIES, slot)
-    identity = shop.visitors(SEARCH_QUERIES, "query")
+    identity = shop.visitors(SEARCH_QUERIES)
     population = shop.population
     draw = rng.random
     ranges = rng.choices(_PRICE_RANGES, k=ordinals.count)

@@ -51,7 +51,7 @@ def sessions(shop: Shop, slot: Slot, ordinals: Ordinals, deleted: Mapping[int, i
     A visit that is never updated is written complete, and ends within the slot.
     """
     rng = shop.random(USER_SESSIONS, slot)
-    identity = shop.visitors(USER_SESSIONS, "session")
+    identity = shop.visitors(USER_SESSIONS)
     users = shop.population.users
     devices = shop.vocabulary.devices
     for index, user in enumerate(users.ranks(rng, ordinals.count)):
@@ -95,7 +95,7 @@ def _growing(complete: UserSession, end: datetime, updates: int, deleted: int | 
         if new_pages:
             push["pages_visited"] = {"$each": new_pages}
         changes: dict[str, object] = {"$push": push, "$set": {"end_time": end}} if ends else {"$push": push}
-        guard = {"end_time": None, "actions.timestamp": {"$not": {"$gte": new_actions[0]["timestamp"]}}}
+        guard = {"actions.timestamp": {"$not": {"$gte": new_actions[0]["timestamp"]}}}
         yield Update(USER_SESSIONS, at, _key(complete), guard, changes)
 
 

@@ -42,10 +42,10 @@ class Shop:
         """The randomness of one purpose in one slot."""
         return random_source(self.parameters.seed, purpose, slot.seconds, slot.number)
 
-    def visitors(self, collection: str, prefix: str) -> Identity:
+    def visitors(self, collection: str) -> Identity:
         """The identifiers of what visitors leave."""
-        return Identity.of(f"{self.parameters.seed}/{self.parameters.slot_seconds}", collection, prefix)
+        return Identity.of(f"{self.parameters.seed}/{self.parameters.slot_seconds}", collection)
 
     def catalogue(self, collection: str) -> Identity:
         """The identifiers of what the shop itself keeps: the same at every grain of time."""
-        return Identity.of(str(self.parameters.seed), collection, "")
+        return Identity.of(str(self.parameters.seed), collection)

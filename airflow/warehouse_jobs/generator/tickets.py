@@ -46,7 +46,7 @@ def tickets(shop: Shop, slot: Slot, ordinals: Ordinals, deleted: Mapping[int, in
     A ticket that is never updated is written with what was said until the end of the slot.
     """
     rng = shop.random(SUPPORT_TICKETS, slot)
-    identity = shop.visitors(SUPPORT_TICKETS, "ticket")
+    identity = shop.visitors(SUPPORT_TICKETS)
     askers = shop.population.users.choose(rng, ordinals.count)
     for index, (user, issue) in enumerate(zip(askers, rng.choices(_ISSUES, k=ordinals.count), strict=True)):
         updates = shop.mix.updates(SUPPORT_TICKETS, ordinals.first + index)
