@@ -128,6 +128,11 @@ def test_the_id_is_the_drivers_wherever_it_stands() -> None:
         source_id(document(integer("a", 1)))
 
 
+def test_ids_that_are_no_utf8_stay_distinct() -> None:
+    ids = [source_id(document(text("_id", raw))) for raw in (b"a\xfe", b"a\xff", "a\ufffd".encode())]
+    assert len(set(ids)) == 3
+
+
 def test_an_element_of_an_array_is_a_document_of_its_own() -> None:
     raw = document(embedded("a", array("b", embedded("0", integer("x", 1)), text("1", b"t"))))
     assert bson.decode(element_document(raw, ("a", "b"), 0)) == {"x": 1}
