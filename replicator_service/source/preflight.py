@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from replicator_service.core.position import Position
 
 WAIT_MS = 5_000
+_FIRST_ANSWER_MS = 200
+"""The server notices that a position is lost when it looks for what comes after it."""
 
 REACHABLE = "mongodb reachable"
 TOPOLOGY = "mongodb replica set"
@@ -75,7 +77,7 @@ def check_position(uri: str, database_name: str, position: Position, checks: Che
         try:
             database = read_only_database(client, database_name)
             stream = ChangeStream(client, database, _facts(client), start=position, batch_size=1)
-            stream.poll(wait_ms=1)
+            stream.poll(wait_ms=_FIRST_ANSWER_MS)
             stream.close()
         finally:
             client.close()
