@@ -67,10 +67,13 @@ class Shop:
         self.add("search_queries", user_id=user, category=category, timestamp=at(time))
 
     def ticket(self, ticket: str | None, *messages: tuple[str | None, str | None], **columns: object) -> None:
-        """Add a ticket with its messages, (sender, UTC time), in the order of the array."""
+        """Add a ticket with its messages, (sender, UTC time), in the order of the array.
+
+        They are inserted backwards: what does not sort them must not get the right order by luck.
+        """
         row = {"user_id": "u1", "status": "open", "issue_type": "payment"} | columns
         source_id = self.add("support_tickets", ticket_id=ticket, **row)
-        for ordinal, (sender, time) in enumerate(messages):
+        for ordinal, (sender, time) in reversed(list(enumerate(messages))):
             message = {"_id": source_id, "_ordinal": ordinal, "ticket_id": ticket, "sender": sender}
             self._insert("support_ticket_messages", message | {"timestamp": at(time) if time else None})
 

@@ -120,11 +120,27 @@ def test_messages_of_one_time_follow_the_order_of_the_array(shop: Shop, dsn: str
 
 
 def test_the_order_of_the_array_is_numeric(shop: Shop, dsn: str) -> None:
-    # Ten messages of the user and then the answer, all at one time but the first: ordinal 10 comes after 9, not 1.
-    later = [("user", "2026-03-01 10:01")] * 9
-    shop.ticket("long", ("user", "2026-03-01 10:00"), *later, ("support", "2026-03-01 10:01"))
+    # At 10:01 support answers (place 2) and then the user asks again (place 10), which is answered at 10:05:
+    # (1 + 4) / 2 = 2.5. Were place 10 before place 2, it would be 1.
+    others = [("bot", "2026-03-01 10:01")] * 7
+    shop.ticket(
+        "long",
+        ("user", "2026-03-01 10:00"),
+        ("bot", "2026-03-01 10:01"),
+        ("support", "2026-03-01 10:01"),
+        *others,
+        ("user", "2026-03-01 10:01"),
+        ("support", "2026-03-01 10:05"),
+    )
     load(dsn, "support_efficiency", AS_OF)
-    assert responses(shop) == {"long": Decimal(1)}
+    assert responses(shop) == {"long": Decimal("2.5")}
+
+
+def test_a_message_at_the_end_of_time_is_no_answer(shop: Shop, dsn: str) -> None:
+    shop.ticket("t1", ("user", "2026-03-01 10:00"), ("support", "2026-03-01 10:30"))
+    shop.connection.execute("update origin.support_ticket_messages set timestamp = 'infinity' where sender = 'support'")
+    load(dsn, "support_efficiency", AS_OF)
+    assert responses(shop) == {"t1": None}
 
 
 def test_other_senders_and_messages_without_a_time_neither_ask_nor_answer(shop: Shop, dsn: str) -> None:
