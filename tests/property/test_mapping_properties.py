@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from replicator_service.core.mapping.ddl import render_ddl
@@ -19,6 +19,9 @@ from replicator_service.core.mapping.problems import MappingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# A busy machine is not a slow function.
+UNHURRIED = settings(deadline=None)
 
 ROOT = Path(__file__).parents[2]
 SHOP = (ROOT / "mappings" / "shop.yml").read_text(encoding="utf-8")
@@ -49,6 +52,7 @@ def loaded(text: str | bytes) -> Mapping | None:
     return None
 
 
+@UNHURRIED
 @given(st.one_of(st.text(), st.lists(WORDS, max_size=40).map("".join)))
 @example("? ? ?")
 @example("%TAG ! !\n---\n!<%ff> a")
@@ -56,11 +60,13 @@ def test_any_text_is_a_mapping_or_a_mapping_error(text: str) -> None:
     loaded(text)
 
 
+@UNHURRIED
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_mapping_or_a_mapping_error(data: bytes) -> None:
     loaded(data)
 
 
+@UNHURRIED
 @given(st.data())
 def test_a_damaged_mapping_is_a_mapping_or_a_mapping_error(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(SHOP)))
@@ -145,18 +151,21 @@ def damaged_files(draw: st.DrawFn) -> dict[str, Any]:
     return file
 
 
+@UNHURRIED
 @given(good_files())
 def test_a_good_file_is_accepted_by_the_loader_and_the_schema(file: dict[str, Any]) -> None:
     assert loaded(yaml.safe_dump(file, allow_unicode=True)) is not None
     VALIDATOR.validate(file)
 
 
+@UNHURRIED
 @given(damaged_files())
 def test_what_the_schema_rejects_the_loader_rejects(file: dict[str, Any]) -> None:
     if not VALIDATOR.is_valid(file):
         assert loaded(yaml.safe_dump(file)) is None
 
 
+@UNHURRIED
 @given(st.one_of(good_files(), damaged_files()))
 def test_an_accepted_mapping_names_every_relation_once_and_has_its_ddl(file: dict[str, Any]) -> None:
     mapping = loaded(yaml.safe_dump(file))

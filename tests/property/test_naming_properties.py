@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replicator_service.core.naming import (
@@ -14,10 +14,14 @@ from replicator_service.core.naming import (
     table_name,
 )
 
+# A busy machine is not a slow function.
+UNHURRIED = settings(deadline=None)
+
 # Short alphabets find collisions, all of Unicode finds the rest.
 NAMES = st.one_of(st.text(max_size=200), st.text("aAbB._-1é", max_size=8), st.text("Жx_", min_size=50, max_size=80))
 
 
+@UNHURRIED
 @given(NAMES)
 def test_a_table_name_fits_is_lower_case_and_never_empty(collection: str) -> None:
     name = table_name(collection)
@@ -28,6 +32,7 @@ def test_a_table_name_fits_is_lower_case_and_never_empty(collection: str) -> Non
     assert not name.endswith(("_pkey", "_idx"))
 
 
+@UNHURRIED
 @given(st.lists(NAMES, unique=True, max_size=30))
 def test_resolved_names_are_never_shared(collections: list[str]) -> None:
     taken: dict[str, str] = {}
@@ -40,6 +45,7 @@ def test_resolved_names_are_never_shared(collections: list[str]) -> None:
         taken[name] = collection
 
 
+@UNHURRIED
 @given(st.lists(st.one_of(NAMES, st.sampled_from(["mart", "db_mart", "pg_x", "db_pg_x", "db_"])), unique=True))
 def test_databases_never_share_a_schema(databases: list[str]) -> None:
     schemas = {schema_name(database) for database in databases}
@@ -56,6 +62,7 @@ INDEXES = st.tuples(
 )
 
 
+@UNHURRIED
 @given(st.lists(INDEXES, unique=True, max_size=20))
 def test_indexes_and_keys_never_share_a_name(indexes: list[tuple[str, tuple[str, ...]]]) -> None:
     tables = {table for table, _ in indexes}

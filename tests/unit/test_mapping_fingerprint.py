@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from replicator_service.core.mapping.fingerprint import fingerprint
@@ -56,6 +58,11 @@ def test_a_change_of_the_rows_changes_it(old: str, new: str) -> None:
 def test_indexes_order_and_spelling_do_not_change_it(old: str, new: str) -> None:
     assert FILE.replace(old, new) != FILE
     assert fingerprint_of(FILE.replace(old, new)) == fingerprint_of(FILE)
+
+
+def test_the_order_of_arrays_does_not_change_it() -> None:
+    first, second = re.findall(r"^      [eg]: .*\n", FILE, re.MULTILINE)
+    assert fingerprint_of(FILE.replace(first + second, second + first)) == fingerprint_of(FILE)
 
 
 def test_a_document_table_has_one_too() -> None:

@@ -275,7 +275,11 @@ def test_columns_that_children_repeat_from_the_document_take_no_field() -> None:
     text = HEAD + (
         "    columns: {a: text, d: jsonb}\n"
         "    children:\n"
-        "      b: {columns: {a: {from: parent, type: text}, d: {path: d.e, from: parent, type: text}, c: text}}\n"
+        "      b:\n"
+        "        columns:\n"
+        "          a: {from: parent, type: text}\n"
+        "          d: {path: d.e, from: parent, type: text}\n"
+        "          e: {path: d, type: text}\n"
     )
     assert len(collection(text).children[0].columns) == 3
 

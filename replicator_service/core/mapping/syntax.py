@@ -18,7 +18,6 @@ MAX_DEPTH = 32
 MAX_NODES = 500_000
 
 _EXAMPLE = "start it with `version: 1` and `collections:`"
-_BYTE_ORDER_MARK = "\ufeff"
 
 
 def compose(text: str | bytes, *, name: str) -> yaml.Node:
@@ -29,7 +28,7 @@ def compose(text: str | bytes, *, name: str) -> yaml.Node:
     if len(text) > MAX_BYTES:
         message = f"the file is larger than {MAX_BYTES >> 20} MiB"
         raise _error(name, 1, 1, message, "name only the collections that need columns")
-    decoded = (_decoded(text, name) if isinstance(text, bytes) else text).removeprefix(_BYTE_ORDER_MARK)
+    decoded = _decoded(text, name) if isinstance(text, bytes) else text
     try:
         node = _compose(decoded)
     except yaml.MarkedYAMLError as error:
