@@ -43,15 +43,22 @@ def measure(
     if not console.is_terminal:
         console = Console(width=_PIPED_WIDTH)
     results = Results()
-    with running_lab(_DIRECTORY, program=program) as lab:
-        for name in names:
-            with console.status(f"measuring {name} (scale {scale:g}) …"):
-                EXPERIMENTS[name](lab, results, scale)
+    try:
+        with running_lab(_DIRECTORY, program=program) as lab:
+            for name in names:
+                with console.status(f"measuring {name} (scale {scale:g}) …"):
+                    EXPERIMENTS[name](lab, results, scale)
+    finally:
+        # What was measured before a failure is worth something, too.
+        _show(console, results)
+    if as_json is not None:
+        as_json.write_text(json.dumps(as_plain(results), indent=2) + "\n", encoding="utf-8")
+
+
+def _show(console: Console, results: Results) -> None:
     console.print(f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f} at the end")
     console.print(figures_table(results))
     console.print(verdicts_table(results))
-    if as_json is not None:
-        as_json.write_text(json.dumps(as_plain(results), indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:
