@@ -12,12 +12,10 @@ import bson
 from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 
-from replicator_service.core.codec import CODEC_OPTIONS, may_hold_lossy_types
+from replicator_service.core.codec import CODEC_OPTIONS, TOLERANT_OPTIONS, may_hold_lossy_types
 
 if TYPE_CHECKING:
     from replicator_service.core.events import Document
-
-_TOLERANT = CODEC_OPTIONS._replace(unicode_decode_error_handler="replace")
 
 
 def split_array(array: bytes) -> list[bytes]:
@@ -66,7 +64,7 @@ class Reply:
             try:
                 self.documents.append(bson.decode(part, CODEC_OPTIONS))
             except (InvalidBSON, UnicodeDecodeError):
-                self.documents.append(bson.decode(part, _TOLERANT))
+                self.documents.append(bson.decode(part, TOLERANT_OPTIONS))
                 inexact.add(index)
         self._inexact = frozenset(inexact)
 

@@ -70,6 +70,7 @@ def rebuild_tables(connection: Connection, schema: str, tables: Sequence[TableSp
     plans = plan_tables(connection, schema, tables)
     with translated():
         for plan in plans:
-            if plan.conflicts:
+            # A table that is not one of ours is left alone: ensure_tables reports it.
+            if plan.conflicts and all(conflict.rebuildable for conflict in plan.conflicts):
                 connection.execute(sql.SQL("drop table {}").format(sql.Identifier(schema, plan.table.name)))
     ensure_tables(connection, schema, tables)
