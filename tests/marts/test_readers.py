@@ -86,9 +86,12 @@ def test_two_loads_at_once_queue_up(connection: Connection, reader: Connection, 
 
 def test_first_loads_of_two_marts_at_once_share_the_new_schema(connection: Connection, dsn: str) -> None:
     set_things(connection, {"a": ("x", 1)})
-    with ThreadPoolExecutor(2) as pool:
-        marts = [replace(things(), name=name) for name in ("things", "other_things")]
+    marts = [replace(things(), name=name) for name in ("things", "other_things")]
+    with psycopg.connect(dsn) as gate, ThreadPoolExecutor(2) as pool:
+        gate.execute("select pg_advisory_xact_lock(hashtextextended('mart schema', 0))")
         loads = [pool.submit(load, dsn, mart, at("2026-01-01")) for mart in marts]
+        wait_until_blocked(connection, sessions=2)
+        gate.rollback()
         assert [future.result(timeout=30).inserted for future in loads] == [1, 1]
 
 
