@@ -100,16 +100,24 @@ create table replicator.reconciliation_run (
     collection text,
     state text not null default 'running',
     repair boolean not null default false,
+    deep boolean not null default false,
     cluster_time bigint,
     documents bigint not null default 0,
     differences bigint not null default 0,
     repaired bigint not null default 0,
+    parts jsonb not null default '{}',
     error text,
     started_at timestamptz not null default now(),
     finished_at timestamptz,
     constraint reconciliation_run_pkey primary key (id),
     constraint reconciliation_run_state_check check (state in ('running', 'finished', 'failed'))
 );
+
+comment on table replicator.reconciliation_run is
+'Comparisons of both sides. The numbers are the sums over the parts; cluster_time is that of the oldest part.';
+comment on column replicator.reconciliation_run.collection is
+'The collections that were compared, separated by commas; null when all were.';
+comment on column replicator.reconciliation_run.parts is 'What each part has found, by its label.';
 
 create table replicator.reconciliation_difference (
     run_id bigint not null,
@@ -124,3 +132,6 @@ create table replicator.reconciliation_difference (
     references replicator.reconciliation_run (id) on delete cascade,
     constraint reconciliation_difference_kind_check check (kind in ('missing', 'unexpected', 'different'))
 );
+
+comment on table replicator.reconciliation_difference is
+'The first 10,000 differences of each run. No value of a document is ever stored here but its key.';

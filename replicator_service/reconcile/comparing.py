@@ -1,0 +1,168 @@
+"""One part, compared at one moment: what hinders is waited for, and a moment that does not last begins anew."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from replicator_service.core.errors import ReplicatorError
+from replicator_service.reconcile.documents import DocumentPass
+from replicator_service.reconcile.keys import KeyPass, keys_of
+from replicator_service.reconcile.moment import (
+    Moment,
+    NeverNow,
+    NotYet,
+    close_moment,
+    explain_unreadable,
+    is_led,
+    open_moment,
+    require_unchanged,
+)
+from replicator_service.reconcile.parts import Part, Scope
+from replicator_service.reconcile.patience import Patience
+from replicator_service.reconcile.repair import Repair
+from replicator_service.reconcile.subject import Subject, subject_of
+from replicator_service.sink.comparison import Comparison
+from replicator_service.sink.registry import registered
+from replicator_service.source.errors import SnapshotUnavailable
+from replicator_service.source.ranges import RangeReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from replicator_service.core.mapping.model import Mapping
+    from replicator_service.reconcile.findings import Findings
+    from replicator_service.reconcile.options import Options
+    from replicator_service.reconcile.servers import Servers
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the comparison of a part ended; what it has found is in the findings."""
+
+    cluster_time: int | None = None
+    skipped: str | None = None
+    error: ReplicatorError | None = None
+
+
+def compare_part(
+    servers: Servers,
+    mapping: Mapping,
+    part: Part,
+    options: Options,
+    findings: Findings,
+    *,
+    advanced: Callable[[int], None],
+) -> Outcome:
+    """Compare a part, as often as it takes to find a moment that lasts."""
+    patience = Patience(options.patience)
+    cluster_time: int | None = None
+    while True:
+        subject = subject_of(mapping, part.collection, registered(servers.write, servers.stream))
+        attempt = _Attempt(servers, subject, part, options, findings, advanced)
+        try:
+            cluster_time = attempt.run()
+        except NeverNow as reason:
+            return Outcome(skipped=reason.message)
+        except NotYet as reason:
+            findings.begin_again()
+            if not is_led(servers):
+                return Outcome(error=reason)
+            try:
+                patience.wait(reason)
+            except NotYet:
+                return Outcome(error=reason)
+        except ReplicatorError as error:
+            return Outcome(attempt.cluster_time, error=error)
+        else:
+            return Outcome(cluster_time)
+
+
+class _Attempt:
+    """One try at one moment."""
+
+    def __init__(
+        self,
+        servers: Servers,
+        subject: Subject,
+        part: Part,
+        options: Options,
+        findings: Findings,
+        advanced: Callable[[int], None],
+    ) -> None:
+        self._servers = servers
+        self._subject = subject
+        self._part = part
+        self._options = options
+        self._findings = findings
+        self._advanced = advanced
+        self._comparison = Comparison(servers.look, servers.schema, subject.tables, deep=options.deep)
+        self.cluster_time: int | None = None
+
+    def run(self) -> int:
+        """Compare, and give the cluster time of the moment.
+
+        Raises :class:`NotYet` when the moment did not last.
+        """
+        self._comparison.prepare()
+        moment = open_moment(self._servers, self._subject)
+        self.cluster_time = moment.cluster_time
+        reader = RangeReader(self._servers.client, self._servers.database)
+        repair = Repair(self._servers, self._subject, patience=self._options.patience)
+        try:
+            self._compare(moment, reader, repair)
+        except SnapshotUnavailable as error:
+            raise explain_unreadable(self._servers, moment.cluster_time) from error
+        finally:
+            repair.close()
+            reader.close()
+            close_moment(self._servers)
+        return moment.cluster_time
+
+    def _compare(self, moment: Moment, reader: RangeReader, repair: Repair) -> None:
+        if not self._comparison.exists():
+            self._compare_nothing(moment, reader)
+            return
+        if moment.found is None and not any(self._comparison.counts()):
+            return
+        moment.require_source()
+        scope = self._part.scope
+        is_complete = False
+        if scope is not Scope.KEYS and not moment.is_dropped:
+            is_complete = self._compare_documents(moment, reader, repair)
+        if scope is Scope.KEYS or moment.is_dropped or (scope is Scope.WHOLE and not is_complete):
+            self._compare_keys(moment, reader, repair)
+
+    def _compare_documents(self, moment: Moment, reader: RangeReader, repair: Repair) -> bool:
+        """Compare documents; gives whether they explain every row that there is."""
+        documents = DocumentPass(
+            self._subject,
+            self._comparison,
+            moment,
+            self._findings,
+            repair=repair.write if self._options.repair else lambda _: set(),
+            advanced=self._advanced,
+        )
+        replies = reader.documents(self._part.collection, self._part.range, at=moment.cluster_time)
+        with closing(replies):
+            documents.run(replies)
+        require_unchanged(self._servers, self._subject, moment)
+        return self._part.scope is Scope.WHOLE and documents.counted.rows == self._comparison.counts()
+
+    def _compare_keys(self, moment: Moment, reader: RangeReader, repair: Repair) -> None:
+        replies = iter(()) if moment.is_dropped else reader.keys(self._part.collection, at=moment.cluster_time)
+        self._comparison.expect_keys(keys_of(replies))
+        require_unchanged(self._servers, self._subject, moment)
+        KeyPass(self._subject, self._comparison, moment, self._findings, self._options, delete=repair.delete).run()
+
+    def _compare_nothing(self, moment: Moment, reader: RangeReader) -> None:
+        """There are no tables: then there must be no documents."""
+        if moment.is_dropped or moment.found is None:
+            return
+        for reply in reader.documents(self._part.collection, self._part.range, at=moment.cluster_time):
+            if reply.documents:
+                raise NotYet(
+                    f"{self._part.collection} has documents and no table",
+                    hint=f"'replicator resync {self._part.collection}' reads it again.",
+                )

@@ -1,0 +1,79 @@
+"""What one part has found so far, bounded in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from replicator_service.core.reconciliation import Difference, DifferenceKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from replicator_service.core.mapping.model import TableSpec
+    from replicator_service.sink.comparison import RowDifference
+
+KEPT = 10_000
+DEAD_LETTER = "dead letter"
+
+
+class Findings:
+    """Counts every difference and keeps the first ones. A part that begins again keeps what it has repaired."""
+
+    def __init__(self) -> None:
+        self.documents = 0
+        self.count = 0
+        self.repaired = 0
+        self.kept: list[Difference] = []
+
+    def add(self, differences: Iterable[Difference], repaired: set[str]) -> None:
+        """Take differences, with the keys of those that were repaired."""
+        for difference in differences:
+            is_repaired = difference.key in repaired
+            self.count += 1
+            self.repaired += is_repaired
+            if len(self.kept) < KEPT:
+                self.kept.append(replace(difference, repaired=is_repaired))
+
+    def begin_again(self) -> None:
+        """Forget everything but what was repaired: it cannot be found again."""
+        self.documents = 0
+        self.count = self.repaired
+        self.kept = [difference for difference in self.kept if difference.repaired]
+
+
+def differences_of_rows(
+    rows: Sequence[RowDifference], tables: Sequence[TableSpec], letters: frozenset[str]
+) -> list[Difference]:
+    """Put the rows of each key together: a key is missing when its row in the parent table is."""
+    by_key: dict[str, list[RowDifference]] = {}
+    for row in rows:
+        by_key.setdefault(row.key, []).append(row)
+    return [_difference(key, found, tables, letters) for key, found in by_key.items()]
+
+
+def _difference(
+    key: str, rows: Sequence[RowDifference], tables: Sequence[TableSpec], letters: frozenset[str]
+) -> Difference:
+    if any(row.table == 0 and row.is_missing for row in rows):
+        return Difference(key, DifferenceKind.MISSING, detail_of([], key, letters))
+    columns = sorted({column for row in rows if row.table == 0 for column in row.columns})
+    details = [f"columns {', '.join(columns)}"] if columns else []
+    for number, table in enumerate(tables):
+        children = [row for row in rows if row.table == number]
+        if number and children:
+            details.append(f"{table.name}: {_told(children)}")
+    return Difference(key, DifferenceKind.DIFFERENT, detail_of(details, key, letters))
+
+
+def detail_of(details: Sequence[str], key: str, letters: frozenset[str]) -> str:
+    """One line; that a document waits in the dead letters explains everything else."""
+    return "; ".join([DEAD_LETTER, *details] if key in letters else details)
+
+
+def _told(rows: Sequence[RowDifference]) -> str:
+    missing = sum(row.is_missing for row in rows)
+    extra = sum(row.is_extra for row in rows)
+    changed = len(rows) - missing - extra
+    counts = ((missing, "missing"), (extra, "unexpected"), (changed, "different"))
+    return ", ".join(f"{count} {kind}" for count, kind in counts if count)

@@ -1,0 +1,123 @@
+"""Parts: what is compared at one moment. Together they cover every document and every row.
+
+A small collection is one part. A large one is cut into ranges of the order of ``_id``, so that each is read well within
+MongoDB's snapshot history, with one more part that compares keys alone: a row that no document explains belongs to no
+range of MongoDB's order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from replicator_service.core.errors import ConfigurationError
+from replicator_service.core.mapping.problems import closest
+from replicator_service.reconcile.servers import Servers, opened
+from replicator_service.sink.registry import registered
+from replicator_service.source.catalog import list_collections
+from replicator_service.source.ranges import Range, Size, boundaries, collection_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from replicator_service.settings import Settings
+
+PART_DOCUMENTS = 2_000_000
+PART_BYTES = 2 * 2**30
+"""A part has at most about so many documents and bytes: it is read in less than a minute."""
+
+
+class Scope(StrEnum):
+    """What of a collection a part compares."""
+
+    WHOLE = "whole"
+    RANGE = "range"
+    KEYS = "keys"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part. ``start`` and ``end`` are the hexadecimal BSON of places in the order of ``_id``.
+
+    ``documents`` estimates how many it has, for progress.
+    """
+
+    collection: str
+    scope: Scope = Scope.WHOLE
+    start: str | None = None
+    end: str | None = None
+    number: int = 1
+    of: int = 1
+    documents: int = 0
+
+    @property
+    def label(self) -> str:
+        """How people and the stored run call it."""
+        match self.scope:
+            case Scope.WHOLE:
+                return self.collection
+            case Scope.RANGE:
+                return f"{self.collection} {self.number}/{self.of}"
+            case Scope.KEYS:
+                return f"{self.collection} keys"
+
+    @property
+    def range(self) -> Range:
+        """The part's place in the order of ``_id``."""
+        start, end = (None if place is None else bytes.fromhex(place) for place in (self.start, self.end))
+        return Range(start, end)
+
+    def as_json(self) -> dict[str, Any]:
+        """The part for another process."""
+        return {**asdict(self), "scope": self.scope.value}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Part:
+        """The part that :meth:`as_json` has written."""
+        return cls(**{**value, "scope": Scope(value["scope"])})
+
+
+def plan_parts(
+    settings: Settings,
+    *,
+    collections: Sequence[str] | None = None,
+    part_documents: int = PART_DOCUMENTS,
+    part_bytes: int = PART_BYTES,
+) -> list[Part]:
+    """The parts of these collections, or of every collection that either side knows, in order of their names.
+
+    Raises :class:`ConfigurationError` for a collection that neither side knows.
+    """
+    with opened(settings) as servers:
+        existing = {name for name, each in list_collections(servers.database).items() if each.is_streamed}
+        known = {each.collection for each in registered(servers.look, servers.stream)} | existing
+        wanted = sorted(known) if collections is None else list(dict.fromkeys(collections))
+        _require_known(wanted, sorted(known))
+        parts: list[Part] = []
+        for name in wanted:
+            size = collection_size(servers.database, name) if name in existing else Size(0, 0)
+            ranges = max(-(-size.documents // part_documents), -(-size.size // part_bytes), 1)
+            parts += _parts_of(servers, name, size, ranges)
+    return parts
+
+
+def _parts_of(servers: Servers, collection: str, size: Size, ranges: int) -> Iterator[Part]:
+    places = [place.hex() for place in boundaries(servers.database, collection, ranges)] if ranges > 1 else []
+    if not places:
+        yield Part(collection, documents=size.documents)
+        return
+    count = len(places) + 1
+    for number, (start, end) in enumerate(zip([None, *places], [*places, None], strict=True), start=1):
+        yield Part(collection, Scope.RANGE, start, end, number, count, size.documents // count)
+    yield Part(collection, Scope.KEYS, documents=size.documents)
+
+
+def _require_known(wanted: Sequence[str], known: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in known:
+            meant = closest(name, known)
+            raise ConfigurationError(
+                f"there is no collection {name!r}, neither in MongoDB nor among the replicated ones",
+                hint=f"Did you mean {meant}?" if meant else f"Known are: {', '.join(known[:20]) or 'none'}",
+            )

@@ -1,0 +1,126 @@
+"""Mending keys, a few hundred in a transaction, so that the service is never held up for long.
+
+Under the lock the tables show the checkpoint's cluster time, and the documents are read at exactly that time: what is
+written is what the service would have written, whatever has happened since the difference was found.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from replicator_service.core.errors import RecordRejected, Retryable
+from replicator_service.core.events import Change, Operation
+from replicator_service.core.rows import Encoder, RowGroup
+from replicator_service.reconcile.documents import key_of
+from replicator_service.reconcile.moment import NotYet, explain_unreadable
+from replicator_service.reconcile.patience import Patience
+from replicator_service.sink.registry import registered
+from replicator_service.sink.repair import RepairTransaction
+from replicator_service.source.errors import SnapshotUnavailable
+from replicator_service.source.ranges import RangeReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from replicator_service.reconcile.servers import Servers
+    from replicator_service.reconcile.subject import Subject
+    from replicator_service.sink.comparison import RowVersion
+
+_BATCH_KEYS = 300
+
+
+class Repair:
+    """Mends the tables of one collection."""
+
+    def __init__(self, servers: Servers, subject: Subject, *, patience: float) -> None:
+        self._servers = servers
+        self._subject = subject
+        self._patience = patience
+        self._encoder = Encoder(lambda _: subject.transform)
+        self._reader = RangeReader(servers.client, servers.database)
+
+    def close(self) -> None:
+        """End the session with MongoDB."""
+        self._reader.close()
+
+    def write(self, ids: dict[str, Any]) -> set[str]:
+        """Write the documents of these keys as they are at the checkpoint; gives the keys that are right now.
+
+        A key without a document is right when it has no row. Documents that PostgreSQL refuses stay as they are.
+        """
+        mended: set[str] = set()
+        waiting = list(_batches(list(ids)))
+        while waiting:
+            keys = waiting.pop()
+            try:
+                mended |= self._write_batch({key: ids[key] for key in keys})
+            except RecordRejected:
+                if len(keys) > 1:
+                    middle = len(keys) // 2
+                    waiting += [keys[middle:], keys[:middle]]
+        return mended
+
+    def delete(self, rows: Sequence[RowVersion]) -> set[str]:
+        """Delete rows that nobody has written since they were seen; gives the keys that have no row left.
+
+        The service writes a row whenever it sees its document, so a row that is still the same has no document still.
+        """
+        keys = sorted({row.key for row in rows})
+        patience = Patience(self._patience)
+        while True:
+            try:
+                with self._transaction() as transaction:
+                    transaction.delete(rows)
+                    return set(keys) - transaction.keys_with_rows(keys)
+            except Retryable as error:
+                patience.wait(error)
+
+    def _write_batch(self, ids: dict[str, Any]) -> set[str]:
+        patience = Patience(self._patience)
+        while True:
+            try:
+                return self._write_once(ids)
+            except Retryable as error:
+                patience.wait(error)
+
+    def _write_once(self, ids: dict[str, Any]) -> set[str]:
+        mended: set[str] = set()
+        with self._transaction() as transaction:
+            self._require_mapping()
+            position = transaction.checkpoint.position
+            at = position.cluster_time if position is not None else 0
+            absent = set(ids)
+            try:
+                for group in self._groups(list(ids.values()), at):
+                    transaction.write(group)
+                    read = {change.key for change in group.changes}
+                    absent -= read
+                    mended |= read - {each.change.key for each in group.rejected}
+            except SnapshotUnavailable as error:
+                raise explain_unreadable(self._servers, at) from error
+            mended |= absent - transaction.keys_with_rows(sorted(absent))
+        return mended
+
+    def _groups(self, ids: Sequence[Any], at: int) -> Iterator[RowGroup]:
+        collection = self._subject.collection
+        for reply in self._reader.by_ids(collection, ids, at=at):
+            changes = [
+                Change(collection, key_of(reply, index), Operation.READ, document, at, reply, index, document["_id"])
+                for index, document in enumerate(reply.documents)
+            ]
+            yield self._encoder.encode(changes)
+
+    def _require_mapping(self) -> None:
+        """The service may have been restarted with another mapping since the comparison began."""
+        known = registered(self._servers.write, self._servers.stream)
+        if not any(self._subject.is_written_as(each) for each in known):
+            raise NotYet(f"the mapping of {self._subject.collection} has just changed", hint="Try again.")
+
+    def _transaction(self) -> RepairTransaction:
+        servers = self._servers
+        return RepairTransaction(servers.write, servers.schema, servers.stream, self._subject.tables)
+
+
+def _batches(keys: Sequence[str]) -> Iterator[list[str]]:
+    for start in range(0, len(keys), _BATCH_KEYS):
+        yield list(keys[start : start + _BATCH_KEYS])

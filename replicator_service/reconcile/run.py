@@ -1,0 +1,160 @@
+"""Runs: parts compared one after another or each by a task of its own, and what they have found together."""
+
+from __future__ import annotations
+
+import gc
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from replicator_service.core.errors import ReplicatorError
+from replicator_service.core.reconciliation import Difference, PartResult, RunResult
+from replicator_service.reconcile.comparing import compare_part
+from replicator_service.reconcile.findings import Findings
+from replicator_service.reconcile.options import Options
+from replicator_service.reconcile.parts import Part, plan_parts
+from replicator_service.reconcile.servers import opened, opened_sink
+from replicator_service.sink import reconciliation as store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from replicator_service.core.mapping.model import Mapping
+    from replicator_service.settings import Settings
+
+
+class Progress(Protocol):
+    """Who wants to know how far a run is."""
+
+    def planned(self, parts: Sequence[Part]) -> None:
+        """These parts will be compared, in this order."""
+        ...
+
+    def advanced(self, part: Part, documents: int) -> None:
+        """So many more documents of a part were compared."""
+        ...
+
+    def finished(self, part: Part, result: PartResult) -> None:
+        """A part is done."""
+        ...
+
+
+class NoProgress:
+    """Nobody wants to know."""
+
+    def planned(self, parts: Sequence[Part]) -> None:
+        """Nothing."""
+
+    def advanced(self, part: Part, documents: int) -> None:
+        """Nothing."""
+
+    def finished(self, part: Part, result: PartResult) -> None:
+        """Nothing."""
+
+
+def start_run(settings: Settings, *, collections: Sequence[str] | None = None, options: Options | None = None) -> int:
+    """Begin a run over these collections, or over all; gives its number."""
+    options = options or Options()
+    with opened_sink(settings) as connection:
+        return store.start_run(
+            connection, settings.mongo_database, collections, repair=options.repair, deep=options.deep
+        )
+
+
+def reconcile_part(
+    settings: Settings,
+    mapping: Mapping,
+    part: Part,
+    run_id: int,
+    *,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> PartResult:
+    """Compare one part at a fresh moment, repair it if asked to, and remember the result.
+
+    Parts of one run may be compared in any order and at the same time; a part that is compared again replaces what it
+    had found before.
+
+    Raises :class:`Retryable` when the part could not be compared within the patience, :class:`Fatal` and
+    :class:`ConfigurationError` when a person has to act. What was found until then is remembered.
+    """
+    options, progress = options or Options(), progress or NoProgress()
+    findings = Findings()
+    began = time.monotonic()
+    with opened(settings) as servers, _collector_kept_out():
+        outcome = compare_part(
+            servers, mapping, part, options, findings, advanced=lambda count: progress.advanced(part, count)
+        )
+        result = PartResult(
+            label=part.label,
+            collection=part.collection,
+            cluster_time=outcome.cluster_time,
+            documents=findings.documents,
+            differences=findings.count,
+            repaired=findings.repaired,
+            seconds=round(time.monotonic() - began, 3),
+            skipped=outcome.skipped,
+            error=None if outcome.error is None else outcome.error.message,
+        )
+        store.record_part(servers.write, run_id, result, findings.kept)
+    progress.finished(part, result)
+    if outcome.error is not None:
+        raise outcome.error
+    return result
+
+
+def finish_run(settings: Settings, run_id: int, *, error: str | None = None) -> RunResult:
+    """End a run; it has failed when ``error`` says so, or when a part has."""
+    with opened_sink(settings) as connection:
+        failed = [f"{part.label}: {part.error}" for part in store.read_run(connection, run_id).parts if part.error]
+        return store.finish_run(connection, run_id, error=error or "; ".join(failed) or None)
+
+
+def differences_of(settings: Settings, run_id: int, *, limit: int = 100) -> list[tuple[str, Difference]]:
+    """Differences that a run has stored, each with its collection, those that remain first."""
+    with opened_sink(settings) as connection:
+        return store.stored_differences(connection, run_id, limit=limit)
+
+
+def reconcile(
+    settings: Settings,
+    mapping: Mapping,
+    *,
+    collections: Sequence[str] | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Compare everything, or these collections, part by part. One part that fails does not keep the others from it.
+
+    Raises the first part's error after the run was stored as failed.
+    """
+    options, progress = options or Options(), progress or NoProgress()
+    parts = plan_parts(settings, collections=collections)
+    run_id = start_run(settings, collections=collections, options=options)
+    progress.planned(parts)
+    errors: list[ReplicatorError] = []
+    try:
+        for part in parts:
+            try:
+                reconcile_part(settings, mapping, part, run_id, options=options, progress=progress)
+            except ReplicatorError as error:
+                errors.append(error)
+    except BaseException as error:
+        finish_run(settings, run_id, error=f"interrupted ({type(error).__name__})")
+        raise
+    result = finish_run(settings, run_id, error=errors[0].message if errors else None)
+    if errors:
+        raise errors[0]
+    return result
+
+
+@contextmanager
+def _collector_kept_out() -> Iterator[None]:
+    """Documents hold no cycles, and looking for cycles among them costs more than decoding them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,45 @@
+"""One collection as it is compared: its mapping, its tables, its transform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from replicator_service.core.mapping.fingerprint import fingerprint
+from replicator_service.core.mapping.model import (
+    CollectionMapping,
+    DocumentCollection,
+    Mapping,
+    TableSpec,
+    tables_of,
+)
+from replicator_service.core.mapping.resolution import mapping_for
+from replicator_service.core.transform import Transform, compile_transform
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from replicator_service.sink.registry import Registered
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A collection and what its documents become."""
+
+    collection: str
+    mapping: CollectionMapping
+    tables: tuple[TableSpec, ...]
+    transform: Transform
+
+    def is_written_as(self, known: Registered) -> bool:
+        """Whether this is the collection that the sink knows, written under this mapping."""
+        return known.collection == self.collection and known.mapping_hash == fingerprint(self.mapping)
+
+
+def subject_of(mapping: Mapping, collection: str, known: Sequence[Registered]) -> Subject:
+    """A collection under the mapping file, with the table that it was given."""
+    given = {each.collection: each.table_name for each in known}
+    mapped = mapping_for(mapping, collection, [table for name, table in given.items() if name != collection])
+    if isinstance(mapped, DocumentCollection) and collection in given:
+        mapped = DocumentCollection(collection, given[collection], mapped.keep_bson)
+    return Subject(collection, mapped, tables_of(mapped), compile_transform(mapped))
