@@ -29,7 +29,7 @@ SINK_SECONDS = 2.0
 SLOW_TURNS = 30
 """The oldest entry of the oplog and the list of collections are asked for once in so many turns."""
 
-_STOP_SECONDS = 1.0
+_STOP_SECONDS = 0.5
 
 
 class Monitor:

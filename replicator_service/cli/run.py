@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from replicator_service.core.mapping.model import Mapping
 
-DRAIN_SECONDS = 8.0
+DRAIN_SECONDS = 7.0
 """How long the batch in hand may take once a signal has come. What does not commit by then is rolled back and read
 again at the next start: nothing is lost either way."""
 
@@ -88,9 +88,9 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
         narrator.start()
         work = _Work(Service(settings, mapping, health=health, log=log), stopping)
         work.start()
-        code = work.wait(log)
+        has_ended = work.wait()
         narrator.look()
-    return code
+        return work.told(log, has_ended=has_ended)
 
 
 class _Work:
@@ -106,11 +106,15 @@ class _Work:
     def start(self) -> None:
         self._thread.start()
 
-    def wait(self, log: Logger) -> int:
-        """Wait for the end, once asked to stop at most for ``DRAIN_SECONDS``; gives the exit code."""
+    def wait(self) -> bool:
+        """Wait for the end, once asked to stop at most for ``DRAIN_SECONDS``; whether it has come."""
         while not self._stopping.is_set() and not self._is_done.wait(0.2):
             pass
-        if not self._is_done.wait(DRAIN_SECONDS):
+        return self._is_done.wait(DRAIN_SECONDS)
+
+    def told(self, log: Logger, *, has_ended: bool) -> int:
+        """Say how it ended; gives the exit code."""
+        if not has_ended:
             log.warning("not drained in time", seconds=DRAIN_SECONDS, hint="What was not committed is read again.")
             return 0
         if self._error is None:

@@ -1,0 +1,137 @@
+"""The monitor: sees both servers, goes on when they are away, and keeps them apart."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from replicator_service.core.steps import CollectionState
+from replicator_service.monitor import SinkWatch, SourceWatch
+from replicator_service.runtime.health import Health
+from replicator_service.runtime.present import Watch
+from replicator_service.settings import Settings
+from replicator_service.sink.connection import connect
+from replicator_service.sink.lease import try_lease
+from replicator_service.sink.migrations import migrate
+from tests.support.replication import replicating
+from tests.support.servers import start_mongo, start_postgres
+
+if TYPE_CHECKING:
+    from tests.support.databases import Sink, Source
+
+NOWHERE = "mongodb://127.0.0.1:9/"
+
+
+@pytest.fixture
+def watch(source: Source) -> Watch:
+    return Watch(Health(source.name, clock=time.monotonic), clock=time.monotonic)
+
+
+def settings(mongo_uri: str, postgres_dsn: str, database: str = "shop") -> Settings:
+    return Settings.model_validate({"mongo_uri": mongo_uri, "postgres_dsn": postgres_dsn, "mongo_database": database})
+
+
+def test_mongodb_is_seen_with_its_time_and_what_it_cannot_stream(source: Source, sink: Sink, watch: Watch) -> None:
+    source.db.orders.insert_one({"_id": 1})
+    source.db.command("create", "recent", viewOn="orders", pipeline=[])
+    looking = SourceWatch(settings(source.uri, sink.dsn, source.name), watch)
+    looking.look()
+    looking.close()
+    seen = watch.present().source
+    assert seen is not None
+    assert abs((seen.operation_time >> 32) - time.time()) < 60
+    assert seen.oldest_time is not None
+    assert seen.oldest_time <= seen.operation_time
+    assert seen.unsupported == {"recent": "view"}
+
+
+def test_postgresql_is_seen_before_the_first_start(source: Source, sink: Sink, watch: Watch) -> None:
+    looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
+    looking.look()
+    looking.close()
+    seen = watch.present().database
+    assert seen is not None
+    assert (seen.is_installed, dict(seen.collections)) == (False, {})
+
+
+def test_postgresql_is_seen_with_collections_letters_and_reconciliations(
+    source: Source, sink: Sink, watch: Watch
+) -> None:
+    source.db.orders.insert_many([{"_id": number} for number in range(20)])
+    with replicating(source, sink) as replication:
+        replication.catch_up()
+    with connect(sink.dsn, application_name="test") as connection:
+        connection.execute(
+            "insert into replicator.dead_letter (stream, collection, source_id, operation, error) "
+            "values (%s, 'orders', '1', 'insert', 'refused')",
+            (source.name,),
+        )
+        for collection, minute, differences in (("orders", 1, 9), (None, 2, 3), ("orders", 3, 1)):
+            connection.execute(
+                "insert into replicator.reconciliation_run (stream, collection, state, differences, finished_at) "
+                "values (%s, %s, 'finished', %s, '2026-01-01 00:00+00'::timestamptz + make_interval(mins => %s))",
+                (source.name, collection, differences, minute),
+            )
+        connection.execute("analyze")
+        assert try_lease(connection, source.name)
+        looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
+        looking.look()
+        looking.close()
+    seen = watch.present().database
+    assert seen is not None
+    orders = seen.collections["orders"]
+    assert (orders.table, orders.state, orders.rows) == ("orders", CollectionState.STREAMING, 20)
+    assert (orders.documents, orders.snapshot_progress, orders.dead_letters) == (20, 1.0, 1)
+    assert seen.dead_letters == 1
+    assert seen.last_reconciliation is not None
+    assert (seen.last_reconciliation.at.minute, seen.last_reconciliation.differences) == (3, 4)
+    assert seen.leader is not None
+    assert seen.leader.application == "test"
+
+
+def test_servers_that_are_away_are_a_problem_to_show_and_not_an_error(watch: Watch) -> None:
+    chosen = settings(NOWHERE, "postgresql://u:p@127.0.0.1:9/d")
+    for looking in (SourceWatch(chosen, watch), SinkWatch(chosen, watch)):
+        looking.look()
+        looking.close()
+    present = watch.present()
+    assert present.source_seen.problem == "no MongoDB server can be reached, or none of them is primary"
+    assert present.database_seen.problem is not None
+    assert present.lag_seconds is None
+
+
+def test_the_monitor_sees_servers_again_that_were_away(watch: Watch) -> None:
+    with start_mongo() as mongo, start_postgres() as postgres:
+        chosen = settings(mongo.uri, postgres.dsn())
+        source, sink = SourceWatch(chosen, watch), SinkWatch(chosen, watch)
+        for looking in (source, sink):
+            looking.look()
+        mongo.kill()
+        postgres.kill()
+        for looking in (source, sink):
+            looking.look()
+        present = watch.present()
+        assert present.source_seen.problem is not None
+        assert present.database_seen.problem is not None
+        mongo.restart()
+        postgres.restart()
+        for looking in (source, sink):
+            looking.look()
+            looking.close()
+        present = watch.present()
+        assert (present.source_seen.problem, present.database_seen.problem) == (None, None)
+
+
+def test_the_control_tables_of_a_database_without_this_stream_say_nothing(
+    source: Source, sink: Sink, watch: Watch
+) -> None:
+    with connect(sink.dsn, application_name="test") as connection:
+        migrate(connection)
+    looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
+    looking.look()
+    looking.close()
+    seen = watch.present().database
+    assert seen is not None
+    assert (seen.is_installed, seen.cluster_time, seen.last_reconciliation) == (True, None, None)
