@@ -84,6 +84,14 @@ def test_a_malformed_address_is_explained_without_its_password() -> None:
     assert "eim" not in result.output
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_password_in_an_address_on_the_command_line_is_not_repeated(form: list[str]) -> None:
+    result = replicator("status", "--url", "http://admin:geheim@127.0.0.1:9/", *form)
+    assert result.exit_code == 2
+    assert "127.0.0.1:9" in result.output
+    assert "geheim" not in result.output
+
+
 def test_check_goes_on_after_a_failure_and_says_what_it_could_not_ask() -> None:
     result = replicator("check", "--json", **NOWHERE)
     assert result.exit_code == 3

@@ -188,6 +188,18 @@ def test_status_shows_the_error_with_its_hint(http: Client, around: Surroundings
     }
 
 
+def test_dead_letters_are_those_that_postgresql_has_even_after_a_person_dropped_some(
+    http: Client, around: Surroundings
+) -> None:
+    around.lead()
+    around.commit(dead_letters=5)
+    assert http.get("/status").json()["dead_letters"] == 5
+    around.see_database(DatabaseView(is_installed=True, dead_letters=2))
+    assert http.get("/status").json()["dead_letters"] == 2
+    around.now += 60
+    assert http.get("/status").json()["dead_letters"] == 5
+
+
 def test_the_page_shows_the_state_and_asks_to_be_loaded_again(http: Client, around: Surroundings) -> None:
     around.lead()
     answer = http.get("/")
