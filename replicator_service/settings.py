@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     )
     http_host: str = Field("127.0.0.1", description="Address that the health endpoints and the page listen on.")
     http_port: int = Field(8081, ge=0, le=65535, description="Port of the same; 0 takes a free one.")
-    batch_max_events: int = Field(20_000, ge=1, le=1_000_000, description="Events in one commit, at most.")
+    batch_max_events: int = Field(10_000, ge=1, le=1_000_000, description="Events in one commit, at most.")
     batch_max_bytes: int = Field(
         16 * 2**20, ge=2**16, description="Bytes of events in one commit, give or take a reply."
     )

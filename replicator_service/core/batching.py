@@ -55,6 +55,15 @@ class Batch:
     items: list[Item]
     cluster_time: int
     position: Position | None
+    next_reply: Reply | None = None
+    """The reply that the next batch begins with, when this one ends inside a reply."""
+
+    def release(self) -> None:
+        """Forget the decoded events once the rows are made; their bytes stay for whoever holds their reply."""
+        for reply in {id(item.reply): item.reply for item in self.items}.values():
+            if reply is not self.next_reply:
+                reply.release()
+        self.items.clear()
 
 
 class Batching:
@@ -164,11 +173,14 @@ class Batching:
                 position = _position_after(self._items[end - 1])
         items = self._remove(end)
         self._part_time = None
-        return Batch(items, position.cluster_time, position)
+        return Batch(items, position.cluster_time, position, self._next_reply())
 
     def _take_part(self) -> Batch:
         self._part_time = event_time(self._items[-1].event)
         return Batch(self._remove(len(self._items)), self._part_time, None)
+
+    def _next_reply(self) -> Reply | None:
+        return self._items[0].reply if self._items else None
 
     def _remove(self, end: int) -> list[Item]:
         self._bytes = self._bytes * (len(self._items) - end) // len(self._items)

@@ -31,13 +31,17 @@ class Operation(StrEnum):
 
 
 class RawDocuments(Protocol):
-    """The bytes behind decoded documents, found only when somebody asks."""
+    """Documents that were read together, each with the bytes it was decoded from."""
 
-    def raw(self, index: int) -> bytes:
-        """The BSON of the document with this index."""
+    def document(self, ordinal: int) -> Document:
+        """One decoded document."""
         ...
 
-    def needs_exact(self, index: int) -> bool:
+    def raw(self, ordinal: int) -> bytes:
+        """The BSON of one document."""
+        ...
+
+    def needs_exact(self, ordinal: int) -> bool:
         """Whether decoding may have lost something of this document (deprecated types, invalid UTF-8)."""
         ...
 
@@ -45,14 +49,13 @@ class RawDocuments(Protocol):
 class Change(NamedTuple):
     """The last thing that happened to one key.
 
-    ``document`` is None for a delete, and for an update until its state has been read. ``source`` and ``ordinal`` lead
-    to the document's bytes.
+    ``source`` and ``ordinal`` lead to the document. ``source`` is None for a delete, and for an update until its state
+    has been read.
     """
 
     collection: str
     key: str
     operation: Operation
-    document: Document | None
     cluster_time: int
     source: RawDocuments | None
     ordinal: int
@@ -144,13 +147,13 @@ def interpret(event: Document, source: RawDocuments, index: int) -> Event:
     operation = _DATA.get(name)
     if operation is not None:
         source_id = event["documentKey"]["_id"]
+        is_whole = operation is Operation.INSERT or operation is Operation.REPLACE
         return Change(
             event["ns"]["coll"],
             encode_key(source_id),
             operation,
-            event.get("fullDocument") if operation in (Operation.INSERT, Operation.REPLACE) else None,
             event_time(event),
-            source,
+            source if is_whole else None,
             index,
             source_id,
         )

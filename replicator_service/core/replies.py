@@ -35,74 +35,79 @@ def split_array(array: bytes) -> list[bytes]:
 
 
 class Reply:
-    """The documents of one reply.
+    """The documents of one reply, decoded when they are asked for.
 
-    ``documents`` are decoded with :data:`CODEC_OPTIONS`. ``raw(i)`` gives the BSON of document ``i``, or of its field
-    ``field`` when one is named (``fullDocument`` of an event).
+    With ``field``, each document of the reply is an event and ``document(i)`` and ``raw(i)`` give that field of it
+    (``fullDocument``); without, the document itself. Decoded documents take ten times the room of their bytes:
+    :meth:`release` forgets them, and asking again decodes again.
     """
 
-    __slots__ = ("_array", "_field", "_inexact", "_lossy", "_parts", "documents", "size")
+    __slots__ = ("_array", "_decoded", "_field", "_inexact", "_lossy", "_parts", "size")
 
     def __init__(self, array: bytes, *, field: str | None = None) -> None:
         self._array = array
         self._field = field
         self._parts: list[bytes] | None = None
+        self._decoded: list[Document] | None = None
         self._inexact: frozenset[int] = frozenset()
+        self._lossy: bool | None = None
         self.size = len(array)
-        self._lossy = may_hold_lossy_types(array)
-        self.documents: list[Document]
-        try:
-            self.documents = list(bson.decode(array, CODEC_OPTIONS).values())
-        except (InvalidBSON, UnicodeDecodeError):
-            self._decode_one_by_one()
 
-    def _decode_one_by_one(self) -> None:
-        """Decode a reply that holds invalid UTF-8: only the documents concerned are read tolerantly."""
-        self.documents = []
-        inexact = set()
-        for index, part in enumerate(self._split()):
+    @property
+    def documents(self) -> list[Document]:
+        """All documents of the reply (events are whole), decoded with :data:`CODEC_OPTIONS`."""
+        if self._decoded is None:
             try:
-                self.documents.append(bson.decode(part, CODEC_OPTIONS))
+                self._decoded = list(bson.decode(self._array, CODEC_OPTIONS).values())
             except (InvalidBSON, UnicodeDecodeError):
-                self.documents.append(bson.decode(part, TOLERANT_OPTIONS))
-                inexact.add(index)
+                self._decoded = self._decode_one_by_one()
+        return self._decoded
+
+    def release(self) -> None:
+        """Forget what was decoded: only the bytes are kept."""
+        self._decoded = None
+        self._parts = None
+
+    def document(self, ordinal: int) -> Document:
+        """One document, or the field of it that this reply is about."""
+        document = self.documents[ordinal]
+        if self._field is None:
+            return document
+        inner: Document = document[self._field]
+        return inner
+
+    def raw(self, ordinal: int) -> bytes:
+        """The BSON of what :meth:`document` gives."""
+        part = self._split()[ordinal]
+        if self._field is None:
+            return part
+        return bytes(RawBSONDocument(part)[self._field].raw)
+
+    def needs_exact(self, ordinal: int) -> bool:
+        """Whether the decoded form of this document may lack something that its bytes have."""
+        if self._lossy is None:
+            self._lossy = may_hold_lossy_types(self._array)
+        if ordinal in self._inexact:
+            return True
+        return self._lossy and may_hold_lossy_types(self._split()[ordinal])
+
+    def _decode_one_by_one(self) -> list[Document]:
+        """Decode a reply that holds invalid UTF-8: only the documents concerned are read tolerantly."""
+        documents = []
+        inexact = set()
+        for ordinal, part in enumerate(self._split()):
+            try:
+                documents.append(bson.decode(part, CODEC_OPTIONS))
+            except (InvalidBSON, UnicodeDecodeError):
+                documents.append(bson.decode(part, TOLERANT_OPTIONS))
+                inexact.add(ordinal)
         self._inexact = frozenset(inexact)
+        return documents
 
     def _split(self) -> list[bytes]:
         if self._parts is None:
             self._parts = split_array(self._array)
         return self._parts
-
-    def raw(self, index: int) -> bytes:
-        """The BSON of one document (or of its field)."""
-        part = self._split()[index]
-        if self._field is None:
-            return part
-        inner = RawBSONDocument(part)[self._field]
-        return bytes(inner.raw)
-
-    def needs_exact(self, index: int) -> bool:
-        """Whether the decoded form of this document may lack something that its bytes have."""
-        if index in self._inexact:
-            return True
-        return self._lossy and may_hold_lossy_types(self._split()[index])
-
-
-class SingleDocument:
-    """One document that came by itself, with its bytes (a dead letter that is tried again)."""
-
-    __slots__ = ("_raw",)
-
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
-
-    def raw(self, index: int) -> bytes:  # noqa: ARG002 - the only document has every index
-        """The document's BSON."""
-        return self._raw
-
-    def needs_exact(self, index: int) -> bool:  # noqa: ARG002 - as above
-        """Take the exact path: this is rare, and it is always right."""
-        return True
 
 
 def batch_array(cursor: RawBSONDocument, name: str) -> bytes:

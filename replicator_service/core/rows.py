@@ -7,6 +7,7 @@ half of its changes again until the one document that is refused stands alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -50,7 +51,7 @@ class Rejected:
     def document(self) -> bytes:
         """The document as BSON; of a delete, its ``_id`` alone."""
         change = self.change
-        if change.document is None or change.source is None:
+        if change.source is None:
             return bson.encode({"_id": change.source_id})
         return change.source.raw(change.ordinal)
 
@@ -116,14 +117,14 @@ class Encoder:
     def _write(self, change: Change, transform: Transform, rows: CollectionRows) -> None:
         is_fresh = change.operation is Operation.INSERT or change.operation is Operation.READ
         lines = rows.fresh if is_fresh else rows.changed
-        source, index, document = change.source, change.ordinal, change.document
-        if source is None or document is None:
+        source, ordinal = change.source, change.ordinal
+        if source is None:
             raise RecordRejected("the event carries no document")
         valid_from = self._valid_from.text(change.cluster_time)
-        if source.needs_exact(index):
-            key = transform.write_exact(source.raw(index), valid_from, lines)
+        if source.needs_exact(ordinal):
+            key = transform.write_exact(source.raw(ordinal), valid_from, lines)
         else:
-            key = transform.write(document, lambda: source.raw(index), valid_from, lines)
+            key = transform.write(source.document(ordinal), partial(source.raw, ordinal), valid_from, lines)
         (rows.fresh_keys if is_fresh else rows.changed_keys).append(key)
 
 

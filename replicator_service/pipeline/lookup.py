@@ -55,10 +55,10 @@ class Lookup:
         cursor = self._reader.by_ids(collection, [change.source_id for change in waiting.values()], at=at)
         for reply in cursor:
             found = []
-            for index, document in enumerate(reply.documents):
+            for ordinal, document in enumerate(reply.documents):
                 change = waiting.pop(encode_key(document["_id"]), None)
                 if change is not None:
-                    found.append(change._replace(document=document, source=reply, ordinal=index))
+                    found.append(change._replace(source=reply, ordinal=ordinal))
             yield found, reply.size
         self._note(cursor)
 

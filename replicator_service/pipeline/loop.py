@@ -34,10 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long a batch may stay open, and how often an idle position moves, requests are read, an idle service cleans up.
-
-    All times are in seconds.
-    """
+    """How long a batch may stay open, and how often other things happen; all in seconds."""
 
     batch_seconds: float = 0.5
     heartbeat_seconds: float = 1.0

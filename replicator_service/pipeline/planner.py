@@ -121,8 +121,17 @@ class Planner:
         for collection in folded:
             yield from self._make_known(collection)
         lookup = Lookup(self._reader, batch.cluster_time)
-        yield from self._groups(self._resolved(folded, lookup))
+        last: RowGroup | None = None
+        for group in self._groups(self._resolved(folded, lookup)):
+            if last is not None:
+                yield last
+            last = group
         self._settle_absent(folded, lookup, is_part=batch.position is None)
+        # Giving a step may block for long: what was decoded is not needed any more.
+        del folded
+        batch.release()
+        if last is not None:
+            yield last
         if batch.position is not None:
             yield self.commit(batch.position)
 

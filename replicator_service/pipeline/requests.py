@@ -141,7 +141,7 @@ class Requests:
         by_collection: dict[str, list[Change]] = {}
         for letter in self._board.retried_letters():
             source_id = bson.decode(letter.document, CODEC_OPTIONS)["_id"]
-            change = Change(letter.collection, letter.source_id, Operation.UPDATE, None, at, None, 0, source_id)
+            change = Change(letter.collection, letter.source_id, Operation.UPDATE, at, None, 0, source_id)
             by_collection.setdefault(letter.collection, []).append(change)
         for collection, changes in by_collection.items():
             if collection not in self._planner.catalogue:

@@ -122,8 +122,12 @@ class Snapshots:
     def _groups(self, collection: str, cursor: ReadCursor, place: Place | None, chunk: _Chunk) -> Iterator[RowGroup]:
         for reply in cursor:
             changes = self._changes(collection, reply, place if chunk.documents == 0 else None)
-            for start in range(0, len(changes), GROUP_CHANGES):
-                yield self._planner.encoder.encode(changes[start : start + GROUP_CHANGES])
+            groups = [
+                self._planner.encoder.encode(changes[start : start + GROUP_CHANGES])
+                for start in range(0, len(changes), GROUP_CHANGES)
+            ]
+            reply.release()
+            yield from groups
             if changes:
                 chunk.last = reply.raw(changes[-1].ordinal)
             chunk.documents += len(changes)
@@ -142,14 +146,13 @@ class Snapshots:
                 collection,
                 encode_key(document["_id"]),
                 Operation.READ,
-                document,
                 at,
                 reply,
-                index,
+                ordinal,
                 document["_id"],
             )
-            for index, document in enumerate(reply.documents)
-            if index >= skip
+            for ordinal, document in enumerate(reply.documents)
+            if ordinal >= skip
         ]
 
     def _finish(self, collection: str, entry: Entry, now: float) -> Iterator[Step]:

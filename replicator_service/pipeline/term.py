@@ -48,9 +48,9 @@ class Limits:
     """Bounds of memory and time; the defaults keep the service under 150 MB."""
 
     poll_events: int = 4_000
-    batch_events: int = 20_000
+    batch_events: int = 10_000
     batch_bytes: int = 16 * 2**20
-    inbox_bytes: int = 16 * 2**20
+    inbox_bytes: int = 8 * 2**20
     outbox_steps: int = 2
     chunk_documents: int = 10_000
     chunk_bytes: int = 16 * 2**20
