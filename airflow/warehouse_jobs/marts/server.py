@@ -20,7 +20,7 @@ Cursor = psycopg.Cursor[tuple[object, ...]]
 
 DEFAULT_TIMEZONE = "UTC"
 DEFAULT_WORK_MEM = "64MB"
-"""Enough for the largest hash table of 200,000 users; see docs/marts.md for the measurement."""
+"""What docs/marts.md was measured with; the largest hash tables take twice as much before they spill."""
 
 # PostgreSQL reads UTC+3 as three hours *west* of Greenwich, so such POSIX names are refused: Etc/GMT-3 says
 # what it means.
