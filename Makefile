@@ -44,6 +44,7 @@ types: venv ## Check types
 .PHONY: bench
 bench: venv ## Measure speed against the raw limits, in one run
 	$(BIN)/python -m benchmarks.replication
+	$(BIN)/python -m benchmarks.marts --scale 0.1
 
 .PHONY: lock
 lock: ## Compute requirements/*.txt anew (needs uv)

@@ -7,6 +7,7 @@ the rest.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -119,6 +120,14 @@ _WITHOUT_DATA = frozenset(
         "refineCollectionShardKey",
     },
 )
+
+
+_TEMPORARY = re.compile(r"tmp[0-9A-Za-z]*\.(agg_out|mr|renameCollection)")
+
+
+def is_temporary(collection: str) -> bool:
+    """Whether the server makes collections of this name for a moment: ``$out``, a rename between databases."""
+    return _TEMPORARY.match(collection) is not None
 
 
 def event_time(event: Document) -> int:

@@ -82,6 +82,14 @@ class EmptyTables:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveTables:
+    """A collection of the server's own that came and went (of ``$out``): its tables go as well."""
+
+    collection: str
+    tables: tuple[TableSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MoveRows:
     """A collection was renamed to one of the same shape: its rows move."""
 
@@ -128,6 +136,7 @@ Step = (
     | FinishSnapshot
     | EmptyTables
     | MoveRows
+    | RemoveTables
     | SettleLetters
     | RequestHandled
     | Commit

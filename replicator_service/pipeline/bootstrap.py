@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from replicator_service.core.mapping.fingerprint import fingerprint
-from replicator_service.core.steps import CollectionState, Step
+from replicator_service.core.steps import CollectionState, RequestHandled, Step
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -56,11 +56,16 @@ def next_start(
     yield planner.commit()
 
 
-def after_lost_history(planner: Planner, existing: Mapping[str, SourceCollection]) -> Iterator[Step]:
+def after_lost_history(
+    planner: Planner, existing: Mapping[str, SourceCollection], answered: Sequence[int]
+) -> Iterator[Step]:
     """Read everything again at a new position; what does not exist any more loses its rows.
 
-    One transaction: the position never moves without the snapshots that make up for what was missed.
+    One transaction: the position never moves without the snapshots that make up for what was missed. ``answered`` are
+    requests that asked for just this.
     """
+    for request in answered:
+        yield RequestHandled(request)
     planner.converging_until = None
     for name in planner.catalogue:
         is_there = name in existing and existing[name].is_streamed

@@ -84,6 +84,10 @@ class Catalogue:
             return DocumentCollection(collection, given, mapped.keep_bson)
         return mapped
 
+    def remove(self, collection: str) -> None:
+        """Forget a collection and the name of its table."""
+        del self._entries[collection], self._tables[collection]
+
     def mapped(self) -> Iterable[str]:
         """The collections that the mapping file names."""
         return [each.collection for each in self._mapping.collections]

@@ -17,6 +17,7 @@ shrink to single events when there is none.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,8 @@ class Loop:
         self._on_idle = on_idle
         self._idled_at = clock()
         self._committed_at = clock()
-        self._requests_at = clock()
+        # The first turn looks at once: a stream that is held must not move, and a resync that mends a table comes first.
+        self._requests_at = -math.inf
 
     def run(self) -> None:
         """Turn until asked to stop."""

@@ -21,6 +21,7 @@ from replicator_service.core.events import (
     Operation,
     Rename,
     interpret,
+    is_temporary,
 )
 from replicator_service.core.failpoints import Failpoints, Window
 from replicator_service.core.rows import Encoder, RowGroup
@@ -29,6 +30,7 @@ from replicator_service.core.steps import (
     Commit,
     EmptyTables,
     MoveRows,
+    RemoveTables,
     SetState,
     StartSnapshot,
     Step,
@@ -211,7 +213,14 @@ class Planner:
         if entry is None or entry.state is CollectionState.DROPPED:
             return
         entry.state = CollectionState.DROPPED
-        yield EmptyTables(collection, entry.tables)
+        if is_temporary(collection):
+            yield from self._remove(collection, entry)
+        else:
+            yield EmptyTables(collection, entry.tables)
+
+    def _remove(self, collection: str, entry: Entry) -> Iterator[Step]:
+        yield RemoveTables(collection, entry.tables)
+        self.catalogue.remove(collection)
 
     def _rename(self, collection: str, target: str | None) -> Iterator[Step]:
         """Rows move when they are complete and of the same shape; otherwise the target is read anew."""
@@ -232,7 +241,10 @@ class Planner:
             for source, destination in zip(entry.tables, moved.tables, strict=True):
                 yield MoveRows(source, destination)
             entry.state = CollectionState.DROPPED
-            yield SetState(collection, CollectionState.DROPPED)
+            if is_temporary(collection):
+                yield from self._remove(collection, entry)
+            else:
+                yield SetState(collection, CollectionState.DROPPED)
             return
         yield from self.forget(collection)
         yield from self.start_snapshot(target)

@@ -165,7 +165,8 @@ class Term:
     def _first_steps(self, planner: Planner, changed: Sequence[str], *, forget_position: bool) -> Iterable[Step]:
         existing = self._list_collections()
         if forget_position:
-            return bootstrap.after_lost_history(planner, existing)
+            answered = [r.id for r in self._board.open_requests() if r.kind == "resync" and r.collection is None]
+            return bootstrap.after_lost_history(planner, existing, answered)
         if self._checkpoint.position is None:
             return bootstrap.first_start(planner, existing)
         requested = {r.collection for r in self._board.open_requests() if r.kind == "resync"}

@@ -146,7 +146,12 @@ class Health(Observer):
         """Another instance leads; ``cluster_time`` is its checkpoint as read from PostgreSQL."""
         with self._lock:
             self._report = replace(
-                self._report, role=Role.STANDBY, state=State.STANDBY, cluster_time=cluster_time, started=True
+                self._report,
+                role=Role.STANDBY,
+                state=State.STANDBY,
+                cluster_time=cluster_time,
+                error=None,
+                started=True,
             )
 
     def entered(self, state: State, error: ReplicatorError | None = None) -> None:

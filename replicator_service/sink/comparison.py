@@ -139,7 +139,6 @@ class Comparison:
                     count += len(some)
             # The planner has to know how many there are: it hashes them, and the server's disk is the limit.
             self._connection.execute(sql.SQL("analyze {}").format(_KEYS))
-            self._connection.execute("set local work_mem = '64MB'")
         return count
 
     def count_unexpected(self) -> list[int]:

@@ -9,6 +9,7 @@ from psycopg import sql
 
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.sink.errors import translated
+from replicator_service.sink.silence import HeardConnection, is_at_work
 
 MINIMUM_VERSION = 150_000
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -45,11 +46,12 @@ def connect(dsn: str, *, application_name: str, durable: bool = True) -> Connect
 
     ``durable=False`` turns ``synchronous_commit`` off. For the writer this costs nothing but a replay: rows and
     position are lost together, never one without the other, and the stream goes on from the older position.
+    A line on which the server cannot be heard any more counts as lost (see :mod:`replicator_service.sink.silence`).
 
     Raises :class:`ConfigurationError` (credentials, address, version) or :class:`Retryable`.
     """
     with translated():
-        connection = psycopg.connect(dsn, autocommit=True, application_name=application_name, **_KEEPALIVES)
+        connection = HeardConnection.connect(dsn, autocommit=True, application_name=application_name, **_KEEPALIVES)
         if connection.info.server_version < MINIMUM_VERSION:
             version = connection.info.server_version // 10_000
             connection.close()
@@ -61,5 +63,7 @@ def connect(dsn: str, *, application_name: str, durable: bool = True) -> Connect
             sql.SQL("set_config({}, {}, false)").format(sql.Literal(name), sql.Literal(value))
             for name, value in settings.items()
         )
-        connection.execute(sql.SQL("select {}").format(calls))
+        row = connection.execute(sql.SQL("select pg_backend_pid(), {}").format(calls)).fetchone()
+        pid = row[0] if row else 0
+        connection.listen(lambda: is_at_work(dsn, pid))
     return connection

@@ -12,13 +12,13 @@ from replicator_service.sink.errors import translated
 if TYPE_CHECKING:
     from replicator_service.sink.connection import Connection
 
-_NAMESPACE = "replicator:"
+NAMESPACE = "replicator:"
 
 
 def try_lease(connection: Connection, stream: str) -> bool:
     """Take the lease if nobody holds it. It lasts as long as the connection."""
     with translated():
         row = connection.execute(
-            "select pg_try_advisory_lock(hashtextextended(%s, 0))", (_NAMESPACE + stream,)
+            "select pg_try_advisory_lock(hashtextextended(%s, 0))", (NAMESPACE + stream,)
         ).fetchone()
     return bool(row and row[0])

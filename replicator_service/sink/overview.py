@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from replicator_service.core.overview import CollectionView, DatabaseView, LastReconciliation, Leader
 from replicator_service.core.steps import CollectionState
 from replicator_service.sink.errors import translated
-from replicator_service.sink.lease import _NAMESPACE as LEASE_NAMESPACE
+from replicator_service.sink.lease import NAMESPACE as LEASENAMESPACE
 
 if TYPE_CHECKING:
     from replicator_service.sink.connection import Connection
@@ -128,7 +128,7 @@ def read_overview(connection: Connection, stream: str, schema: str) -> DatabaseV
 
 def _leader_row(connection: Connection, stream: str) -> tuple[Any, ...] | None:
     with translated():
-        return connection.execute(_LEADER, {"lease": LEASE_NAMESPACE + stream}).fetchone()
+        return connection.execute(_LEADER, {"lease": LEASENAMESPACE + stream}).fetchone()
 
 
 def _collection(row: tuple[Any, ...]) -> CollectionView:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from psycopg import sql
+
 from replicator_service.core.steps import ChunkDone, CollectionState, StartSnapshot
 from replicator_service.sink.errors import translated
 
@@ -68,6 +70,18 @@ def register(
     )
     with translated():
         connection.execute(statement, (stream, collection, table, state.value, mapping_hash))
+
+
+def unregister(connection: Connection, stream: str, collection: str) -> None:
+    """Forget a collection and its snapshot."""
+    with translated():
+        for table in ("collection", "snapshot_progress"):
+            connection.execute(
+                sql.SQL("delete from {} where stream = %s and collection = %s").format(
+                    sql.Identifier("replicator", table)
+                ),
+                (stream, collection),
+            )
 
 
 def set_state(connection: Connection, stream: str, collection: str, state: CollectionState) -> None:

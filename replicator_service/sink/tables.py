@@ -65,6 +65,13 @@ def ensure_tables(connection: Connection, schema: str, tables: Sequence[TableSpe
                 connection.execute(statement.encode())
 
 
+def drop_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> None:
+    """Drop tables that nothing depends on."""
+    with translated():
+        for table in tables:
+            connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(schema, table.name)))
+
+
 def rebuild_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> None:
     """Drop what is in the way of a new shape, and create the tables anew; a resync fills them again."""
     plans = plan_tables(connection, schema, tables)

@@ -22,6 +22,7 @@ from replicator_service.core.steps import (
     FinishSnapshot,
     MoveRows,
     PrepareTables,
+    RemoveTables,
     RequestHandled,
     SetState,
     SettleLetters,
@@ -134,8 +135,8 @@ class Writer:
             case RowGroup():
                 self._apply_group(step)
                 self._failpoints.reach(Window.AFTER_ROWS)
-            case PrepareTables():
-                self._prepare(step)
+            case PrepareTables() | EmptyTables() | MoveRows() | RemoveTables():
+                self._apply_to_tables(step)
             case SetState():
                 registry.set_state(self._connection, self._stream, step.collection, step.state)
             case StartSnapshot():
@@ -144,10 +145,6 @@ class Writer:
                 registry.move_snapshot(self._connection, self._stream, step)
             case FinishSnapshot():
                 self._finish_snapshot(step)
-            case EmptyTables():
-                self._empty(step)
-            case MoveRows():
-                self._move(step)
             case SettleLetters():
                 self._settle(step.collection, step.keys)
             case RequestHandled():
@@ -157,6 +154,18 @@ class Writer:
             case _:
                 assert_never(step)
         self._is_first = False
+
+    def _apply_to_tables(self, step: PrepareTables | EmptyTables | MoveRows | RemoveTables) -> None:
+        match step:
+            case PrepareTables():
+                self._prepare(step)
+            case EmptyTables():
+                self._empty(step)
+            case MoveRows():
+                self._move(step)
+            case RemoveTables():
+                tables.drop_tables(self._connection, self._schema, step.tables)
+                registry.unregister(self._connection, self._stream, step.collection)
 
     def _apply_group(self, group: RowGroup) -> None:
         """Write a group whole, or without what PostgreSQL refuses.

@@ -56,7 +56,10 @@ def connect(uri: str, *, app_name: str = "replicator", server_selection_ms: int 
             appname=app_name,
             serverSelectionTimeoutMS=server_selection_ms,
             connectTimeoutMS=5_000,
-            socketTimeoutMS=60_000,
+            # A server that is silent is found out by the driver's monitor, which then closes every connection to it. A
+            # stream that resumes far back may rightly be silent for minutes: it scans the oplog.
+            socketTimeoutMS=600_000,
+            heartbeatFrequencyMS=5_000,
             read_preference=ReadPreference.PRIMARY,
             retryReads=True,
         )

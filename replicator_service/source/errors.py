@@ -58,8 +58,9 @@ def translate(error: errors.PyMongoError) -> ReplicatorError:
             return _translate_reply(error)
         case errors.ConfigurationError() | errors.InvalidURI():
             return ConfigurationError(
-                f"the MongoDB address cannot be used: {_first_line(error)}",
-                hint="Check REPLICATOR_MONGO_URI; user name and password in it must be percent-encoded.",
+                "the MongoDB address cannot be used",
+                hint="REPLICATOR_MONGO_URI is mongodb://USER:PASSWORD@HOST:PORT/?replicaSet=NAME&authSource=admin, "
+                "with user and password percent-encoded and options spelled as MongoDB does.",
             )
         case errors.ServerSelectionTimeoutError():
             return Retryable(
@@ -125,8 +126,3 @@ def _code_name(error: errors.OperationFailure) -> str:
 def _command_name(error: errors.OperationFailure) -> str:
     name = _code_name(error)
     return f"a command ({name})"
-
-
-def _first_line(error: Exception) -> str:
-    """The driver's configuration messages name the option concerned; a password never stands in them."""
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -54,7 +54,7 @@ class Size:
 class RangeReader:
     """Reads one database at cluster times. Belongs to one thread at a time."""
 
-    def __init__(self, client: Client, database: Database[dict[str, Any]], *, batch_size: int = 10_000) -> None:
+    def __init__(self, client: Client, database: Database[dict[str, Any]], *, batch_size: int = 5_000) -> None:
         self._database = database
         self._session = client.start_session(causal_consistency=False)
         self._batch_size = batch_size

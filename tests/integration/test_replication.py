@@ -57,3 +57,21 @@ def test_collections_are_dropped_and_renamed(source: Source, sink: Sink) -> None
         replication.catch_up()
         assert assert_same_documents(source, sink, "one") == 1
         assert assert_same_documents(source, sink, "two") == 0
+
+
+def test_out_replaces_a_collection_at_once_and_leaves_no_table_behind(source: Source, sink: Sink) -> None:
+    with replicating(source, sink) as replication:
+        source.db.raw.insert_many([{"_id": n} for n in range(20)])
+        source.db.summary.insert_one({"_id": "old"})
+        replication.catch_up()
+        for _ in range(3):
+            source.db.raw.aggregate([{"$match": {"_id": {"$lt": 7}}}, {"$out": "summary"}])
+        replication.catch_up()
+        assert assert_same_documents(source, sink, "summary") == 7
+        with sink.connect() as connection:
+            tables = connection.execute(
+                "select relname from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace "
+                "where n.nspname = %s and c.relkind = 'r' order by 1",
+                (source.name,),
+            ).fetchall()
+        assert tables == [("raw",), ("summary",)]

@@ -80,6 +80,17 @@ def elements(raw: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         position = after
 
 
+def id_document(raw: bytes) -> bytes:
+    """Give ``{_id: ...}`` with the ``_id`` of a document as it is, down to bytes that the driver does not decode.
+
+    Raises :class:`bson.errors.InvalidBSON` when there is none.
+    """
+    for kind, name, value in elements(raw):
+        if name == b"_id":
+            return (len(value) + 10).to_bytes(4, "little") + bytes([kind]) + b"_id\0" + value + b"\0"
+    raise InvalidBSON("the document has no _id")
+
+
 def element_document(raw: bytes, path: tuple[str, ...], index: int) -> bytes:
     """Give element ``index`` of the array at ``path`` as a document of its own.
 

@@ -26,7 +26,7 @@ from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
 
 from replicator_service.core.codec.date import datetime_of
-from replicator_service.core.codec.elements import elements, int32
+from replicator_service.core.codec.elements import elements, id_document, int32
 from replicator_service.core.codec.options import TOLERANT_OPTIONS
 from replicator_service.core.codec.values import DBPointer, RegularExpression, Symbol, Undefined, Value
 
@@ -57,11 +57,7 @@ def decode_exact(raw: bytes) -> ExactDocument:
 
 def source_id(raw: bytes) -> Value:
     """Give a document's ``_id`` as the driver decodes it, so that its key is the same on every path."""
-    for kind, name, value in elements(raw):
-        if name == b"_id":
-            size = (len(value) + 10).to_bytes(4, "little")
-            return bson.decode(size + bytes([kind]) + b"_id\0" + value + b"\0", TOLERANT_OPTIONS)["_id"]
-    raise InvalidBSON("the document has no _id")
+    return bson.decode(id_document(raw), TOLERANT_OPTIONS)["_id"]
 
 
 class _Reading:

@@ -1,0 +1,96 @@
+"""Telling a server that takes its time from one that cannot be heard any more.
+
+A statement may rightly take hours (an analyst holds a lock, a large table is swept), so no timeout can decide. TCP
+notices a machine that is gone, but not a proxy or a firewall that keeps the line open and passes nothing on. So
+whoever has waited for a while asks the server on another line what it does for this one.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg.abc import PQGen
+
+SILENCE_SECONDS = 4.0
+"""After so long without a byte the server is asked."""
+
+ANSWER_SECONDS = 3
+"""How long the server may take to answer that."""
+
+_AGAIN_SECONDS = 1.0
+_STRIKES = 2
+"""An answer that is just under way makes the server look idle: only two looks in a row count."""
+
+_IS_AT_WORK = (
+    "select coalesce(state not like 'idle%%', true) "
+    "and wait_event is distinct from 'ClientRead' and wait_event is distinct from 'ClientWrite' "
+    "from pg_stat_activity where pid = %s"
+)
+
+
+class Unheard(psycopg.OperationalError):
+    """The server cannot be heard any more; the connection is closed."""
+
+
+class HeardConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that is closed when nothing comes from the server and the server does not work for it either.
+
+    The statement that waits then raises :class:`Unheard`. Before :meth:`listen` it waits as any other connection.
+    """
+
+    _is_at_work: Callable[[], bool] | None = None
+    _silence_seconds = SILENCE_SECONDS
+
+    def listen(self, is_at_work: Callable[[], bool], *, silence_seconds: float = SILENCE_SECONDS) -> None:
+        """From now on, ask ``is_at_work`` whenever nothing has come for ``silence_seconds``."""
+        self._is_at_work = is_at_work
+        self._silence_seconds = silence_seconds
+
+    def wait(self, gen: PQGen[Any], *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the driver has it
+        """Wait as the driver does, and listen meanwhile."""
+        if self._is_at_work is not None:
+            gen = self._listening(gen, self._is_at_work)
+        return super().wait(gen, *arguments, **options)
+
+    def _listening(self, gen: PQGen[Any], is_at_work: Callable[[], bool]) -> PQGen[Any]:
+        strikes = 0
+        due = time.monotonic() + self._silence_seconds
+        try:
+            waits_for = next(gen)
+            while True:
+                ready = yield waits_for
+                if ready:
+                    strikes, due = 0, time.monotonic() + self._silence_seconds
+                elif time.monotonic() >= due:
+                    strikes = 0 if is_at_work() else strikes + 1
+                    if strikes == _STRIKES:
+                        self.close()
+                        raise Unheard("the server cannot be heard any more")
+                    due = time.monotonic() + (_AGAIN_SECONDS if strikes else self._silence_seconds)
+                waits_for = gen.send(ready)
+        except StopIteration as end:
+            return end.value
+
+
+def is_at_work(dsn: str, pid: int) -> bool:
+    """Whether the server works on a statement of the backend ``pid``.
+
+    False too when there is no answer at all; a server that refuses to be asked is at least there.
+    """
+    try:
+        with HeardConnection.connect(
+            dsn, autocommit=True, connect_timeout=ANSWER_SECONDS, application_name="replicator listener"
+        ) as connection:
+            connection.listen(lambda: False, silence_seconds=ANSWER_SECONDS - _AGAIN_SECONDS)
+            row = connection.execute(_IS_AT_WORK, (pid,)).fetchone()
+    except (Unheard, psycopg.errors.ConnectionTimeout):
+        return False
+    except psycopg.Error:
+        return True
+    return bool(row and row[0])
