@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from psycopg import sql
@@ -11,9 +11,13 @@ from devstack.demo.comparison import Comparison, compare
 from devstack.demo.stage import MAPPING, own_directory
 from devstack.errors import DevstackError
 from replicator_service.core.mapping.loader import load_mapping
-from replicator_service.core.mapping.model import Mapping
-from tests.support.databases import Sink, Source
 from tests.support.replication import replicating
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from replicator_service.core.mapping.model import Mapping
+    from tests.support.databases import Sink, Source
 
 SHOP = load_mapping(MAPPING.read_bytes(), name="shop")
 TICKETS = [
