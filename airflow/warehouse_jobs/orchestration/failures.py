@@ -1,0 +1,45 @@
+"""How a task fails: with the cause and the fix, and without a retry where a retry cannot help."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from warehouse_jobs.generator.errors import GeneratorError, SourceError
+from warehouse_jobs.orchestration.connections import MONGO, POSTGRES
+from warehouse_jobs.orchestration.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise the jobs' errors as Airflow's, with message and hint.
+
+    What a server may answer differently next time is tried again, anything that a person has to mend fails at once.
+    """
+    from airflow.sdk.exceptions import (  # noqa: PLC0415 - DAG files are parsed without it
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+    )
+
+    from replicator_service.core.errors import Fatal, ReplicatorError  # noqa: PLC0415
+    from warehouse_jobs.marts.errors import MartError, ServerError  # noqa: PLC0415
+
+    try:
+        yield
+    except (SourceError, ServerError) as error:
+        raise AirflowException(_told(error.message, error.hint)) from None
+    except (GeneratorError, MartError, RunError, Fatal) as error:
+        raise AirflowFailException(_told(error.message, error.hint)) from None
+    except ReplicatorError as error:
+        raise AirflowException(_told(error.message, error.hint)) from None
+    except AirflowNotFoundException as error:
+        hint = f"The init step makes {MONGO} and {POSTGRES}; they are edited under Admin, Connections."
+        raise AirflowFailException(_told(str(error), hint)) from None
+
+
+def _told(message: str, hint: str) -> str:
+    return f"{message}\nWhat to do: {hint}" if hint else message
