@@ -74,7 +74,7 @@ class Loop:
         self._on_idle = on_idle
         self._idled_at = clock()
         self._committed_at = clock()
-        # The first turn looks at once: a stream that is held must not move, and a resync that mends a table comes first.
+        # The first turn looks at once: a stream that is held must not move, and a resync may mend a broken table.
         self._requests_at = -math.inf
 
     def run(self) -> None:
