@@ -195,7 +195,8 @@ def _position_after(item: Item) -> Position:
 
 
 def _joined(fragments: list[Item]) -> Item:
-    """One item of the parts of a split event; its bytes are those of the part that holds the document."""
+    """One item of the parts of a split event; its bytes are of the part with the document, or else with the key."""
     whole = join_fragments([fragment.event for fragment in fragments])
-    origin = next((fragment for fragment in fragments if "fullDocument" in fragment.event), fragments[-1])
+    wanted = "fullDocument" if "fullDocument" in whole else "documentKey"
+    origin = next((fragment for fragment in fragments if wanted in fragment.event), fragments[-1])
     return Item(whole, origin.reply, origin.ordinal)

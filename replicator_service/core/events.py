@@ -10,13 +10,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from replicator_service.core.codec.document_id import ExactId, exact_id
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.position import ResumeToken, to_cluster_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from replicator_service.core.codec.values import Value
 
 Document = dict[str, Any]
 
@@ -42,6 +46,10 @@ class RawDocuments(Protocol):
         """The BSON of one document."""
         ...
 
+    def key(self, ordinal: int) -> bytes:
+        """The BSON of ``{_id: ...}`` of one document, as it is at the source."""
+        ...
+
     def needs_exact(self, ordinal: int) -> bool:
         """Whether decoding may have lost something of this document (deprecated types, invalid UTF-8)."""
         ...
@@ -60,7 +68,7 @@ class Change(NamedTuple):
     cluster_time: int
     source: RawDocuments | None
     ordinal: int
-    source_id: Any
+    source_id: Value | ExactId
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +172,7 @@ def interpret(event: Document, source: RawDocuments, index: int) -> Event:
             event_time(event),
             source if is_whole else None,
             index,
-            source_id,
+            source_id if is_whole else exact_id(source_id, partial(source.key, index)),
         )
     return _without_document(event, name)
 

@@ -13,6 +13,7 @@ from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 
 from replicator_service.core.codec import CODEC_OPTIONS, TOLERANT_OPTIONS, may_hold_lossy_types
+from replicator_service.core.codec.elements import id_document
 
 if TYPE_CHECKING:
     from replicator_service.core.events import Document
@@ -82,6 +83,13 @@ class Reply:
         if self._field is None:
             return part
         return bytes(RawBSONDocument(part)[self._field].raw)
+
+    def key(self, ordinal: int) -> bytes:
+        """The BSON of ``{_id: ...}`` of one document (of the document that an event is about)."""
+        part = self._split()[ordinal]
+        if self._field is not None:
+            part = bytes(RawBSONDocument(part)["documentKey"].raw)
+        return id_document(part)
 
     def needs_exact(self, ordinal: int) -> bool:
         """Whether the decoded form of this document may lack something that its bytes have."""

@@ -12,8 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-import bson
-
+from replicator_service.core.codec.document_id import id_bson
 from replicator_service.core.errors import RecordRejected
 from replicator_service.core.events import Change, Operation
 from replicator_service.core.position import wall_time
@@ -52,7 +51,7 @@ class Rejected:
         """The document as BSON; of a delete, its ``_id`` alone."""
         change = self.change
         if change.source is None:
-            return bson.encode({"_id": change.source_id})
+            return id_bson(change.source_id)
         return change.source.raw(change.ordinal)
 
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import bson
-from bson.objectid import ObjectId
-
+from replicator_service.core.codec.document_id import PLAIN_SIZE, ExactId
 from replicator_service.core.codec.key import encode_key
 from replicator_service.source.errors import SnapshotUnavailable
 
@@ -71,7 +69,7 @@ def _parts(updates: Sequence[Change]) -> Iterator[Sequence[Change]]:
     """Cut into parts whose keys fit into one command."""
     start, size = 0, 0
     for index, change in enumerate(updates):
-        size += 24 if isinstance(change.source_id, ObjectId) else len(bson.encode({"": change.source_id}))
+        size += len(change.source_id.document) if isinstance(change.source_id, ExactId) else PLAIN_SIZE
         if size > _MAX_KEY_BYTES or index - start >= _MAX_KEYS:
             if index > start:
                 yield updates[start:index]

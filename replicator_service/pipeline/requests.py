@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import bson
-
-from replicator_service.core.codec import CODEC_OPTIONS
+from replicator_service.core.codec.document_id import ExactId
+from replicator_service.core.codec.elements import id_document
 from replicator_service.core.events import Change, Operation
 from replicator_service.core.steps import CollectionState, RequestHandled, SetState, SettleLetters, Step
 from replicator_service.pipeline.lookup import Lookup
@@ -140,7 +139,7 @@ class Requests:
         at = self._planner.position.cluster_time
         by_collection: dict[str, list[Change]] = {}
         for letter in self._board.retried_letters():
-            source_id = bson.decode(letter.document, CODEC_OPTIONS)["_id"]
+            source_id = ExactId(id_document(letter.document))
             change = Change(letter.collection, letter.source_id, Operation.UPDATE, at, None, 0, source_id)
             by_collection.setdefault(letter.collection, []).append(change)
         for collection, changes in by_collection.items():

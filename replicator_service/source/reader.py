@@ -17,13 +17,15 @@ import bson
 from bson.max_key import MaxKey
 from bson.raw_bson import RawBSONDocument
 
+from replicator_service.core.codec.document_id import ExactId, id_bson
+from replicator_service.core.codec.elements import elements, id_document
 from replicator_service.core.position import to_cluster_time, to_timestamp
 from replicator_service.core.replies import Reply, batch_array
 from replicator_service.source.connection import RAW, Client
 from replicator_service.source.errors import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pymongo.client_session import ClientSession
     from pymongo.database import Database
@@ -102,7 +104,7 @@ class Place:
     @classmethod
     def of(cls, document: bytes) -> Place:
         """The place after this document."""
-        return cls(bson.encode({"_id": RawBSONDocument(document)["_id"]}))
+        return cls(id_document(document))
 
 
 class Reader:
@@ -119,11 +121,11 @@ class Reader:
             self._session.end_session()
 
     def by_ids(self, collection: str, ids: Sequence[Any], *, at: int | None) -> ReadCursor:
-        """The documents with these ``_id``s; ``at`` is None for the current majority state.
+        """The documents with these ``_id``s, decoded or exact; ``at`` is None for the current majority state.
 
         Raises :class:`SnapshotUnavailable` when the server cannot read at this time.
         """
-        command = {"find": collection, "filter": {"_id": {"$in": list(ids)}}}
+        command = {"find": collection, "filter": id_filter(ids)}
         return ReadCursor(self._database, self._session, command, at=at, batch_size=self._batch_size)
 
     def in_order(self, collection: str, place: Place | None, *, limit: int, at: int | None) -> ReadCursor:
@@ -141,3 +143,22 @@ class Reader:
     def last_of_all(self, collection: str, *, at: int | None) -> ReadCursor:
         """The document whose ``_id`` is MaxKey, if there is one: the end of every order."""
         return self.by_ids(collection, [MaxKey()], at=at)
+
+
+def id_filter(ids: Sequence[Any]) -> Mapping[str, Any]:
+    """``{_id: {$in: [...]}}``, put together from bytes where an ``_id`` is exact."""
+    if not any(type(each) is ExactId for each in ids):
+        return {"_id": {"$in": list(ids)}}
+    items = []
+    for each in ids:
+        kind, _, value = next(elements(id_bson(each)))
+        items.append(bytes([kind]) + b"0\0" + value)
+    return RawBSONDocument(_nested(0x03, b"_id", _nested(0x04, b"$in", _document(b"".join(items)))))
+
+
+def _nested(kind: int, name: bytes, value: bytes) -> bytes:
+    return _document(bytes([kind]) + name + b"\0" + value)
+
+
+def _document(body: bytes) -> bytes:
+    return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
