@@ -13,6 +13,7 @@ from replicator_service.cli.dead_letters import dead_letters_app
 from replicator_service.cli.errors import ErrorsShown
 from replicator_service.cli.mapping import mapping_app
 from replicator_service.cli.output import print_text
+from replicator_service.cli.reconcile import reconcile_command
 from replicator_service.cli.requests import pause_command, resume_command, resync_command
 from replicator_service.cli.run import run_command
 from replicator_service.cli.status import status_command
@@ -54,7 +55,7 @@ application.command("status")(status_command)
 application.command("resync")(resync_command)
 application.command("pause")(pause_command)
 application.command("resume")(resume_command)
-# `reconcile` (cli/reconcile.py) belongs here.
+application.command("reconcile")(reconcile_command)
 application.add_typer(dead_letters_app, name="dead-letters")
 application.add_typer(mapping_app, name="mapping")
 application.add_typer(config_app, name="config")

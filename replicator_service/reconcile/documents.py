@@ -2,11 +2,12 @@
 
 Reading, transforming and comparing overlap: MongoDB sends the next documents and PostgreSQL compares the previous ones
 while these are transformed. Where everything is equal nothing else happens; where something is not, the documents
-concerned are at hand to be repaired at once. Memory holds three replies of MongoDB.
+concerned are at hand to be repaired at once. Memory holds four replies of MongoDB, each of 16 MB at most.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 _ANY_TIME = "\\N"
 """``etl_valid_from`` is not compared."""
+
+_COMPARED_AHEAD = 2
+"""So many replies wait for PostgreSQL, or are being compared there."""
 
 
 @dataclass(slots=True)
@@ -69,6 +73,7 @@ class DocumentPass:
         self._repair = repair
         self._advanced = advanced
         self.counted = Counted([0] * len(subject.tables))
+        self._sink: ThreadPoolExecutor
 
     def run(self, replies: Iterator[Reply]) -> None:
         """Compare every document."""
@@ -76,16 +81,17 @@ class DocumentPass:
             ThreadPoolExecutor(1, thread_name_prefix="source") as source,
             ThreadPoolExecutor(1, thread_name_prefix="sink") as sink,
         ):
-            waiting: tuple[_Encoded, Future[list[RowDifference]]] | None = None
+            self._sink = sink
+            waiting: deque[tuple[_Encoded, Future[list[RowDifference]]]] = deque()
             coming = source.submit(next, replies, None)
             while (reply := coming.result()) is not None:
                 coming = source.submit(next, replies, None)
                 encoded = self._encode(reply, range(len(reply.documents)))
-                if waiting is not None:
-                    self._finish(*waiting)
-                waiting = encoded, sink.submit(self._comparison.compare, encoded.lines)
-            if waiting is not None:
-                self._finish(*waiting)
+                if len(waiting) == _COMPARED_AHEAD:
+                    self._finish(*waiting.popleft())
+                waiting.append((encoded, sink.submit(self._comparison.compare, encoded.lines)))
+            while waiting:
+                self._finish(*waiting.popleft())
 
     def _encode(self, reply: Reply, indexes: Sequence[int]) -> _Encoded:
         transform = self._subject.transform
@@ -100,6 +106,7 @@ class DocumentPass:
                     write(documents[index], lambda: reply.raw(index), _ANY_TIME, lines)  # noqa: B023 - called at once
             except RecordRejected:
                 encoded.unwritable.append(index)
+        reply.release()
         return encoded
 
     def _finish(self, encoded: _Encoded, comparing: Future[list[RowDifference]]) -> None:
@@ -127,7 +134,7 @@ class DocumentPass:
             indexes = waiting.pop()
             part = self._encode(encoded.reply, indexes)
             try:
-                rows += self._comparison.compare(part.lines)
+                rows += self._sink.submit(self._comparison.compare, part.lines).result()
             except RecordRejected:
                 if len(indexes) == 1:
                     encoded.unwritable += indexes
@@ -152,7 +159,7 @@ class DocumentPass:
         if not encoded.unwritable:
             return
         keys = [key_of(encoded.reply, index) for index in encoded.unwritable]
-        there = self._comparison.rows_with(keys)
+        there = self._sink.submit(self._comparison.rows_with, keys).result()
         for number, counts in enumerate(there):
             self.counted.rows[number] += sum(counts.values())
         for key in keys:

@@ -39,6 +39,7 @@ def keys_of(replies: Iterable[Reply]) -> Iterator[Sequence[str]]:
     """The keys of documents, reply by reply."""
     for reply in replies:
         yield [key_of(reply, index) for index in range(len(reply.documents))]
+        reply.release()
 
 
 class KeyPass:

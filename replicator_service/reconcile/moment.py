@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from replicator_service.reconcile.subject import Subject
     from replicator_service.sink.registry import Registered
 
+_BEGIN = "begin isolation level repeatable read; set local work_mem = '64MB'; set local enable_mergejoin = off"
+"""Temporary tables have no statistics: without the hints, the planner sorts what it should hash."""
+
 _START_IT = "Start the service and let it catch up: 'replicator run'."
 _LEAST_HISTORY_SECONDS = 5
 
@@ -69,7 +72,7 @@ def open_moment(servers: Servers, subject: Subject) -> Moment:
     found = list_collections(servers.database).get(subject.collection)
     try:
         with translated():
-            servers.look.execute("begin isolation level repeatable read")
+            servers.look.execute(_BEGIN)
         moment = _moment(servers, subject, found, present)
     except BaseException:
         close_moment(servers)

@@ -105,7 +105,7 @@ class Repair:
         collection = self._subject.collection
         for reply in self._reader.by_ids(collection, ids, at=at):
             changes = [
-                Change(collection, key_of(reply, index), Operation.READ, document, at, reply, index, document["_id"])
+                Change(collection, key_of(reply, index), Operation.READ, at, reply, index, document["_id"])
                 for index, document in enumerate(reply.documents)
             ]
             yield self._encoder.encode(changes)
