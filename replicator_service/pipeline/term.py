@@ -138,6 +138,8 @@ class Term:
         changed = bootstrap.restore(self._catalogue, self._known)
         for step in self._first_steps(planner, changed, forget_position=forget_position):
             self._write(writer, step)
+        # Every term can begin: only what comes after that is progress, and lets a failure count as a new one.
+        self.has_committed = False
         self._observer.streaming_from(planner.position.cluster_time)
         inbox: Channel[StreamReply] = Channel(self._limits.inbox_bytes)
         poller = StreamReader(

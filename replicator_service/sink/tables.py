@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from replicator_service.core.errors import ConfigurationError
+from replicator_service.core.errors import ConfigurationError, Fatal
 from replicator_service.core.mapping.evolution import Evolution, evolution_statements, plan_evolution
 from replicator_service.sink.errors import translated
 
@@ -63,6 +63,22 @@ def ensure_tables(connection: Connection, schema: str, tables: Sequence[TableSpe
         for plan in plans:
             for statement in evolution_statements(schema, plan):
                 connection.execute(statement.encode())
+
+
+def require_shape(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> None:
+    """Check that tables still have the columns they were given: otherwise no document is at fault.
+
+    Raises :class:`Fatal` when somebody has changed one.
+    """
+    for plan in plan_tables(connection, schema, tables):
+        changed = [str(conflict.column or conflict.message) for conflict in plan.conflicts]
+        changed += [column.name for column in plan.add_columns]
+        if changed:
+            raise Fatal(
+                f"the table {schema}.{plan.table.name} was changed by hand: {', '.join(changed)}",
+                hint="Leave the request with 'replicator resync COLLECTION', which makes it what it should be and "
+                "reads the collection again, then start the service.",
+            )
 
 
 def drop_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> None:

@@ -184,6 +184,8 @@ class Writer:
                 self._execute("begin")
             else:
                 self._execute("rollback to savepoint row_group")
+            touched = [table for rows in group.collections.values() for table in rows.tables]
+            tables.require_shape(self._connection, self._schema, touched)
             rejected += self._write_apart([c for c in group.changes if not _is_in(c, group.rejected)], error)
         else:
             if not self._is_first:
