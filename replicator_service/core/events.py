@@ -50,6 +50,11 @@ class RawDocuments(Protocol):
         """The BSON of ``{_id: ...}`` of one document, as it is at the source."""
         ...
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether decoding has lost nothing of any of them."""
+        ...
+
     def needs_exact(self, ordinal: int) -> bool:
         """Whether decoding may have lost something of this document (deprecated types, invalid UTF-8)."""
         ...

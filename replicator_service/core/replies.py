@@ -91,13 +91,16 @@ class Reply:
             part = bytes(RawBSONDocument(part)["documentKey"].raw)
         return id_document(part)
 
-    def needs_exact(self, ordinal: int) -> bool:
-        """Whether the decoded form of this document may lack something that its bytes have."""
+    @property
+    def is_exact(self) -> bool:
+        """Whether the decoded form of every document has all that its bytes have."""
         if self._lossy is None:
             self._lossy = may_hold_lossy_types(self._array)
-        if ordinal in self._inexact:
-            return True
-        return self._lossy and may_hold_lossy_types(self._split()[ordinal])
+        return not (self._lossy or self._inexact)
+
+    def needs_exact(self, ordinal: int) -> bool:
+        """Whether the decoded form of this document may lack something that its bytes have."""
+        return not self.is_exact and (ordinal in self._inexact or may_hold_lossy_types(self._split()[ordinal]))
 
     def _decode_one_by_one(self) -> list[Document]:
         """Decode a reply that holds invalid UTF-8: only the documents concerned are read tolerantly."""

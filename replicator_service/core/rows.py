@@ -104,27 +104,31 @@ class Encoder:
     def _encode_collection(
         self, changes: Iterable[Change], transform: Transform, rows: CollectionRows, rejected: list[Rejected]
     ) -> None:
+        """The hot path: nothing is looked up twice."""
+        text, write = self._valid_from.text, transform.write
+        previous, is_exact = None, True
         for change in changes:
-            if change.operation is Operation.DELETE:
+            operation, source, ordinal = change.operation, change.source, change.ordinal
+            if operation is Operation.DELETE:
                 rows.deleted_keys.append(change.key)
                 continue
+            if source is None:
+                rejected.append(Rejected(change, "the event carries no document"))
+                continue
+            if source is not previous:
+                previous, is_exact = source, source.is_exact
+            if operation is Operation.INSERT or operation is Operation.READ:
+                lines, keys = rows.fresh, rows.fresh_keys
+            else:
+                lines, keys = rows.changed, rows.changed_keys
+            valid_from = text(change.cluster_time)
             try:
-                self._write(change, transform, rows)
+                if is_exact or not source.needs_exact(ordinal):
+                    keys.append(write(source.document(ordinal), partial(source.raw, ordinal), valid_from, lines))
+                else:
+                    keys.append(transform.write_exact(source.raw(ordinal), valid_from, lines))
             except RecordRejected as error:
                 rejected.append(Rejected(change, error.message))
-
-    def _write(self, change: Change, transform: Transform, rows: CollectionRows) -> None:
-        is_fresh = change.operation is Operation.INSERT or change.operation is Operation.READ
-        lines = rows.fresh if is_fresh else rows.changed
-        source, ordinal = change.source, change.ordinal
-        if source is None:
-            raise RecordRejected("the event carries no document")
-        valid_from = self._valid_from.text(change.cluster_time)
-        if source.needs_exact(ordinal):
-            key = transform.write_exact(source.raw(ordinal), valid_from, lines)
-        else:
-            key = transform.write(source.document(ordinal), partial(source.raw, ordinal), valid_from, lines)
-        (rows.fresh_keys if is_fresh else rows.changed_keys).append(key)
 
 
 def _empty(transform: Transform) -> CollectionRows:

@@ -113,7 +113,7 @@ class Planner:
             meaning = interpret(event, reply, index)
             if type(meaning) is Change:
                 collection = meaning.collection
-                events[collection, meaning.operation.value] += 1
+                events[collection, meaning.operation] += 1
                 keys = folded.get(collection)
                 if keys is None:
                     keys = folded[collection] = {}

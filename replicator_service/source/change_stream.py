@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 EMPTY_BATCH_SIZE = 5 + 1
 """An array without documents: its length and its end."""
 
+_UNUSED_FIELDS = {"collectionUUID": 0, "wallTime": 0, "lsid": 0, "updateDescription": 0}
+"""Left out by the server: a quarter of the cost of decoding an event, and all of that of a large update."""
+
 
 class ChangeStream:
     """An open change stream. ``poll`` blocks one thread; ``close`` frees the server's cursor.
@@ -106,7 +109,7 @@ class ChangeStream:
             options["showExpandedEvents"] = True
         if start is not None:
             options["startAfter"] = start.resume_token
-        pipeline: list[dict[str, Any]] = [{"$changeStream": options}]
+        pipeline: list[dict[str, Any]] = [{"$changeStream": options}, {"$project": _UNUSED_FIELDS}]
         if self._facts.splits_large_events:
             pipeline.append({"$changeStreamSplitLargeEvent": {}})
         command = {
