@@ -98,14 +98,6 @@ class MoveRows:
 
 
 @dataclass(frozen=True, slots=True)
-class SettleLetters:
-    """These keys have no dead letter any more: their document is gone."""
-
-    collection: str
-    keys: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class RequestHandled:
     """An operator's request is done, or on its way."""
 
@@ -137,7 +129,6 @@ Step = (
     | EmptyTables
     | MoveRows
     | RemoveTables
-    | SettleLetters
     | RequestHandled
     | Commit
 )

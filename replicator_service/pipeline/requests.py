@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from replicator_service.core.codec.document_id import ExactId
 from replicator_service.core.codec.elements import id_document
 from replicator_service.core.events import Change, Operation
-from replicator_service.core.steps import CollectionState, RequestHandled, SetState, SettleLetters, Step
+from replicator_service.core.steps import CollectionState, RequestHandled, SetState, Step
 from replicator_service.pipeline.lookup import Lookup
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Requests:
         yield from self._planner.start_snapshot(collection)
 
     def _retry(self) -> Iterator[Step]:
-        """Write the present version of each document; what is gone needs no letter."""
+        """Write the present version of each document; of what is gone the row is deleted, if there is one still."""
         at = self._planner.position.cluster_time
         by_collection: dict[str, list[Change]] = {}
         for letter in self._board.retried_letters():
@@ -150,6 +150,8 @@ class Requests:
                 yield self._planner.encoder.encode(resolved)
             if lookup.read_time is not None:
                 self._planner.converge(lookup.read_time)
-            gone = tuple(change.key for change in lookup.unresolved)
+            gone = [change._replace(operation=Operation.DELETE) for change in lookup.unresolved]
             if gone:
-                yield SettleLetters(collection, gone)
+                # An absent document may also mean that its collection was dropped later.
+                self._planner.converge(self._source.operation_time())
+                yield self._planner.encoder.encode(gone)

@@ -25,7 +25,6 @@ from replicator_service.core.steps import (
     RemoveTables,
     RequestHandled,
     SetState,
-    SettleLetters,
     StartSnapshot,
     Step,
 )
@@ -40,6 +39,13 @@ if TYPE_CHECKING:
     from replicator_service.core.dead_letter_limit import DeadLetterLimit
     from replicator_service.core.events import Change
     from replicator_service.sink.connection import Connection
+
+
+_BEGIN = "begin; set constraints all immediate"
+"""What is refused at the commit could not be taken apart: constraints that somebody deferred are checked at once."""
+
+_PIECE = 64
+"""A group that is refused is written in pieces of so many changes: few are written twice, however many are refused."""
 
 
 @dataclass(slots=True)
@@ -113,8 +119,7 @@ class Writer:
                     self._connection.execute("rollback")
 
     def _begin(self) -> None:
-        with translated():
-            self._connection.execute("begin")
+        self._execute(_BEGIN)
         self._is_open = True
         self._is_first = True
         self._rows.begin()
@@ -145,8 +150,6 @@ class Writer:
                 registry.move_snapshot(self._connection, self._stream, step)
             case FinishSnapshot():
                 self._finish_snapshot(step)
-            case SettleLetters():
-                self._settle(step.collection, step.keys)
             case RequestHandled():
                 registry.mark_handled(self._connection, step.request)
             case Commit():
@@ -181,16 +184,17 @@ class Writer:
             self._rows.rolled_back()
             if self._is_first:
                 self._execute("rollback")
-                self._execute("begin")
+                self._execute(_BEGIN)
             else:
                 self._execute("rollback to savepoint row_group")
             touched = [table for rows in group.collections.values() for table in rows.tables]
             tables.require_shape(self._connection, self._schema, touched)
+            self._limit.observe(0, len(rejected))
             rejected += self._write_apart([c for c in group.changes if not _is_in(c, group.rejected)], error)
         else:
             if not self._is_first:
                 self._execute("release savepoint row_group")
-        self._limit.observe(len(group.changes) - len(rejected), len(rejected))
+            self._limit.observe(len(group.changes) - len(rejected), len(rejected))
         self._settle_written(group, rejected)
         if rejected:
             dead_letters.add_letters(self._connection, self._stream, rejected)
@@ -198,23 +202,40 @@ class Writer:
             self._count.rejected += len(rejected)
 
     def _write_apart(self, changes: Sequence[Change], error: RecordRejected) -> list[Rejected]:
-        """Write changes that cannot be written together; gives those that cannot be written at all."""
+        """Write changes that cannot be written together; gives those that cannot be written at all.
+
+        Raises :class:`Fatal` as soon as too many are refused.
+        """
+        rejected: list[Rejected] = []
+        for start in range(0, len(changes), _PIECE):
+            piece = changes[start : start + _PIECE]
+            refused = self._narrow(piece, error) if len(changes) <= _PIECE else self._try(piece)
+            self._limit.observe(len(piece) - len(refused), len(refused))
+            rejected += refused
+        return rejected
+
+    def _narrow(self, changes: Sequence[Change], error: RecordRejected) -> list[Rejected]:
+        """The same for changes that were refused together: when one half is taken, the other is not even tried."""
         if len(changes) == 1:
             return [Rejected(changes[0], error.message)]
         middle = len(changes) // 2
-        rejected: list[Rejected] = []
-        for half in (changes[:middle], changes[middle:]):
-            self._execute("savepoint half")
-            try:
-                group = self._encode(half)
-                self._count.rows += self._rows.write(group)
-                self._execute("release savepoint half")
-            except RecordRejected as half_error:
-                self._rows.rolled_back()
-                self._execute("rollback to savepoint half")
-                self._execute("release savepoint half")
-                rejected += self._write_apart(half, half_error)
-        return rejected
+        rejected = self._try(changes[:middle])
+        rest = changes[middle:]
+        if rejected or len(rest) == 1:
+            return rejected + self._try(rest)
+        return self._narrow(rest, error)
+
+    def _try(self, changes: Sequence[Change]) -> list[Rejected]:
+        """Write changes together if possible, otherwise apart."""
+        self._execute("savepoint part")
+        try:
+            self._count.rows += self._rows.write(self._encode(changes))
+        except RecordRejected as error:
+            self._rows.rolled_back()
+            self._execute("rollback to savepoint part; release savepoint part")
+            return self._narrow(changes, error)
+        self._execute("release savepoint part")
+        return []
 
     def _settle_written(self, group: RowGroup, rejected: Sequence[Rejected]) -> None:
         if not self._letters:

@@ -66,7 +66,7 @@ def differences(source: Source, sink: Sink, collection: str, table: str | None =
 
 def documents_of(source: Source, collection: str) -> list[bytes]:
     """All documents, as BSON."""
-    documents = source.db.get_collection(collection, codec_options=RAW)
+    documents: Any = source.db.get_collection(collection).with_options(codec_options=RAW)
     return [bytes(each.raw) for each in documents.find({})]
 
 
