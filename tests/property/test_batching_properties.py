@@ -63,23 +63,16 @@ def events_of(script: Script) -> list[dict[str, object]]:
 
 
 def answers_of(script: Script) -> list[StreamReply]:
-    """What the server answers: events in replies of any size, and now and then nothing."""
-    events, answers, number = events_of(script), [], 0
+    """What the server answers: events in replies of any size, and nothing at the end."""
+    events, answers, time = events_of(script), [StreamReply(None, START)], START.cluster_time
     while events:
-        size = script.cuts[number % len(script.cuts)]
-        number += 1
+        size = script.cuts[len(answers) % len(script.cuts)]
         taken, events = events[:size], events[size:]
-        last = taken[-1]
-        time = (
-            event_time(next(event for event in reversed([*taken]) if "clusterTime" in event))
-            if any("clusterTime" in event for event in taken)
-            else answers[-1].position.cluster_time
-        )
-        token = last["_id"]
+        time = max([time, *(event_time(event) for event in taken if "clusterTime" in event)])
+        token = taken[-1]["_id"]
         assert isinstance(token, dict)
         answers.append(StreamReply(Reply(_array(taken)), Position(token, time)))
-    end = Position({"_data": "end"}, 9 << 32)
-    return [*answers, StreamReply(None, end)]
+    return [*answers, StreamReply(None, Position({"_data": "end"}, 9 << 32))]
 
 
 def _array(documents: list[dict[str, object]]) -> bytes:
