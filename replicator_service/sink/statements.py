@@ -39,16 +39,23 @@ def compose(schema: str, table: TableSpec) -> Statements:
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
     is_child = len(table.primary_key) > 1
     return Statements(
-        delete=sql.SQL("delete from {} where _id = any(%s)").format(target),
+        delete=sql.SQL("delete from {} where _id = any(%s)").format(beside_parameters(schema, table.name)),
         copy=sql.SQL("copy {} ({}) from stdin").format(target, columns),
         create_staging=_create_staging(staging, table),
         empty_staging=sql.SQL("delete from {}").format(staging),
         copy_staging=sql.SQL("copy {} ({}) from stdin").format(staging, columns),
-        prune=_prune(target, staging) if is_child else None,
+        prune=_prune(schema, table) if is_child else None,
         merge=_merge(target, staging, columns, table, only_different=is_child),
         delete_all=sql.SQL("delete from {}").format(target),
-        sweep=sql.SQL("delete from {} where age(xmin) > age((%s::text::xid8)::xid)").format(target),
+        sweep=sql.SQL("delete from {} where age(xmin) > age((%s::text::xid8)::xid)").format(
+            beside_parameters(schema, table.name)
+        ),
     )
+
+
+def beside_parameters(*names: str) -> sql.SQL:
+    """Quote a name for a statement with parameters, where the driver would read a ``%`` in it as a placeholder."""
+    return sql.SQL(sql.Identifier(*names).as_string().replace("%", "%%"))
 
 
 def copy_rows(schema: str, source: TableSpec, target: TableSpec) -> sql.Composed:
@@ -66,11 +73,11 @@ def _create_staging(staging: sql.Identifier, table: TableSpec) -> sql.Composed:
     return sql.SQL("create temporary table if not exists {} ({}) on commit delete rows").format(staging, columns)
 
 
-def _prune(target: sql.Identifier, staging: sql.Identifier) -> sql.Composed:
+def _prune(schema: str, table: TableSpec) -> sql.Composed:
     return sql.SQL(
         "delete from {} as kept where kept._id = any(%s) and not exists ("
         "select from {} as staged where staged._id = kept._id and staged._ordinal = kept._ordinal)"
-    ).format(target, staging)
+    ).format(beside_parameters(schema, table.name), beside_parameters(_STAGING, table.name))
 
 
 def _merge(

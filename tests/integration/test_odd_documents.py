@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 from psycopg import sql
 from pymongo.errors import OperationFailure
@@ -66,8 +67,13 @@ def differences(source: Source, sink: Sink, collection: str, table: str | None =
 
 def documents_of(source: Source, collection: str) -> list[bytes]:
     """All documents, as BSON."""
-    documents: Any = source.db.get_collection(collection).with_options(codec_options=RAW)
-    return [bytes(each.raw) for each in documents.find({})]
+    cursor = source.db.command({"find": collection, "batchSize": 100_000}, codec_options=RAW)["cursor"]
+    found = list(cursor["firstBatch"])
+    while cursor["id"]:
+        more = {"getMore": Int64(cursor["id"]), "collection": collection}
+        cursor = source.db.command(more, codec_options=RAW)["cursor"]
+        found += cursor["nextBatch"]
+    return [bytes(each.raw) for each in found]
 
 
 def assert_no_letters(sink: Sink) -> None:
