@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from pymongo import MongoClient
 
 from benchmarks.processes import cpu_seconds, peak_bytes
 from devstack.ports import free_port
+from devstack.scratch import scratch_directory
 from devstack.service import ServiceOptions, ServiceProcess
-from devstack.stack import Stack, postgres_place, running_stack
+from devstack.stack import Stack, running_stack
 from replicator_service.core.mapping.loader import load_mapping
 from replicator_service.core.naming import schema_name
 
@@ -140,26 +140,19 @@ class Lab:
 
 @contextmanager
 def running_lab(directory: Path, *, program: Path | None = None) -> Iterator[Lab]:
-    """Start both servers with new, empty files and durable settings; nothing is left afterwards."""
-    remove_files(directory)
-    try:
-        with running_stack(directory, postgres_version=POSTGRES_VERSION) as stack:
-            with psycopg.connect(stack.postgres.dsn(), autocommit=True) as connection:
-                connection.execute(f"create database {_DATABASE}")
-            dsn = stack.postgres.dsn(_DATABASE)
-            with (
-                MongoClient[dict[str, Any]](stack.mongo.uri, tz_aware=True) as client,
-                psycopg.connect(dsn, autocommit=True) as connection,
-            ):
-                yield Lab(stack, client, connection, dsn, directory, program)
-    finally:
-        remove_files(directory)
-
-
-def remove_files(directory: Path) -> None:
-    """Remove what an earlier run may have left."""
-    for place in (directory, postgres_place(directory, POSTGRES_VERSION)):
-        shutil.rmtree(place, ignore_errors=True)
+    """Start both servers with new, empty files and durable settings; only logs are left afterwards."""
+    with (
+        scratch_directory(directory, postgres_version=POSTGRES_VERSION) as scratch,
+        running_stack(scratch, postgres_version=POSTGRES_VERSION) as stack,
+    ):
+        with psycopg.connect(stack.postgres.dsn(), autocommit=True) as connection:
+            connection.execute(f"create database {_DATABASE}")
+        dsn = stack.postgres.dsn(_DATABASE)
+        with (
+            MongoClient[dict[str, Any]](stack.mongo.uri, tz_aware=True) as client,
+            psycopg.connect(dsn, autocommit=True) as connection,
+        ):
+            yield Lab(stack, client, connection, dsn, scratch, program)
 
 
 def shop_collection(name: str) -> TypedCollection:

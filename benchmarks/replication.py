@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pymongo.errors import PyMongoError
 from rich.console import Console
 
 from benchmarks.experiments import EXPERIMENTS, Results
@@ -63,10 +64,15 @@ def _show(console: Console, results: Results) -> None:
 
 def main() -> None:
     """Run the command line; an error of the servers is one message."""
+    application = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    application.command()(measure)
     try:
-        typer.run(measure)
+        application()
     except DevstackError as error:
         Console(stderr=True).print(str(error), style="red", markup=False)
+        sys.exit(3)
+    except PyMongoError as error:
+        Console(stderr=True).print(f"MongoDB failed: {error}", style="red", markup=False)
         sys.exit(3)
 
 

@@ -13,9 +13,10 @@ import time
 from contextlib import ExitStack
 
 from devstack.demo.screen import Screen
-from devstack.demo.stage import ROOT, SOURCE, Stage, own_directory
+from devstack.demo.stage import DIRECTORY, POSTGRES_VERSION, ROOT, SOURCE, Stage
 from devstack.demo.steps import STEPS, compare_now, dead_letters
 from devstack.errors import DevstackError
+from devstack.scratch import scratch_directory
 
 _EQUAL, _DIFFERENT, _FAILED, _INTERRUPTED = 0, 1, 3, 130
 _REFRESH_SECONDS = 0.5
@@ -33,7 +34,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        with own_directory() as directory:
+        with scratch_directory(DIRECTORY, postgres_version=POSTGRES_VERSION) as directory:
             ends = ExitStack()
             try:
                 return _run(Stage(directory, screen, ends), goes_on=not arguments.check)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from devstack.errors import DevstackError
 from devstack.ports import free_port, taken
-from devstack.stack import postgres_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import ExitStack
 
     from pymongo import MongoClient
@@ -66,43 +61,6 @@ class Stage:
         self.service.require_running()
 
 
-@contextmanager
-def own_directory(directory: Path = DIRECTORY) -> Iterator[Path]:
-    """An empty directory for this demo alone. Afterwards the logs stay, the databases go.
-
-    Raises :class:`DevstackError` while another demo runs.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory.parent / "demo.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise DevstackError(
-                "Another demo of this checkout is running.", hint="End it with Ctrl-C in its terminal first."
-            ) from None
-        _remove(directory, postgres_place(directory, POSTGRES_VERSION))
-        directory.mkdir()
-        try:
-            yield directory
-        finally:
-            _remove_all_but_logs(directory)
-            postgres = postgres_place(directory, POSTGRES_VERSION)
-            if not postgres.is_relative_to(directory):
-                _remove(postgres)
-
-
 def friendly_port(wanted: int) -> int:
     """The port that people expect, or another one when somebody has it."""
     return free_port() if taken(wanted) else wanted
-
-
-def _remove_all_but_logs(directory: Path) -> None:
-    _remove(*directory.glob("*/data"), *directory.glob("*/*/data"))
-    for file in directory.rglob("*"):
-        if file.is_file() and file.suffix != ".log":
-            file.unlink(missing_ok=True)
-
-
-def _remove(*places: Path) -> None:
-    for place in places:
-        shutil.rmtree(place, ignore_errors=True)

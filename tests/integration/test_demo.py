@@ -1,4 +1,4 @@
-"""The demo's proof finds what differs, and its directory belongs to one demo at a time."""
+"""The demo's proof finds what differs, and its directory belongs to one run at a time."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from psycopg import sql
 
 from devstack.demo.comparison import Comparison, compare
-from devstack.demo.stage import MAPPING, own_directory
+from devstack.demo.stage import MAPPING
 from devstack.errors import DevstackError
+from devstack.scratch import scratch_directory
 from replicator_service.core.mapping.loader import load_mapping
 from tests.support.replication import replicating
 
@@ -61,22 +62,19 @@ def test_every_kind_of_difference_is_found_at_its_table(source: Source, sink: Si
     assert (messages.missing, messages.unexpected, messages.different) == (0, 0, 1)
 
 
-def test_a_second_demo_in_the_same_directory_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    with (
-        own_directory(tmp_path / "demo"),
-        pytest.raises(DevstackError, match="Another demo"),
-        own_directory(tmp_path / "demo"),
-    ):
-        pass
+def test_a_second_run_in_the_same_directory_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "demo"
+    with scratch_directory(place, postgres_version=18), pytest.raises(DevstackError, match="Another run"):
+        scratch_directory(place, postgres_version=18).__enter__()
 
 
-def test_only_logs_stay_when_a_demo_ends_and_the_next_one_starts_empty(tmp_path: Path) -> None:
-    with own_directory(tmp_path / "demo") as directory:
-        (directory / "mongo" / "member-0" / "data").mkdir(parents=True)
-        (directory / "postgres-dsn").write_text("secret")
-        (directory / "replicator.log").write_text("a line\n")
-    assert [path.name for path in directory.rglob("*") if path.is_file()] == ["replicator.log"]
-    assert not (directory / "mongo" / "member-0" / "data").exists()
-    with own_directory(tmp_path / "demo") as again:
-        assert list(again.iterdir()) == []
+def test_only_logs_stay_when_a_run_ends_and_the_next_one_starts_empty(tmp_path: Path) -> None:
+    place = tmp_path / "demo"
+    with scratch_directory(place, postgres_version=18):
+        (place / "mongo" / "member-0" / "data").mkdir(parents=True)
+        (place / "postgres-dsn").write_text("secret")
+        (place / "replicator.log").write_text("a line\n")
+    assert [path.name for path in place.rglob("*") if path.is_file()] == ["replicator.log"]
+    assert not (place / "mongo" / "member-0" / "data").exists()
+    with scratch_directory(place, postgres_version=18):
+        assert list(place.iterdir()) == []
