@@ -3,7 +3,8 @@
 Run as `python -I -S supervisor.py SPECIFICATION`, where the specification is the JSON of :class:`Specification`. It
 writes the server's process id to standard output and then waits for one of two ends:
 
-1. the server ends: the supervisor ends too, with the server's exit code (128 + signal when a signal ended it);
+1. the server ends: the supervisor ends what the server has left behind, and ends too, with the server's exit code
+   (128 + signal when a signal ended it);
 2. its own parent ends, which shows as the end of standard input or as a changed parent process id (a fork of the
    parent may hold the pipe open): the server gets its stop signal, then SIGKILL, and the directories are removed.
 
@@ -73,6 +74,17 @@ def kill_tree(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def kill_session(leader: int) -> None:
+    """End by SIGKILL whatever the server `leader` has left behind: it began a session, which its descendants share."""
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == leader:
+            _send(int(entry.parent.name), signal.SIGKILL)
+
+
 def _send(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
@@ -120,6 +132,7 @@ def _abandon(pid: int, spec: Specification) -> None:
             os.waitpid(pid, 0)
             break
         time.sleep(0.02)
+    kill_session(pid)
     for directory in spec.remove:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -148,6 +161,7 @@ def supervise(spec: Specification) -> int:
             os.read(wake_reader, 64)
         code = _reaped(pid)
         if code is not None:
+            kill_session(pid)
             return code
         if ending or os.getppid() != spec.parent or (0 in readable and not os.read(0, 64)):
             _abandon(pid, spec)

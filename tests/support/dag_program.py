@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow.dag_processing.dagbag import DagBag
-from airflow.models.asset import AssetEvent
+from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
@@ -27,19 +27,23 @@ def execute(dag: Any, form: dict[str, Any], run_after: str) -> dict[str, Any]:
             task.partial_kwargs["retries"] = 0
         else:
             task.retries = 0
-    # Airflow 3.3's dag.test() fails at the end of a run that has a deadline.
+    # Airflow 3.3's dag.test() fails at the end of a run that has a deadline (apache/airflow#73428).
     dag.deadline = None
     run = dag.test(run_after=datetime.fromisoformat(run_after), logical_date=None, run_conf=form)
     with create_session() as session:
         results = session.scalars(
             select(XComModel).where(XComModel.run_id == run.run_id, XComModel.key == "return_value")
         ).all()
-        events = session.scalars(select(AssetEvent).where(AssetEvent.source_run_id == run.run_id)).all()
+        events = session.execute(
+            select(AssetModel.name, AssetEvent.extra)
+            .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+            .where(AssetEvent.source_run_id == run.run_id)
+        ).all()
         return {
             "state": str(run.state),
             "tasks": {_name(each): str(each.state) for each in run.get_task_instances()},
             "results": {_name(each): each.value for each in results},
-            "events": [{"asset": each.asset.name, "extra": each.extra} for each in events],
+            "events": [{"asset": name, "extra": extra} for name, extra in events],
         }
 
 
@@ -49,9 +53,9 @@ def _name(instance: Any) -> str:
 
 def main(wanted: list[dict[str, Any]]) -> None:
     """Run them one after another."""
-    bag = DagBag()
     for each in wanted:
-        outcome = execute(bag.dags[each["dag_id"]], each["form"], each["run_after"])
+        # A fresh one every time: a run leaves its form in the parameters of the DAG.
+        outcome = execute(DagBag().dags[each["dag_id"]], each["form"], each["run_after"])
         sys.stdout.write(f"\n{OUTCOME}{json.dumps(outcome)}\n")
         sys.stdout.flush()
 

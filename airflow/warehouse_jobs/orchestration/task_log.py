@@ -17,20 +17,25 @@ def say(sentence: str) -> None:
 
 
 def show(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table, a line a row: the first column to the left, the others, which are numbers, to the right."""
+    """A table, a line a row."""
     for line in lines_of(header, rows):
         say(line)
 
 
 def lines_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """The lines of a table, with a rule below the header."""
-    cells = [list(header), *([_written(value) for value in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(pairs))
-        for pairs in (list(zip(row, widths, strict=True)) for row in cells)
-    ]
-    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+    """The lines of a table, with a rule below the header; columns of numbers are set to the right."""
+    values = [tuple(row) for row in rows]
+    columns = list(zip(*values, strict=True)) if values else [()] * len(header)
+    set_columns = [_column(name, column) for name, column in zip(header, columns, strict=True)]
+    return ["  ".join(cells).rstrip() for cells in zip(*set_columns, strict=True)]
+
+
+def _column(name: str, values: Sequence[object]) -> list[str]:
+    cells = [name, *map(_written, values)]
+    width = max(map(len, cells))
+    is_number = all(isinstance(value, int | float) for value in values)
+    first, *others = [cell.rjust(width) if is_number else cell.ljust(width) for cell in cells]
+    return [first, "-" * width, *others]
 
 
 def _written(value: object) -> str:

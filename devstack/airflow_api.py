@@ -1,0 +1,116 @@
+"""What the demo and the tests ask of Airflow's REST API: health, unpausing, runs and their outcome."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from devstack.errors import DevstackError
+from devstack.ports import LOOPBACK
+
+_COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+_ENDED = ("success", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class DagRun:
+    """A run. ``run_type`` is manual, scheduled or asset_triggered."""
+
+    dag_id: str
+    run_id: str
+    run_type: str
+    state: str
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has succeeded or failed."""
+        return self.state in _ENDED
+
+
+class AirflowApi:
+    """The API of one server on this machine, as one user."""
+
+    def __init__(self, port: int, user: str, password: str) -> None:
+        self._port = port
+        self._credentials = {"username": user, "password": password}
+        self._token: str | None = None
+
+    def unhealthy(self) -> tuple[str, ...]:
+        """The components that do not say that they are healthy; all of them while nobody answers."""
+        try:
+            status, health = self._send("GET", "/api/v2/monitor/health")
+        except (OSError, http.client.HTTPException):
+            return ("api-server",)
+        if status != http.client.OK:
+            return ("api-server",)
+        return tuple(name for name in _COMPONENTS if (health.get(name) or {}).get("status") != "healthy")
+
+    def dags(self) -> set[str]:
+        """The ids of the DAGs that the dag processor has read."""
+        return {each["dag_id"] for each in self._ask("GET", "/api/v2/dags")["dags"]}
+
+    def import_errors(self) -> list[str]:
+        """What the dag processor could not read."""
+        return [each["stack_trace"] for each in self._ask("GET", "/api/v2/importErrors")["import_errors"]]
+
+    def connection(self, name: str) -> dict[str, Any]:
+        """A connection as the UI shows it."""
+        found: dict[str, Any] = self._ask("GET", f"/api/v2/connections/{quote(name)}")
+        return found
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler run a DAG."""
+        self._ask("PATCH", f"/api/v2/dags/{quote(dag_id)}", {"is_paused": False})
+
+    def trigger(self, dag_id: str, form: dict[str, Any] | None = None) -> DagRun:
+        """Start a run by hand, without a logical date."""
+        told = {"logical_date": None, "conf": form or {}}
+        return _run(self._ask("POST", f"/api/v2/dags/{quote(dag_id)}/dagRuns", told))
+
+    def runs(self, dag_id: str) -> list[DagRun]:
+        """The runs of a DAG, the latest first."""
+        query = urlencode({"order_by": "-run_after", "limit": 20})
+        return [_run(each) for each in self._ask("GET", f"/api/v2/dags/{quote(dag_id)}/dagRuns?{query}")["dag_runs"]]
+
+    def tasks(self, run: DagRun) -> dict[str, str]:
+        """The states of a run's tasks, by id; mapped ones with their index."""
+        found = self._ask("GET", f"{_path(run)}/taskInstances")["task_instances"]
+        return {f"{each['task_id']} {each['map_index']}".removesuffix(" -1"): str(each["state"]) for each in found}
+
+    def _ask(self, method: str, path: str, told: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
+        if self._token is None:
+            status, answer = self._send("POST", "/auth/token", self._credentials)
+            if status >= http.client.BAD_REQUEST:
+                raise DevstackError(f"Airflow refused the login ({status}).")
+            self._token = str(answer["access_token"])
+        status, answer = self._send(method, path, told)
+        if status >= http.client.BAD_REQUEST:
+            raise DevstackError(f"Airflow refused {method} {path}: {status} {answer}.")
+        return answer
+
+    def _send(self, method: str, path: str, told: dict[str, Any] | None = None) -> tuple[int, Any]:
+        headers = {"Content-Type": "application/json"}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
+        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=30)
+        try:
+            connection.request(method, path, None if told is None else json.dumps(told), headers)
+            response = connection.getresponse()
+            body = response.read()
+        finally:
+            connection.close()
+        try:
+            return response.status, json.loads(body or "null")
+        except ValueError:
+            return response.status, body.decode(errors="replace")
+
+
+def _run(found: dict[str, Any]) -> DagRun:
+    return DagRun(found["dag_id"], found["dag_run_id"], found["run_type"], str(found["state"]))
+
+
+def _path(run: DagRun) -> str:
+    return f"/api/v2/dags/{quote(run.dag_id)}/dagRuns/{quote(run.run_id, safe='')}"
