@@ -28,7 +28,7 @@ from replicator_service.sink.lease import try_lease
 from replicator_service.sink.migrations import migrate
 from replicator_service.sink.requests import PostgresBoard
 from replicator_service.source.connection import connect as connect_source
-from replicator_service.source.connection import read_only_database, server_facts
+from replicator_service.source.connection import disconnect, read_only_database, server_facts
 
 if TYPE_CHECKING:
     import threading
@@ -168,7 +168,7 @@ class Service:
             finally:
                 connection.close()
         finally:
-            client.close()
+            disconnect(client)
 
     def _connect_sink(self, name: str, *, durable: bool) -> Connection:
         return connect_sink(self._settings.postgres_dsn.get_secret_value(), application_name=name, durable=durable)

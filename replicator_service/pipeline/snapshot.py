@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from replicator_service.core.rows import RowGroup
     from replicator_service.pipeline.catalogue import Entry
 
-_PATIENCE_SECONDS = 30.0
-"""How long an unreadable chunk waits for the stream to move before it is read at the majority state."""
+_PATIENCE_SECONDS = 10.0
+"""How long an unreadable chunk waits for the stream to move before it is read at the majority state. A server that
+remembers nothing uses it up once; it grows again, by the second, with chunks that can be read."""
 
 
 @dataclass(slots=True)
@@ -65,6 +66,7 @@ class Snapshots:
         self._refused_at: int | None = None
         self._refused_since = 0.0
         self._retry_at = 0.0
+        self._patience = _PATIENCE_SECONDS
 
     def is_due(self, now: float) -> bool:
         """Whether a chunk can be planned now. ``now`` is a monotonic clock in seconds."""
@@ -88,9 +90,12 @@ class Snapshots:
                 self._refused_since = now
             self._refused_at = at
             self._retry_at = now + 1.0
-            if now - self._refused_since < _PATIENCE_SECONDS:
+            if now - self._refused_since < self._patience:
                 return
+            self._patience = 0.0
             yield from self._read(collection, entry, None, now)
+        else:
+            self._patience = min(self._patience + 1.0, _PATIENCE_SECONDS)
         self._refused_at = None
 
     def _identify(self, collection: str, entry: Entry) -> None:

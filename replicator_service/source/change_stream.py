@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import bson
+import pymongo
 from pymongo import errors
 
 from replicator_service.core.batching import StreamReply
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 EMPTY_BATCH_SIZE = 5 + 1
 """An array without documents: its length and its end."""
+
+_CLOSE_SECONDS = 1.0
+"""For how long a server that may be away is asked to free a cursor."""
 
 _UNUSED_FIELDS = {"collectionUUID": 0, "wallTime": 0, "lsid": 0, "updateDescription": 0}
 """Left out by the server: a quarter of the cost of decoding an event, and all of that of a large update."""
@@ -96,7 +100,8 @@ class ChangeStream:
         """Free the cursor and the session. Never raises: a server that is away frees them by itself."""
         try:
             if self._cursor_id:
-                self._database.command({"killCursors": "$cmd.aggregate", "cursors": [bson.Int64(self._cursor_id)]})
+                with pymongo.timeout(_CLOSE_SECONDS):
+                    self._database.command({"killCursors": "$cmd.aggregate", "cursors": [bson.Int64(self._cursor_id)]})
             self._session.end_session()
         except errors.PyMongoError:
             return

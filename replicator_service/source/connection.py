@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pymongo
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
+from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from replicator_service.core.errors import ConfigurationError
@@ -21,6 +24,7 @@ MINIMUM_VERSION = (5, 0)
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 Client = MongoClient[dict[str, Any]]
+_CLOSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,12 @@ def connect(uri: str, *, app_name: str = "replicator", server_selection_ms: int 
             read_preference=ReadPreference.PRIMARY,
             retryReads=True,
         )
+
+
+def disconnect(client: Client) -> None:
+    """Close a client without waiting long for a server that is away. Never raises."""
+    with suppress(PyMongoError), pymongo.timeout(_CLOSE_SECONDS):
+        client.close()
 
 
 def read_only_database(client: Client, name: str) -> Database[dict[str, Any]]:

@@ -32,8 +32,8 @@ _PRIVILEGES = frozenset({13, 8000})
 _NOT_A_REPLICA_SET = frozenset({40573, 76})
 _EVENT_TOO_LARGE = frozenset({10334})
 _TRANSIENT = frozenset(
-    {6, 7, 24, 43, 63, 64, 89, 91, 133, 134, 150, 189, 202, 234, 237, 262, 317, 358, 384, 9001, 10058, 10107}
-    | {11600, 11602, 13388, 13435, 13436, 50, 112, 149, 136, 175, 290}
+    {6, 7, 24, 43, 63, 64, 89, 91, 133, 134, 150, 189, 202, 211, 234, 237, 262, 317, 358, 384, 9001, 10058, 10107}
+    | {11600, 11601, 11602, 13388, 13435, 13436, 50, 112, 149, 136, 175, 290}
 )
 _TRANSIENT_LABELS = ("ResumableChangeStreamError", "RetryableWriteError", "TransientTransactionError")
 
