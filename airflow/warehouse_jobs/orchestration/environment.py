@@ -46,7 +46,8 @@ class VariablesError(Exception):
 def connections(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Both connections by id, as ``airflow connections import`` reads them.
 
-    Host, port, schema and extra default to those of the README; login and password have to be given.
+    Host, port, schema and extra default to those of the README; login and password have to be given. Both given and
+    empty mean a server without users.
     """
     problems: list[str] = []
     found = {name: _connection(name, dict(values), environ, problems) for name, values in _README.items()}
@@ -78,6 +79,8 @@ def _connection(name: str, values: dict[str, Any], environ: Mapping[str, str], p
         secrets = {"login": environ.get(f"{prefix}_LOGIN"), "password": _secret(f"{prefix}_PASSWORD", environ)}
     except VariablesError as error:
         problems.append(str(error))
+        return values
+    if not any(secrets.values()) and environ.get(f"{prefix}_LOGIN") == environ.get(f"{prefix}_PASSWORD") == "":
         return values
     problems += [f"{prefix}_{field.upper()} is missing" for field, value in secrets.items() if not value]
     return values | secrets
