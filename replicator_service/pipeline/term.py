@@ -28,6 +28,7 @@ from replicator_service.sink.writer import Writer
 from replicator_service.source.catalog import SourceCollection, list_collections
 from replicator_service.source.change_stream import ChangeStream
 from replicator_service.source.errors import translated
+from replicator_service.source.history import require_history
 from replicator_service.source.reader import Reader
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class Term:
         :class:`Fatal` as they come.
         """
         start = None if forget_position else self._checkpoint.position
+        if start is not None:
+            require_history(self._client, self._database, start)
         stream = ChangeStream(
             self._client, self._database, self._facts, start=start, batch_size=self._limits.poll_events
         )

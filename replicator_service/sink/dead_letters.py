@@ -70,6 +70,16 @@ def settle_collection(connection: Connection, stream: str, collection: str) -> i
         return connection.execute(statement, (stream, collection)).rowcount
 
 
+def settle_unseen(connection: Connection, stream: str, collection: str, started_xid: str) -> list[str]:
+    """Remove the letters that are older than a finished snapshot: it has not met their documents. Gives their keys."""
+    statement = (
+        "delete from replicator.dead_letter where stream = %s and collection = %s "
+        "and age(xmin) > age((%s::text::xid8)::xid) returning source_id"
+    )
+    with translated():
+        return [key for (key,) in connection.execute(statement, (stream, collection, started_xid))]
+
+
 def open_keys(connection: Connection, stream: str) -> set[tuple[str, str]]:
     """Collection and key of every letter."""
     query = "select collection, source_id from replicator.dead_letter where stream = %s"

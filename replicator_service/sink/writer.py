@@ -277,6 +277,9 @@ class Writer:
             for table in step.tables:
                 statement = self._rows.statements(table).sweep
                 self._count.swept[table.name] = self._connection.execute(statement, (started,)).rowcount
+        unseen = dead_letters.settle_unseen(self._connection, self._stream, step.collection, started)
+        self._letters.difference_update((step.collection, key) for key in unseen)
+        self._count.settled += len(unseen)
 
     def _empty(self, step: EmptyTables) -> None:
         with translated():
