@@ -72,6 +72,7 @@ class AirflowProcesses:
         self.home = directory.resolve()
         self.home.mkdir(parents=True, exist_ok=True)
         self.url = f"http://{LOOPBACK}:{options.port}"
+        self.user, self.password = USER, options.password
         self.api = AirflowApi(options.port, USER, options.password)
         self._variables = {
             **options.variables,

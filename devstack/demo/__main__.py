@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import ExitStack
 
+from devstack.demo.airflow_steps import show_marts
 from devstack.demo.screen import Screen
 from devstack.demo.stage import DIRECTORY, POSTGRES_VERSION, ROOT, SOURCE, Stage
 from devstack.demo.steps import STEPS, compare_now, dead_letters
@@ -53,6 +54,7 @@ def _run(stage: Stage, *, goes_on: bool) -> int:
     for step in STEPS:
         with screen.step(step.title) as line:
             step.run(stage, line.tell)
+    show_marts(stage)
     screen.proof(stage.comparison)
     is_good = _verdict(stage)
     screen.addresses(_addresses(stage))
@@ -114,6 +116,7 @@ def _addresses(stage: Stage) -> dict[str, str]:
         "page": f"{stage.url}/",
         "status": f"{stage.url}/status",
         "metrics": f"{stage.url}/metrics",
+        "Airflow": f"{stage.airflow.url}/  user {stage.airflow.user}, password {stage.airflow.password}",
         "MongoDB": stage.stack.mongo.uri.replace("/?", f"/{SOURCE}?"),
         "PostgreSQL": stage.dsn,
         "log": str(stage.service.log.relative_to(ROOT)),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -16,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from devstack.demo.comparison import Comparison, TableComparison
 
@@ -77,6 +79,13 @@ class Screen:
             table.add_row(*_cells(each))
         self._console.print(table)
 
+    def samples(self, title: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A few rows of a wide table, each as a column."""
+        table = Table(box=box.SIMPLE, show_header=False, pad_edge=False, title=title, title_justify="left")
+        for name, *values in zip(names, *rows, strict=True):
+            table.add_row(f"[dim]{escape(name)}[/dim]", *(_value(value) for value in values))
+        self._console.print(table)
+
     def verdict(self, text: str, *, good: bool) -> None:
         """One sentence that matters."""
         self._console.print(Text(f"{'✓' if good else '✗'} {text}", style="bold green" if good else "bold red"))
@@ -133,6 +142,18 @@ def _in_one_line(text: str) -> Text:
     line = Text.from_markup(text, overflow="ellipsis")
     line.no_wrap = True
     return line
+
+
+def _value(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M}"
+        case Decimal():
+            return f"{value:.2f}"
+        case _:
+            return escape(str(value))
 
 
 def _cells(table: TableComparison) -> tuple[str, str, str, str, str]:

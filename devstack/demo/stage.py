@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pymongo import MongoClient
 
+    from devstack.airflow import AirflowProcesses
     from devstack.demo.comparison import Comparison
     from devstack.demo.lag import LagMeter
     from devstack.demo.screen import Screen
@@ -47,6 +48,7 @@ class Stage:
     client: MongoClient[dict[str, Any]] = field(init=False)
     service: ServiceProcess = field(init=False)
     url: str = field(init=False)
+    airflow: AirflowProcesses = field(init=False)
     lag: LagMeter = field(init=False)
     traffic: LiveTraffic = field(init=False)
     comparison: Comparison = field(init=False)

@@ -15,6 +15,7 @@ from pymongo import MongoClient
 
 from devstack.binaries import find_mongod, find_postgres
 from devstack.demo import stage as places
+from devstack.demo.airflow_steps import run_the_dags, start_airflow
 from devstack.demo.comparison import Comparison, compare
 from devstack.demo.lag import LagMeter
 from devstack.demo.traffic import LiveTraffic, write_history
@@ -141,6 +142,8 @@ STEPS = (
     Step("Start MongoDB and PostgreSQL", start_servers),
     Step("Start the replication service", start_service),
     Step("Write two weeks of a shop", write_the_past),
+    Step("Start Airflow", start_airflow),
+    Step("Generate, reconcile, load the marts", run_the_dags),
     Step("Let customers in", let_customers_in),
     Step("Compare both sides", prove),
 )

@@ -82,7 +82,8 @@ class AirflowHome:
         told = json.dumps([asdict(each) for each in wanted])
         ended = self.python(["-m", "tests.support.dag_program", told], variables)
         assert ended.returncode == 0, ended.stdout[-5000:]
-        done, log = [], []
+        done: list[Done] = []
+        log: list[str] = []
         for line in ended.stdout.splitlines():
             if line.startswith(_OUTCOME):
                 done.append(Done(**json.loads(line.removeprefix(_OUTCOME)), log="\n".join(log)))
