@@ -79,7 +79,6 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        self._bars.start()
         return self
 
     def __exit__(
@@ -87,8 +86,9 @@ class Bars:
     ) -> None:
         self._bars.stop()
 
-    def planned(self, parts: Sequence[Part]) -> None:
-        """Show nothing yet: there may be thousands."""
+    def planned(self, parts: Sequence[Part]) -> None:  # noqa: ARG002 - there may be thousands: none is shown yet
+        """Begin to show bars: not before, since they bring a thread along."""
+        self._bars.start()
 
     def advanced(self, part: Part, documents: int) -> None:
         """Move the part's bar."""

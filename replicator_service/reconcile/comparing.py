@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from replicator_service.core.errors import ReplicatorError
+from replicator_service.core.errors import ReplicatorError, Retryable
 from replicator_service.reconcile.documents import DocumentPass
 from replicator_service.reconcile.keys import KeyPass, keys_of
 from replicator_service.reconcile.moment import (
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from replicator_service.core.mapping.model import Mapping
+    from replicator_service.reconcile.encoding import Encoding
     from replicator_service.reconcile.findings import Findings
     from replicator_service.reconcile.options import Options
     from replicator_service.reconcile.servers import Servers
@@ -53,6 +54,7 @@ def compare_part(
     options: Options,
     findings: Findings,
     *,
+    encoder: Encoding,
     advanced: Callable[[int], None],
 ) -> Outcome:
     """Compare a part, as often as it takes to find a moment that lasts."""
@@ -60,23 +62,30 @@ def compare_part(
     cluster_time: int | None = None
     while True:
         subject = subject_of(mapping, part.collection, registered(servers.write, servers.stream))
-        attempt = _Attempt(servers, subject, part, options, findings, advanced)
+        attempt = _Attempt(servers, subject, part, options, findings, encoder, advanced)
         try:
             cluster_time = attempt.run()
         except NeverNow as reason:
             return Outcome(skipped=reason.message)
-        except NotYet as reason:
+        except Retryable as reason:
             findings.begin_again()
-            if not is_led(servers):
+            if not _passes(servers, reason):
                 return Outcome(error=reason)
             try:
                 patience.wait(reason)
-            except NotYet:
+            except Retryable:
                 return Outcome(error=reason)
         except ReplicatorError as error:
             return Outcome(attempt.cluster_time, error=error)
         else:
             return Outcome(cluster_time)
+
+
+def _passes(servers: Servers, reason: Retryable) -> bool:
+    """Whether waiting helps: with a service that moves the checkpoint, and connections to see it with."""
+    if servers.look.closed or servers.write.closed:
+        return False
+    return not isinstance(reason, NotYet) or is_led(servers)
 
 
 class _Attempt:
@@ -89,6 +98,7 @@ class _Attempt:
         part: Part,
         options: Options,
         findings: Findings,
+        encoder: Encoding,
         advanced: Callable[[int], None],
     ) -> None:
         self._servers = servers
@@ -96,6 +106,7 @@ class _Attempt:
         self._part = part
         self._options = options
         self._findings = findings
+        self._encoder = encoder
         self._advanced = advanced
         self._comparison = Comparison(servers.look, servers.schema, subject.tables, deep=options.deep)
         self.cluster_time: int | None = None
@@ -141,6 +152,7 @@ class _Attempt:
             self._comparison,
             moment,
             self._findings,
+            encoder=self._encoder,
             repair=repair.write if self._options.repair else lambda _: set(),
             advanced=self._advanced,
         )

@@ -2,20 +2,21 @@
 
 Reading, transforming and comparing overlap: MongoDB sends the next documents and PostgreSQL compares the previous ones
 while these are transformed. Where everything is equal nothing else happens; where something is not, the documents
-concerned are at hand to be repaired at once. Memory holds four replies of MongoDB, each of 16 MB at most.
+concerned are at hand to be repaired at once. Memory holds a few replies of MongoDB, each of 16 MB at most.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.codec.exact import source_id
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.errors import RecordRejected
 from replicator_service.core.reconciliation import Difference, DifferenceKind
+from replicator_service.reconcile.encoding import Encoded, Encoding, encode
 from replicator_service.reconcile.findings import Findings, detail_of, differences_of_rows
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from replicator_service.reconcile.subject import Subject
     from replicator_service.sink.comparison import Comparison, RowDifference
 
-_ANY_TIME = "\\N"
-"""``etl_valid_from`` is not compared."""
-
 _COMPARED_AHEAD = 2
 """So many replies wait for PostgreSQL, or are being compared there."""
 
@@ -38,16 +36,6 @@ class Counted:
     """How many rows of each table belong to a document that was read: the others are unexpected."""
 
     rows: list[int]
-
-
-@dataclass(slots=True)
-class _Encoded:
-    """Documents of one reply as lines; ``unwritable`` have no rows, ``indexes`` are the others."""
-
-    reply: Reply
-    lines: list[list[str]]
-    indexes: Sequence[int]
-    unwritable: list[int] = field(default_factory=list)
 
 
 class DocumentPass:
@@ -63,6 +51,7 @@ class DocumentPass:
         moment: Moment,
         findings: Findings,
         *,
+        encoder: Encoding,
         repair: Callable[[dict[str, Any]], set[str]],
         advanced: Callable[[int], None],
     ) -> None:
@@ -70,95 +59,94 @@ class DocumentPass:
         self._comparison = comparison
         self._moment = moment
         self._findings = findings
+        self._encoder = encoder
         self._repair = repair
         self._advanced = advanced
         self.counted = Counted([0] * len(subject.tables))
+        self._encoding: deque[tuple[Reply, Future[Encoded]]] = deque()
+        self._comparing: deque[tuple[Reply, Encoded, Future[list[RowDifference]]]] = deque()
         self._sink: ThreadPoolExecutor
 
     def run(self, replies: Iterator[Reply]) -> None:
         """Compare every document."""
         with (
             ThreadPoolExecutor(1, thread_name_prefix="source") as source,
-            ThreadPoolExecutor(1, thread_name_prefix="sink") as sink,
+            ThreadPoolExecutor(1, thread_name_prefix="sink") as self._sink,
         ):
-            self._sink = sink
-            waiting: deque[tuple[_Encoded, Future[list[RowDifference]]]] = deque()
             coming = source.submit(next, replies, None)
             while (reply := coming.result()) is not None:
                 coming = source.submit(next, replies, None)
-                encoded = self._encode(reply, range(len(reply.documents)))
-                if len(waiting) == _COMPARED_AHEAD:
-                    self._finish(*waiting.popleft())
-                waiting.append((encoded, sink.submit(self._comparison.compare, encoded.lines)))
-            while waiting:
-                self._finish(*waiting.popleft())
+                self._encoding.append((reply, self._encoder.submit(self._subject.mapping, reply)))
+                while self._encoding and self._encoding[0][1].done():
+                    self._compare_next()
+            while self._encoding:
+                self._compare_next()
+            while self._comparing:
+                self._finish_next()
 
-    def _encode(self, reply: Reply, indexes: Sequence[int]) -> _Encoded:
-        transform = self._subject.transform
-        encoded = _Encoded(reply, [[] for _ in self._subject.tables], indexes)
-        lines, documents = encoded.lines, reply.documents
-        needs_exact, write = reply.needs_exact, transform.write
-        for index in indexes:
-            try:
-                if needs_exact(index):
-                    transform.write_exact(reply.raw(index), _ANY_TIME, lines)
-                else:
-                    write(documents[index], lambda: reply.raw(index), _ANY_TIME, lines)  # noqa: B023 - called at once
-            except RecordRejected:
-                encoded.unwritable.append(index)
-        reply.release()
-        return encoded
+    def _compare_next(self) -> None:
+        """Hand the reply that was encoded first to PostgreSQL."""
+        reply, coming = self._encoding.popleft()
+        encoded = coming.result()
+        if len(self._comparing) == _COMPARED_AHEAD:
+            self._finish_next()
+        self._comparing.append((reply, encoded, self._sink.submit(self._comparison.compare, encoded.tables)))
 
-    def _finish(self, encoded: _Encoded, comparing: Future[list[RowDifference]]) -> None:
-        """Take the result of a comparison; what PostgreSQL cannot hold is found by halves, as the writer does it."""
+    def _finish_next(self) -> None:
+        """Take the first result; what PostgreSQL cannot hold is found by halves, as the writer does it."""
+        reply, encoded, comparing = self._comparing.popleft()
+        unwritable = list(encoded.unwritable)
         try:
             rows = comparing.result()
+            self._count(encoded, rows)
         except RecordRejected:
-            rows = self._compare_apart(encoded)
-        for number, lines in enumerate(encoded.lines):
-            self.counted.rows[number] += len(lines)
-        for row in rows:
-            self.counted.rows[row.table] += row.is_extra - row.is_missing
-        if rows or encoded.unwritable:
-            self._look_closer(encoded, rows)
-        count = len(encoded.reply.documents)
-        self._findings.documents += count
-        self._advanced(count)
+            ordinals = sorted(set(range(encoded.documents)) - set(unwritable))
+            rows = self._compare_apart(reply, ordinals, unwritable)
+        if rows or unwritable:
+            self._look_closer(reply, rows, unwritable)
+        reply.release()
+        self._findings.documents += encoded.documents
+        self._advanced(encoded.documents)
 
-    def _compare_apart(self, encoded: _Encoded) -> list[RowDifference]:
-        """Compare documents of which PostgreSQL cannot hold one; ``encoded`` keeps the others."""
+    def _compare_apart(self, reply: Reply, ordinals: list[int], unwritable: list[int]) -> list[RowDifference]:
+        """Compare documents of which PostgreSQL cannot hold one; those that it cannot are added to ``unwritable``."""
         rows: list[RowDifference] = []
-        lines: list[list[str]] = [[] for _ in encoded.lines]
-        waiting = [[index for index in encoded.indexes if index not in set(encoded.unwritable)]]
+        waiting = [ordinals]
         while waiting:
-            indexes = waiting.pop()
-            part = self._encode(encoded.reply, indexes)
+            some = waiting.pop()
+            encoded = encode(self._subject.transform, reply, some)
             try:
-                rows += self._sink.submit(self._comparison.compare, part.lines).result()
+                found = self._sink.submit(self._comparison.compare, encoded.tables).result()
             except RecordRejected:
-                if len(indexes) == 1:
-                    encoded.unwritable += indexes
+                if len(some) == 1:
+                    unwritable += some
                 else:
-                    middle = len(indexes) // 2
-                    waiting += [indexes[middle:], indexes[:middle]]
-                continue
-            for number, some in enumerate(part.lines):
-                lines[number] += some
-        encoded.lines = lines
+                    middle = len(some) // 2
+                    waiting += [some[middle:], some[:middle]]
+            else:
+                self._count(encoded, found)
+                rows += found
         return rows
 
-    def _look_closer(self, encoded: _Encoded, rows: list[RowDifference]) -> None:
+    def _count(self, encoded: Encoded, rows: Sequence[RowDifference]) -> None:
+        """Count the rows that are there for these documents."""
+        for number, lines in enumerate(encoded.tables):
+            self.counted.rows[number] += lines.count
+        for row in rows:
+            self.counted.rows[row.table] += row.is_extra - row.is_missing
+
+    def _look_closer(self, reply: Reply, rows: Sequence[RowDifference], unwritable: Sequence[int]) -> None:
         letters = self._moment.letters
         differences = differences_of_rows(rows, self._subject.tables, letters)
-        ids = self._ids(encoded.reply, {each.key for each in differences} - letters)
-        differences += self._unwritable(encoded)
+        ids = self._ids(reply, {each.key for each in differences} - letters)
+        differences += self._unwritable(reply, unwritable)
         self._findings.add(differences, self._repair(ids) if ids else set())
 
-    def _unwritable(self, encoded: _Encoded) -> Iterator[Difference]:
+    def _unwritable(self, reply: Reply, unwritable: Sequence[int]) -> Iterator[Difference]:
         """Documents that have no rows: whatever is there in their place, they are a difference."""
-        if not encoded.unwritable:
+        if not unwritable:
             return
-        keys = [key_of(encoded.reply, index) for index in encoded.unwritable]
+        keys = [key_of(reply, ordinal) for ordinal in unwritable]
         there = self._sink.submit(self._comparison.rows_with, keys).result()
         for number, counts in enumerate(there):
             self.counted.rows[number] += sum(counts.values())

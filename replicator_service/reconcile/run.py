@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from replicator_service.core.errors import ReplicatorError
 from replicator_service.core.reconciliation import Difference, PartResult, RunResult
 from replicator_service.reconcile.comparing import compare_part
+from replicator_service.reconcile.encoding import Encoding, encoding_with
 from replicator_service.reconcile.findings import Findings
 from replicator_service.reconcile.options import Options
 from replicator_service.reconcile.parts import Part, plan_parts
@@ -69,6 +70,7 @@ def reconcile_part(
     *,
     options: Options | None = None,
     progress: Progress | None = None,
+    encoder: Encoding | None = None,
 ) -> PartResult:
     """Compare one part at a fresh moment, repair it if asked to, and remember the result.
 
@@ -83,7 +85,13 @@ def reconcile_part(
     began = time.monotonic()
     with opened(settings) as servers, _collector_kept_out():
         outcome = compare_part(
-            servers, mapping, part, options, findings, advanced=lambda count: progress.advanced(part, count)
+            servers,
+            mapping,
+            part,
+            options,
+            findings,
+            encoder=encoder or Encoding(),
+            advanced=lambda count: progress.advanced(part, count),
         )
         result = PartResult(
             label=part.label,
@@ -123,12 +131,27 @@ def reconcile(
     collections: Sequence[str] | None = None,
     options: Options | None = None,
     progress: Progress | None = None,
+    helpers: int | None = None,
 ) -> RunResult:
     """Compare everything, or these collections, part by part. One part that fails does not keep the others from it.
+
+    ``helpers`` is how many processes transform documents beside this one, see :func:`encoding_with`.
 
     Raises the first part's error after the run was stored as failed.
     """
     options, progress = options or Options(), progress or NoProgress()
+    with encoding_with(helpers) as encoder:
+        return _reconcile(settings, mapping, collections, options, progress, encoder)
+
+
+def _reconcile(
+    settings: Settings,
+    mapping: Mapping,
+    collections: Sequence[str] | None,
+    options: Options,
+    progress: Progress,
+    encoder: Encoding,
+) -> RunResult:
     parts = plan_parts(settings, collections=collections)
     run_id = start_run(settings, collections=collections, options=options)
     progress.planned(parts)
@@ -136,7 +159,7 @@ def reconcile(
     try:
         for part in parts:
             try:
-                reconcile_part(settings, mapping, part, run_id, options=options, progress=progress)
+                reconcile_part(settings, mapping, part, run_id, options=options, progress=progress, encoder=encoder)
             except ReplicatorError as error:
                 errors.append(error)
     except BaseException as error:

@@ -7,7 +7,7 @@ happens in the transaction that the caller has opened; nothing but temporary tab
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from psycopg import sql
 
@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 _NOT_COMPARED = frozenset({"_id", "_ordinal", "etl_valid_from"})
 _KEYS = sql.Identifier("pg_temp", "reconciled_keys")
 _FETCH = 1_000
+
+
+class ExpectedLines(Protocol):
+    """Expected rows of one table as COPY text."""
+
+    @property
+    def text(self) -> bytes:
+        """Whole lines."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +107,13 @@ class Comparison:
                 counted.append(int(row[0]) if row else 0)
         return counted
 
-    def compare(self, lines: Sequence[Sequence[str]]) -> list[RowDifference]:
+    def compare(self, lines: Sequence[ExpectedLines]) -> list[RowDifference]:
         """Compare all rows of some documents; lines are by table.
 
         Raises :class:`RecordRejected` when PostgreSQL cannot hold one of them; the transaction goes on.
         """
         found: list[RowDifference] = []
-        if not lines[0]:
+        if not lines[0].count:
             return found
         with translated():
             self._connection.execute(
@@ -107,7 +121,7 @@ class Comparison:
             )
             try:
                 for name, part in zip(self._expected, lines, strict=True):
-                    self._copy(name, part)
+                    self._copy(name, part.text)
             except BaseException:
                 if not self._connection.closed:
                     self._connection.execute("rollback to savepoint expected")
@@ -174,11 +188,11 @@ class Comparison:
         if together:
             yield together
 
-    def _copy(self, name: sql.Identifier, lines: Sequence[str]) -> None:
-        if not lines:
+    def _copy(self, name: sql.Identifier, text: bytes) -> None:
+        if not text:
             return
         with self._connection.cursor().copy(sql.SQL("copy {} from stdin").format(name)) as copy:
-            copy.write(("\n".join(lines) + "\n").encode())
+            copy.write(text)
 
 
 _UNEXPECTED = sql.SQL("not exists (select from {} as k where k._id = t._id)").format(_KEYS)

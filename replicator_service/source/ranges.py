@@ -13,7 +13,7 @@ import bson
 import pymongo
 from bson.max_key import MaxKey
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from replicator_service.source.connection import RAW, Client
 from replicator_service.source.errors import translated
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _ANSWER_SECONDS = 3.0
 _SAMPLES_A_RANGE = 50
+_NAMESPACE_NOT_FOUND = 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +109,15 @@ def _abandon(cursor: ReadCursor) -> None:
 
 
 def collection_size(database: Database[dict[str, Any]], collection: str) -> Size:
-    """About how many documents a collection has, and their bytes."""
+    """About how many documents a collection has, and their bytes; none when it does not exist."""
+    pipeline: list[dict[str, Any]] = [{"$collStats": {"storageStats": {}}}, {"$project": {"storageStats": 1}}]
     with translated():
-        found = list(
-            database[collection].aggregate([{"$collStats": {"storageStats": {}}}, {"$project": {"storageStats": 1}}])
-        )
+        try:
+            found = list(database[collection].aggregate(pipeline))
+        except OperationFailure as error:
+            if error.code != _NAMESPACE_NOT_FOUND:
+                raise
+            found = []
     statistics = [each.get("storageStats", {}) for each in found]
     return Size(sum(each.get("count", 0) for each in statistics), sum(each.get("size", 0) for each in statistics))
 

@@ -197,7 +197,7 @@ def test_heavy_writes_never_look_like_differences(source: Source, sink: Sink) ->
     with replicating(source, sink, MAPPING) as replication:
         replication.catch_up()
         with traffic(write):
-            for turn in range(6):
+            for turn in range(4):
                 found = reconciled(replication, repair=turn % 2 == 1, patience=60.0)
                 assert found.kinds == {}
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -14,7 +17,10 @@ from replicator_service.cli.application import application
 from replicator_service.core.errors import ConfigurationError, Fatal, Retryable
 from replicator_service.core.mapping.model import Mapping
 from replicator_service.reconcile import Options, RunState, plan_parts, reconcile
-from replicator_service.sink.registry import add_request
+from replicator_service.reconcile.moment import NotYet, close_moment, open_moment, require_unchanged
+from replicator_service.reconcile.servers import opened
+from replicator_service.reconcile.subject import subject_of
+from replicator_service.sink.registry import add_request, registered
 from tests.support.databases import fresh_source
 from tests.support.reconciliation import MAPPING, corrupt, order, reconciled, rows
 from tests.support.replication import replicating
@@ -85,6 +91,7 @@ def test_dead_letters_are_differences_that_a_repair_leaves(source: Source, sink:
             source.db.notes.insert_one({"_id": "new", "number": 200})
             replication.catch_up()
             corrupt(connection, source, "delete from {notes} where _id = 'n5'")
+            corrupt(connection, source, "alter table {notes} drop constraint small")
         expected = {("notes", "n1"): "different", ("notes", "new"): "missing", ("notes", "n5"): "missing"}
         found = reconciled(replication, repair=True)
         assert found.kinds == expected
@@ -147,6 +154,21 @@ def test_a_collection_that_was_dropped_while_the_service_is_stopped_is_no_false_
         replication.start()
         replication.catch_up()
         assert reconciled(replication).kinds == {}
+
+
+def test_a_collection_that_is_dropped_while_it_is_compared_is_not_taken_for_empty(source: Source, sink: Sink) -> None:
+    fill(source, 10)
+    with replicating(source, sink, MAPPING) as replication:
+        replication.catch_up()
+        replication.stop()
+        with opened(replication.settings) as servers:
+            subject = subject_of(MAPPING, "notes", registered(servers.write, servers.stream))
+            moment = open_moment(servers, subject)
+            require_unchanged(servers, subject, moment)
+            source.db.notes.drop()
+            with pytest.raises(NotYet, match="was dropped, renamed or created meanwhile"):
+                require_unchanged(servers, subject, moment)
+            close_moment(servers)
 
 
 def test_paused_and_capped_collections_are_named_and_not_compared(source: Source, sink: Sink) -> None:
@@ -258,6 +280,37 @@ def environment(replication: Replication) -> dict[str, str]:
         "REPLICATOR_MONGO_DATABASE": settings.mongo_database,
         "REPLICATOR_POSTGRES_DSN": settings.postgres_dsn.get_secret_value(),
     }
+
+
+def test_the_command_uses_helper_processes_and_finds_the_same(source: Source, sink: Sink) -> None:
+    source.db.notes.insert_many([{"_id": f"n{number}", "text": "x" * 100} for number in range(30_000)])
+    source.db.notes.insert_one({"_id": "nul", "text": "a\0b"})
+    with replicating(source, sink) as replication:
+        replication.catch_up()
+        with sink.connect() as connection:
+            corrupt(connection, source, "delete from {notes} where _id in ('n7', 'n12345')")
+            corrupt(connection, source, "update {notes} set _bson = null where _id = 'nul'")
+        ended = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                "from replicator_service.cli import main; main()",
+                "reconcile",
+                "--repair",
+                "--json",
+            ],
+            env={**os.environ, **environment(replication)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr
+        told = json.loads(ended.stdout)
+        assert (told["documents"], told["remaining"]) == (30_001, 0)
+        found = {(each["source_id"], each["kind"]) for each in told["first_differences"]}
+        assert found == {("n7", "missing"), ("n12345", "missing"), ("nul", "different")}
+        assert reconciled(replication).kinds == {}
 
 
 def test_the_command_tells_the_result_by_its_exit_code_and_as_json(source: Source, sink: Sink) -> None:

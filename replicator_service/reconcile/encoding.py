@@ -1,0 +1,133 @@
+"""Documents into expected rows, in this process and, for large collections, in others beside it.
+
+Decoding and transforming is what a reconciliation spends most of its time on, and Python does it on one core. Helper
+processes get replies of MongoDB as bytes and give lines of COPY text back; they have no connection to anything.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import threading
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
+
+from replicator_service.core.errors import RecordRejected
+from replicator_service.core.transform import Transform, compile_transform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from replicator_service.core.mapping.model import CollectionMapping
+    from replicator_service.core.replies import Reply
+
+_ANY_TIME = "\\N"
+"""``etl_valid_from`` is not compared."""
+
+_MOST_HELPERS = 4
+_AHEAD = 2
+"""So many replies wait for each helper; what comes beyond is done here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Expected rows of one table as COPY text."""
+
+    text: bytes
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Some documents of a reply as rows of each table; ``unwritable`` are the ordinals of those that have none."""
+
+    documents: int
+    tables: tuple[Lines, ...]
+    unwritable: tuple[int, ...]
+
+
+def encode(transform: Transform, reply: Reply, ordinals: Sequence[int]) -> Encoded:
+    """Transform these documents of a reply."""
+    lines: list[list[str]] = [[] for _ in transform.tables]
+    unwritable: list[int] = []
+    documents, raw, needs_exact = reply.documents, reply.raw, reply.needs_exact
+    write = transform.write
+    for ordinal in ordinals:
+        try:
+            if needs_exact(ordinal):
+                transform.write_exact(raw(ordinal), _ANY_TIME, lines)
+            else:
+                write(documents[ordinal], partial(raw, ordinal), _ANY_TIME, lines)
+        except RecordRejected:
+            unwritable.append(ordinal)
+    reply.release()
+    return Encoded(len(ordinals), tuple(_joined(of_table) for of_table in lines), tuple(unwritable))
+
+
+def _joined(lines: list[str]) -> Lines:
+    if not lines:
+        return Lines(b"", 0)
+    lines.append("")
+    return Lines("\n".join(lines).encode(), len(lines) - 1)
+
+
+class Encoding:
+    """Encodes replies here."""
+
+    def submit(self, mapping: CollectionMapping, reply: Reply) -> Future[Encoded]:
+        """Encode all documents of a reply, perhaps while the caller goes on."""
+        done: Future[Encoded] = Future()
+        done.set_result(_encode_whole(mapping, reply))
+        return done
+
+
+class HelpedEncoding(Encoding):
+    """Encodes replies in helper processes, and here what they have no time for."""
+
+    def __init__(self, pool: ProcessPoolExecutor, helpers: int) -> None:
+        self._pool = pool
+        self._free = threading.Semaphore(helpers * _AHEAD)
+
+    def submit(self, mapping: CollectionMapping, reply: Reply) -> Future[Encoded]:
+        """Encode all documents of a reply."""
+        if not self._free.acquire(blocking=False):
+            return Encoding.submit(self, mapping, reply)
+        coming = self._pool.submit(_encode_whole, mapping, reply)
+        coming.add_done_callback(lambda _: self._free.release())
+        return coming
+
+
+@contextmanager
+def encoding_with(helpers: int | None) -> Iterator[Encoding]:
+    """An encoding for a run: with so many helpers, or as many as there are cores to spare.
+
+    Helpers are forked, which is safe only before there are other threads: without an explicit number there are none
+    then. Call it before connections are opened.
+    """
+    if helpers is None:
+        helpers = min(len(os.sched_getaffinity(0)) - 1, _MOST_HELPERS) if threading.active_count() == 1 else 0
+    if helpers < 1 or "fork" not in multiprocessing.get_all_start_methods():
+        yield Encoding()
+        return
+    with ProcessPoolExecutor(helpers, mp_context=multiprocessing.get_context("fork"), initializer=_be_a_helper) as pool:
+        pool.submit(os.getpid).result()
+        yield HelpedEncoding(pool, helpers)
+
+
+def _be_a_helper() -> None:
+    """A helper only decodes: there are no cycles to collect."""
+    gc.freeze()
+    gc.disable()
+
+
+def _encode_whole(mapping: CollectionMapping, reply: Reply) -> Encoded:
+    return encode(_transform_of(mapping), reply, range(len(reply.documents)))
+
+
+@lru_cache(maxsize=32)
+def _transform_of(mapping: CollectionMapping) -> Transform:
+    return compile_transform(mapping)
