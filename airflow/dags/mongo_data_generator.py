@@ -99,7 +99,7 @@ from warehouse_jobs.orchestration.context import FromAirflow
 def mongo_data_generator() -> None:
     """One task: a run is one stretch of history."""
 
-    @task
+    @task(multiple_outputs=False)
     def generate(params: FromAirflow = None, dag_run: FromAirflow = None) -> dict[str, Any]:
         """Write the history of the run."""
         with failures.explained():

@@ -96,6 +96,7 @@ def mongo_pg_replicator() -> None:
             return reconciliation.begin(connections.replicator_settings(), params)
 
     @task(
+        multiple_outputs=False,
         pool="reconciliation",
         execution_timeout=timedelta(hours=1),
         map_index_template="{{ task.op_kwargs['part']['collection'] }} {{ task.op_kwargs['part']['number'] }}",
@@ -105,7 +106,7 @@ def mongo_pg_replicator() -> None:
         with failures.explained():
             return reconciliation.compare(connections.replicator_settings(), params, part, number)
 
-    @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS, outlets=[REPLICATED_TABLES])
+    @task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS, outlets=[REPLICATED_TABLES])
     def finish_run(number: FromAirflow, parts: FromAirflow, outlet_events: FromAirflow = None) -> dict[str, Any]:
         """End the run, show it as a table, and fail unless both sides are equal."""
         with failures.explained():

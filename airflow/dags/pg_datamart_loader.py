@@ -86,7 +86,7 @@ def pg_datamart_loader() -> None:
         with failures.explained():
             return publication.prepare(connections.mart_settings())
 
-    @task(map_index_template="{{ task.op_kwargs['name'] }}")
+    @task(multiple_outputs=False, map_index_template="{{ task.op_kwargs['name'] }}")
     def load_mart(name: str, params: FromAirflow = None, dag_run: FromAirflow = None) -> dict[str, Any]:
         """Load one mart in one transaction."""
         with failures.explained():

@@ -59,7 +59,7 @@ def test_the_reconciliation_finds_what_was_planted_repairs_it_and_tells_the_mart
     assert "3 of 3 differences remain" in dry.log
     assert "planted" in dry.log
 
-    assert repaired.state == "success", "\n".join(l for l in repaired.log.splitlines() if "warehouse_jobs" in l)
+    assert repaired.state == "success", repaired.log[-6000:]
     assert repaired.results["finish_run"]["differences"] == repaired.results["finish_run"]["repaired"] == 3
     assert [(each["asset"], each["extra"]["repaired"]) for each in repaired.events] == [("replicated_tables", 3)]
 
