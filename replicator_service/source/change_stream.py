@@ -138,7 +138,9 @@ class ChangeStream:
         self._cursor_id = cursor["id"]
         array = batch_array(cursor, name)
         token = _plain(cursor["postBatchResumeToken"])
-        self.position = Position(token, max(_time_of(token), self.position.cluster_time))
+        # The same token as before says nothing new. After opening, it names a tick whose events are still to come.
+        if token != self.position.resume_token:
+            self.position = Position(token, max(_time_of(token), self.position.cluster_time))
         events = Reply(array, field="fullDocument") if len(array) >= EMPTY_BATCH_SIZE else None
         return StreamReply(events, self.position)
 

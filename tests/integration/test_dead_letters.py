@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from replicator_service.core.mapping.model import ChildTable, ColumnType, Mapped
 from replicator_service.sink.dead_letters import DeadLetter, list_letters, mark_retried
 from replicator_service.sink.registry import add_request
 from tests.support.bson_bytes import document, element, integer, text
+from tests.support.limits import LIVELY
 from tests.support.replication import (
     RAW,
     Replication,
@@ -87,7 +89,7 @@ REFUSALS = {
 def test_a_refused_document_holds_up_nobody(source: Source, sink: Sink, refusal: str) -> None:
     incompressible = "".join(f"{number:05x}" for number in range(70_000, 72_000))
     bad = {"name": incompressible, "total": -1, "lines": [{"amount": 1}, {"amount": -1}], "more": [1.5, None]}
-    with replicating(source, sink, MAPPING) as replication:
+    with replicating(source, sink, MAPPING, limits=LIVELY) as replication:
         source.db.orders.insert_many([{"_id": n, "total": n} for n in (1, 2, 3)])
         source.db.orders.insert_one({"_id": "taken", "total": -1})
         replication.catch_up()
@@ -128,7 +130,7 @@ def test_letters_are_written_when_nothing_refuses_them_any_more(source: Source, 
         document(text("_id", b"plain"), integer("total", -3), text("name", b"\xff")),
         odd,
     ]
-    with replicating(source, sink) as replication:
+    with replicating(source, sink, limits=LIVELY) as replication:
         source.db.orders.insert_one({"_id": 1})
         source.db.orders.insert_one({"_id": "kept", "total": 1})
         replication.catch_up()
@@ -160,7 +162,7 @@ def test_letters_are_written_when_nothing_refuses_them_any_more(source: Source, 
 
 
 def test_a_retry_writes_the_present_version(source: Source, sink: Sink) -> None:
-    with replicating(source, sink) as replication:
+    with replicating(source, sink, limits=LIVELY) as replication:
         source.db.orders.insert_one({"_id": 1, "total": 1})
         replication.catch_up()
         run(sink, source, "alter table {}.orders add constraint positive check ((doc->>'total')::int > 0)")
@@ -180,7 +182,7 @@ def test_a_retry_writes_the_present_version(source: Source, sink: Sink) -> None:
 
 
 def test_when_everything_is_refused_the_service_stops_and_loses_nothing(source: Source, sink: Sink) -> None:
-    with replicating(source, sink, dead_letter_max_run=100) as replication:
+    with replicating(source, sink, limits=LIVELY, dead_letter_max_run=100) as replication:
         source.db.orders.insert_one({"_id": "first", "total": 1})
         replication.catch_up()
         run(sink, source, "alter table {}.orders add constraint positive check ((doc->>'total')::int > 0)")
@@ -200,7 +202,7 @@ def test_when_everything_is_refused_the_service_stops_and_loses_nothing(source: 
 
 
 def test_a_snapshot_leaves_letters_too(source: Source, sink: Sink) -> None:
-    with replicating(source, sink, MAPPING) as replication:
+    with replicating(source, sink, MAPPING, limits=LIVELY) as replication:
         replication.catch_up()
         run(sink, source, "alter table {}.orders add constraint positive check (total > 0)")
         source.db.orders.insert_one({"_id": 1, "total": 5})
@@ -208,7 +210,7 @@ def test_a_snapshot_leaves_letters_too(source: Source, sink: Sink) -> None:
         replication.stop()
     source.db.orders.insert_many([{"_id": n, "total": n - 40} for n in range(2, 200)])
     source.db.orders.update_one({"_id": 1}, {"$set": {"total": -1}})
-    with replicating(source, sink, MAPPING, chunk_documents=50) as replication:
+    with replicating(source, sink, MAPPING, limits=replace(LIVELY, chunk_documents=50)) as replication:
         replication.catch_up()
         resync(sink, source)
         replication.catch_up()
@@ -231,7 +233,7 @@ def resync(sink: Sink, source: Source) -> None:
 
 
 def test_many_refused_documents_among_more_healthy_ones(source: Source, sink: Sink) -> None:
-    with replicating(source, sink) as replication:
+    with replicating(source, sink, limits=LIVELY) as replication:
         source.db.orders.insert_one({"_id": "first"})
         replication.catch_up()
         run(sink, source, "alter table {}.orders add constraint positive check ((doc->>'total')::int > 0)")

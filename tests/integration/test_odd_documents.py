@@ -15,6 +15,7 @@ from replicator_service.core.codec.key import encode_key
 from replicator_service.core.naming import schema_name
 from tests.support.bson_bytes import array, document, element, embedded, integer
 from tests.support.bson_corpus import corpus
+from tests.support.limits import LIVELY
 from tests.support.replication import RAW, Replication, replicating
 from tests.support.strict_documents import form_of_bson, form_of_json
 
@@ -94,7 +95,7 @@ def test_every_value_arrives_by_every_way(source: Source, sink: Sink) -> None:
         for name, kind, value in corpus()
     ]
     assert inserted(source, "loaded", cases) > 250
-    with replicating(source, sink) as replication:
+    with replicating(source, sink, limits=LIVELY) as replication:
         inserted(source, "inserted", cases)
         catch_up(replication)
         _update(source)
@@ -136,7 +137,7 @@ def test_every_value_is_a_key_of_its_own(source: Source, sink: Sink) -> None:
     ids = [*corpus(), *_similar_ids()]
     documents = [document(element(kind, "_id", value), integer("n", 1)) for _, kind, value in ids]
     assert inserted(source, "loaded", documents) > 200
-    with replicating(source, sink) as replication:
+    with replicating(source, sink, limits=LIVELY) as replication:
         inserted(source, "streamed", documents)
         catch_up(replication)
         assert differences(source, sink, "loaded") == []

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import Binary
 
-from replicator_service.pipeline.term import Limits
 from tests.integration.test_odd_documents import assert_no_letters, differences, inserted
 from tests.support.bson_bytes import document, element, integer
 from tests.support.bson_corpus import corpus
+from tests.support.limits import LIVELY
 from tests.support.replication import replicating
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def test_snapshots_in_single_documents_pass_every_kind_of_id(source: Source, sin
     documents = [document(element(kind, "_id", value), integer("n", 1)) for kind, value in ids]
     taken = inserted(source, "things", documents)
     assert taken > 60
-    with replicating(source, sink, limits=Limits(chunk_documents=1)) as replication:
+    with replicating(source, sink, limits=replace(LIVELY, chunk_documents=1)) as replication:
         replication.catch_up(60)
         assert differences(source, sink, "things") == []
         assert_no_letters(sink)
@@ -58,7 +58,7 @@ def test_deep_and_wide_documents_arrive(source: Source, sink: Sink) -> None:
         {"_id": {"deep": deep}},
     ]
     source.db.loaded.insert_many(documents)
-    with replicating(source, sink) as replication:
+    with replicating(source, sink, limits=LIVELY) as replication:
         source.db.streamed.insert_many(documents)
         for each in documents:
             source.db.updated.insert_one({"_id": each["_id"]})
@@ -87,7 +87,7 @@ def test_documents_of_sixteen_megabytes_arrive(source: Source, sink: Sink) -> No
     room = 16 * MEGABYTE - 1_000
     for number in range(3):
         source.db.loaded.insert_one(_large(number, room))
-    with replicating(source, sink) as replication:
+    with replicating(source, sink, limits=LIVELY) as replication:
         for number in range(4):
             source.db.streamed.insert_one(_large(number, room))
         source.db.streamed.replace_one({"_id": 0}, _large(4, room) | {"_id": 0})
@@ -136,7 +136,7 @@ NAMES = (
 def test_collections_of_any_name_have_a_table_of_their_own(source: Source, sink: Sink) -> None:
     loaded = [name for name in NAMES if inserted(source, name, [document(integer("_id", 0))])]
     assert len(loaded) > 35
-    with replicating(source, sink) as replication:
+    with replicating(source, sink, limits=LIVELY) as replication:
         for number, name in enumerate(loaded):
             source.db.command({"insert": name, "documents": [{"_id": 1, "n": number}]})
             source.db.command({"update": name, "updates": [{"q": {"_id": 0}, "u": {"$set": {"n": number}}}]})
@@ -166,7 +166,7 @@ def named(source: Source, name: str) -> Iterator[Source]:
 def test_databases_of_any_name_have_a_schema_of_their_own(source: Source, sink: Sink, name: str) -> None:
     with named(source, name.format(secrets.token_hex(3))) as odd:
         odd.db.things.insert_one({"_id": 1})
-        with replicating(odd, sink) as replication:
+        with replicating(odd, sink, limits=LIVELY) as replication:
             odd.db.things.insert_one({"_id": 2})
             odd.db.things.update_one({"_id": 1}, {"$set": {"n": 1}})
             replication.catch_up()
