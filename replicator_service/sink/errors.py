@@ -61,6 +61,11 @@ def translate(error: psycopg.Error) -> ReplicatorError:
         )
     if state[:2] == "28":
         return ConfigurationError("PostgreSQL refuses the user name or password", hint="Check REPLICATOR_POSTGRES_DSN.")
+    if state == "2BP01":
+        return ConfigurationError(
+            f"{_primary(error)}: {error.diag.message_detail}",
+            hint="Drop what depends on the table (a view, a foreign key), start again, and create it anew afterwards.",
+        )
     if state == "42501":
         return ConfigurationError(
             f"the PostgreSQL user lacks a privilege: {_primary(error)}",
