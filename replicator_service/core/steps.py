@@ -98,6 +98,14 @@ class MoveRows:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveLetters:
+    """The dead letters of a renamed collection go with its rows: its documents are still refused."""
+
+    collection: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestHandled:
     """An operator's request is done, or on its way."""
 
@@ -128,6 +136,7 @@ Step = (
     | FinishSnapshot
     | EmptyTables
     | MoveRows
+    | MoveLetters
     | RemoveTables
     | RequestHandled
     | Commit

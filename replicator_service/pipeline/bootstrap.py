@@ -50,7 +50,8 @@ def next_start(
     for name in changed:
         entry = planner.catalogue[name]
         yield entry.prepare(may_rebuild=name in resync_requested)
-        if name in existing and entry.state in (CollectionState.STREAMING, CollectionState.SNAPSHOTTING):
+        is_there = name in existing and existing[name].is_streamed
+        if is_there and entry.state in (CollectionState.STREAMING, CollectionState.SNAPSHOTTING):
             yield from planner.start_snapshot(name)
     yield from prepare_mapped(planner, resync_requested)
     yield planner.commit()

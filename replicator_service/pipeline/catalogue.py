@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,9 @@ class Catalogue:
         self._mapping = mapping
         self._tables = dict(tables)
         self._entries: dict[str, Entry] = {}
+        self._retiring = threading.Lock()
+        self._altered_before = 0
+        """What transforms that are not in use any more have counted."""
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._entries))
@@ -72,7 +76,9 @@ class Catalogue:
         mapped = self._mapping_of(collection)
         self._tables[collection] = mapped.table
         entry = Entry(mapped, compile_transform(mapped), state)
-        self._entries[collection] = entry
+        with self._retiring:
+            self._retire(collection)
+            self._entries[collection] = entry
         return entry
 
     def _mapping_of(self, collection: str) -> CollectionMapping:
@@ -86,7 +92,20 @@ class Catalogue:
 
     def remove(self, collection: str) -> None:
         """Forget a collection and the name of its table."""
-        del self._entries[collection], self._tables[collection]
+        with self._retiring:
+            self._retire(collection)
+            del self._entries[collection], self._tables[collection]
+
+    @property
+    def altered(self) -> int:
+        """How many values did not fit, ever: never less than before. May be asked by another thread."""
+        with self._retiring:
+            return self._altered_before + sum(entry.transform.altered for entry in self._entries.values())
+
+    def _retire(self, collection: str) -> None:
+        entry = self._entries.get(collection)
+        if entry is not None:
+            self._altered_before += entry.transform.altered
 
     def mapped(self) -> Iterable[str]:
         """The collections that the mapping file names."""

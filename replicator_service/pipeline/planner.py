@@ -29,6 +29,7 @@ from replicator_service.core.steps import (
     CollectionState,
     Commit,
     EmptyTables,
+    MoveLetters,
     MoveRows,
     RemoveTables,
     SetState,
@@ -240,6 +241,7 @@ class Planner:
         if entry is not None and can_move:
             for source, destination in zip(entry.tables, moved.tables, strict=True):
                 yield MoveRows(source, destination)
+            yield MoveLetters(collection, target)
             entry.state = CollectionState.DROPPED
             if is_temporary(collection):
                 yield from self._remove(collection, entry)

@@ -89,13 +89,15 @@ class Requests:
         self._source = source
         self._on_pause = on_pause
         self.is_paused = False
+        self._told: bool | None = None
+        """What was told last: nothing yet, while an earlier leader here may have told something else."""
 
     def steps(self) -> Iterator[Step]:
         """The steps of every request that waits, each with its own commit."""
-        paused = self._board.is_paused()
-        if paused != self.is_paused:
-            self.is_paused = paused
-            self._on_pause(paused)
+        self.is_paused = self._board.is_paused()
+        if self.is_paused is not self._told:
+            self._told = self.is_paused
+            self._on_pause(self.is_paused)
         for request in self._board.open_requests():
             yield from self._one(request.kind, request.collection)
             yield RequestHandled(request.id)
@@ -127,7 +129,8 @@ class Requests:
 
     def _resync(self, collection: str) -> Iterator[Step]:
         """Read anew what exists; what does not exist has no rows."""
-        if collection not in self._source.list_collections():
+        found = self._source.list_collections().get(collection)
+        if found is None or not found.is_streamed:
             yield from self._planner.forget(collection)
             return
         entry = self._planner.catalogue.add(collection, CollectionState.SNAPSHOTTING)

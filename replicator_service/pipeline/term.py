@@ -247,7 +247,7 @@ class Term:
         written = writer.apply(step)
         if written is None or not isinstance(step, Commit):
             return
-        altered = sum(self._catalogue[name].transform.altered for name in self._catalogue)
+        altered = self._catalogue.altered
         committed = Committed(
             commit=step,
             rows=written.rows,

@@ -63,6 +63,13 @@ def settle(connection: Connection, stream: str, collection: str, keys: Collectio
         return connection.execute(statement, (stream, collection, list(keys))).rowcount
 
 
+def move(connection: Connection, stream: str, collection: str, target: str) -> None:
+    """The collection has another name now, and so have its letters."""
+    statement = "update replicator.dead_letter set collection = %s where stream = %s and collection = %s"
+    with translated():
+        connection.execute(statement, (target, stream, collection))
+
+
 def settle_collection(connection: Connection, stream: str, collection: str) -> int:
     """Remove the letters of a collection that was dropped."""
     statement = "delete from replicator.dead_letter where stream = %s and collection = %s"

@@ -20,6 +20,7 @@ from replicator_service.core.steps import (
     Commit,
     EmptyTables,
     FinishSnapshot,
+    MoveLetters,
     MoveRows,
     PrepareTables,
     RemoveTables,
@@ -140,7 +141,7 @@ class Writer:
             case RowGroup():
                 self._apply_group(step)
                 self._failpoints.reach(Window.AFTER_ROWS)
-            case PrepareTables() | EmptyTables() | MoveRows() | RemoveTables():
+            case PrepareTables() | EmptyTables() | MoveRows() | MoveLetters() | RemoveTables():
                 self._apply_to_tables(step)
             case SetState():
                 registry.set_state(self._connection, self._stream, step.collection, step.state)
@@ -158,7 +159,7 @@ class Writer:
                 assert_never(step)
         self._is_first = False
 
-    def _apply_to_tables(self, step: PrepareTables | EmptyTables | MoveRows | RemoveTables) -> None:
+    def _apply_to_tables(self, step: PrepareTables | EmptyTables | MoveRows | MoveLetters | RemoveTables) -> None:
         match step:
             case PrepareTables():
                 self._prepare(step)
@@ -166,6 +167,9 @@ class Writer:
                 self._empty(step)
             case MoveRows():
                 self._move(step)
+            case MoveLetters():
+                dead_letters.move(self._connection, self._stream, step.collection, step.target)
+                self._letters = dead_letters.open_keys(self._connection, self._stream)
             case RemoveTables():
                 tables.drop_tables(self._connection, self._schema, step.tables)
                 registry.unregister(self._connection, self._stream, step.collection)

@@ -1,0 +1,136 @@
+"""Two services on one stream: one leads, the other takes over, and who has lost the lease cannot write any more."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from replicator_service.core.dead_letter_limit import DeadLetterLimit
+from replicator_service.core.errors import LeaseLost
+from replicator_service.core.failpoints import Failpoints
+from replicator_service.core.position import Position
+from replicator_service.core.rows import RowGroup
+from replicator_service.core.steps import CollectionState, Commit, SetState
+from replicator_service.runtime.health import State
+from replicator_service.sink.checkpoint import raise_epoch, read_checkpoint
+from replicator_service.sink.connection import Connection, connect
+from replicator_service.sink.migrations import migrate
+from replicator_service.sink.writer import Writer
+from tests.support.load import Load
+from tests.support.processes import Operator
+from tests.support.replication import assert_same_documents, replicating
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.databases import Sink, Source
+
+
+@pytest.fixture
+def operator(source: Source, sink: Sink, tmp_path: Path) -> Operator:
+    return Operator(
+        {
+            "REPLICATOR_MONGO_URI": source.uri,
+            "REPLICATOR_MONGO_DATABASE": source.name,
+            "REPLICATOR_POSTGRES_DSN": sink.dsn,
+        },
+        tmp_path,
+    )
+
+
+def writer(connection: Connection, epoch: int) -> Writer:
+    return Writer(
+        connection,
+        schema="any",
+        stream="any",
+        epoch=epoch,
+        encode=RowGroup,
+        limit=DeadLetterLimit(),
+        failpoints=Failpoints(),
+    )
+
+
+def at(cluster_time: int) -> Commit:
+    return Commit(Position({"_data": ""}, cluster_time), None)
+
+
+def test_a_leader_of_an_earlier_epoch_cannot_commit(sink: Sink) -> None:
+    with (
+        connect(sink.dsn, application_name="earlier") as earlier,
+        connect(sink.dsn, application_name="later") as later,
+    ):
+        migrate(earlier)
+        old = writer(earlier, raise_epoch(earlier, "any").epoch)
+        old.apply(at(1))
+        old.apply(SetState("things", CollectionState.STREAMING))
+        new = writer(later, raise_epoch(later, "any").epoch)
+        with pytest.raises(LeaseLost):
+            old.apply(at(2))
+        new.apply(at(3))
+        with pytest.raises(LeaseLost):
+            old.apply(at(4))
+        checkpoint = read_checkpoint(later, "any")
+        assert checkpoint is not None
+        assert checkpoint.position is not None
+        assert checkpoint.position.cluster_time == 3
+
+
+def test_a_standby_takes_over_within_seconds_from_a_killed_leader(
+    operator: Operator, source: Source, sink: Sink
+) -> None:
+    with operator.running() as leader, Load(source.uri, source.name) as load:
+        leader.wait_for_state("streaming")
+        with replicating(source, sink) as standby:
+            wait_until(lambda: standby.health.report().state is State.STANDBY, message="the standby")
+            load.go_on()
+            leader.process.kill()
+            wait_until(lambda: standby.health.report().role.value == "leader", timeout=5, message="the take-over")
+            load.go_on()
+            load.stop()
+            standby.catch_up()
+            assert assert_same_documents(source, sink, "busy") > 50
+
+
+def test_a_frozen_leader_that_lost_its_lease_wakes_up_as_a_standby(
+    operator: Operator, source: Source, sink: Sink
+) -> None:
+    with operator.running() as frozen, Load(source.uri, source.name) as load:
+        frozen.wait_for_state("streaming")
+        with replicating(source, sink) as other:
+            wait_until(lambda: other.health.report().state is State.STANDBY, message="the standby")
+            load.go_on()
+            frozen.process.send_signal(signal.SIGSTOP)
+            with sink.connect() as connection:
+                connection.execute(
+                    "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted "
+                    "and database = (select oid from pg_database where datname = current_database())"
+                )
+            wait_until(lambda: other.health.report().role.value == "leader", timeout=10, message="the take-over")
+            load.go_on()
+            frozen.process.send_signal(signal.SIGCONT)
+            frozen.wait_for_state("standby")
+            load.go_on()
+            load.stop()
+            other.catch_up()
+            assert assert_same_documents(source, sink, "busy") > 50
+            assert other.health.report().role.value == "leader"
+
+
+def test_under_full_load_sigterm_ends_the_service_in_time_and_nothing_is_lost(
+    operator: Operator, source: Source, sink: Sink
+) -> None:
+    source.db.large.insert_many([{"_id": n, "text": "x" * 500} for n in range(30_000)])
+    with operator.running() as service, Load(source.uri, source.name) as load:
+        service.line("leading")
+        load.go_on(5)
+        assert service.end(signal.SIGTERM, timeout=10) == 0
+        events = [line["event"] for line in service.lines()]
+        assert "service stopped" in events, events
+        load.stop()
+    with replicating(source, sink) as replication:
+        replication.catch_up()
+        assert assert_same_documents(source, sink, "busy") > 10
+        assert assert_same_documents(source, sink, "large") == 30_000
