@@ -6,6 +6,7 @@ decoding document by document; the bytes of a single document are cut out only f
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import bson
@@ -13,7 +14,7 @@ from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 
 from replicator_service.core.codec import CODEC_OPTIONS, TOLERANT_OPTIONS, may_hold_lossy_types
-from replicator_service.core.codec.elements import id_document
+from replicator_service.core.codec.elements import elements, id_document
 
 if TYPE_CHECKING:
     from replicator_service.core.events import Document
@@ -121,34 +122,42 @@ class Reply:
         return self._parts
 
 
-def batch_array(cursor: RawBSONDocument, name: str) -> bytes:
-    """The bytes of ``firstBatch`` or ``nextBatch`` inside a reply's ``cursor`` document.
+@dataclass(frozen=True, slots=True)
+class CursorReply:
+    """The ``cursor`` document of a reply, with its batch cut out.
 
-    The driver has no public way to these bytes, so the few fields around the array are skipped here.
+    ``array`` is the BSON of the batch, ``has_documents`` whether there is anything in it, ``fields`` the few others
+    (``id``, ``postBatchResumeToken``), decoded.
     """
-    raw = bytes(cursor.raw)
-    marker = b"\x04" + name.encode() + b"\x00"
-    position = _find_field(raw, marker)
-    start = position + len(marker)
-    return raw[start : start + int.from_bytes(raw[start : start + 4], "little")]
+
+    array: bytes
+    fields: Document
+
+    @property
+    def cursor_id(self) -> int:
+        """The server's cursor, or 0 when it is exhausted."""
+        return int(self.fields["id"])
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether the batch holds anything: an empty array is its length and its end."""
+        return len(self.array) > 5
 
 
-_FIXED = {0x12: 8, 0x10: 4, 0x01: 8, 0x08: 1, 0x11: 8, 0x09: 8, 0x0A: 0}
+def read_cursor(cursor: RawBSONDocument) -> CursorReply:
+    """Take a reply's ``cursor`` apart without touching its documents.
 
-
-def _find_field(raw: bytes, marker: bytes) -> int:
-    position, end = 4, len(raw) - 1
-    while position < end:
-        if raw.startswith(marker, position):
-            return position
-        kind = raw[position]
-        value = raw.index(b"\x00", position + 1) + 1
-        if kind in (0x03, 0x04):
-            position = value + int.from_bytes(raw[value : value + 4], "little")
-        elif kind == 0x02:
-            position = value + 4 + int.from_bytes(raw[value : value + 4], "little")
-        elif kind in _FIXED:
-            position = value + _FIXED[kind]
+    Asking the driver's raw document for one field would make an object of each document in the batch.
+    """
+    array, others = b"", b""
+    for kind, name, value in elements(bytes(cursor.raw)):
+        if name in _BATCHES:
+            array = value
         else:
-            break
-    raise InvalidBSON("a reply's cursor has no batch")
+            others += bytes([kind]) + name + b"\0" + value
+    if not array:
+        raise InvalidBSON("a reply's cursor has no batch")
+    return CursorReply(array, bson.decode((len(others) + 5).to_bytes(4, "little") + others + b"\0"))
+
+
+_BATCHES = frozenset({b"firstBatch", b"nextBatch"})

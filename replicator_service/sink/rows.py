@@ -7,6 +7,7 @@ that stays, and elements of arrays that stay are not written at all.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from replicator_service.sink.errors import translated
@@ -59,20 +60,21 @@ class RowWriter:
 
     def _write_collection(self, rows: CollectionRows) -> int:
         written = len(rows.deleted_keys)
-        gone = rows.deleted_keys + rows.fresh_keys
+        gone = array_text(rows.deleted_keys + rows.fresh_keys)
+        changed_keys = array_text(rows.changed_keys)
         for table, fresh, changed in zip(rows.tables, rows.fresh, rows.changed, strict=True):
             statements = self.statements(table)
             with translated():
-                if gone:
+                if rows.deleted_keys or rows.fresh_keys:
                     self._connection.execute(statements.delete, (gone,))
                 if fresh:
                     self._copy(statements.copy, fresh)
                 if rows.changed_keys:
-                    self._merge(table, statements, changed, rows.changed_keys)
+                    self._merge(table, statements, changed, changed_keys)
             written += len(fresh) + len(changed)
         return written
 
-    def _merge(self, table: TableSpec, statements: Statements, lines: list[str], keys: Sequence[str]) -> None:
+    def _merge(self, table: TableSpec, statements: Statements, lines: list[str], keys: str) -> None:
         if table not in self._staged:
             self._connection.execute(statements.create_staging)
             self._staged.add(table)
@@ -82,7 +84,7 @@ class RowWriter:
         if lines:
             self._copy(statements.copy_staging, lines)
         if statements.prune is not None:
-            self._connection.execute(statements.prune, (list(keys),))
+            self._connection.execute(statements.prune, (keys,))
         if lines:
             self._connection.execute(statements.merge)
 
@@ -90,3 +92,15 @@ class RowWriter:
         data = ("\n".join(lines) + "\n").encode()
         with self._connection.cursor().copy(statement) as copy:
             copy.write(data)
+
+
+_NEEDS_NO_QUOTES = re.compile(r"[0-9A-Za-z_:.$-]+(?:,[0-9A-Za-z_:.$-]+)*")
+
+
+def array_text(keys: Sequence[str]) -> str:
+    """A ``text[]`` in PostgreSQL's input form. The driver quotes key by key, which costs as much as a row."""
+    joined = ",".join(keys)
+    if _NEEDS_NO_QUOTES.fullmatch(joined) and joined.count(",") == len(keys) - 1 and "null" not in joined.lower():
+        return "{" + joined + "}"
+    quoted = (key.replace("\\", "\\\\").replace('"', '\\"') for key in keys)
+    return "{" + ",".join(f'"{key}"' for key in quoted) + "}"

@@ -39,7 +39,7 @@ def compose(schema: str, table: TableSpec) -> Statements:
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
     is_child = len(table.primary_key) > 1
     return Statements(
-        delete=sql.SQL("delete from {} where _id = any(%s)").format(beside_parameters(schema, table.name)),
+        delete=sql.SQL("delete from {} where _id = any(%s::text[])").format(beside_parameters(schema, table.name)),
         copy=sql.SQL("copy {} ({}) from stdin").format(target, columns),
         create_staging=_create_staging(staging, table),
         empty_staging=sql.SQL("delete from {}").format(staging),
@@ -75,7 +75,7 @@ def _create_staging(staging: sql.Identifier, table: TableSpec) -> sql.Composed:
 
 def _prune(schema: str, table: TableSpec) -> sql.Composed:
     return sql.SQL(
-        "delete from {} as kept where kept._id = any(%s) and not exists ("
+        "delete from {} as kept where kept._id = any(%s::text[]) and not exists ("
         "select from {} as staged where staged._id = kept._id and staged._ordinal = kept._ordinal)"
     ).format(beside_parameters(schema, table.name), beside_parameters(_STAGING, table.name))
 

@@ -16,7 +16,7 @@ from pymongo import errors
 from replicator_service.core.batching import StreamReply
 from replicator_service.core.errors import Fatal
 from replicator_service.core.position import Position, ResumeToken, token_time
-from replicator_service.core.replies import Reply, batch_array
+from replicator_service.core.replies import Reply, read_cursor
 from replicator_service.source.connection import RAW, Client, ServerFacts
 from replicator_service.source.errors import translated
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from bson.raw_bson import RawBSONDocument
     from pymongo.database import Database
-
-EMPTY_BATCH_SIZE = 5 + 1
-"""An array without documents: its length and its end."""
 
 _CLOSE_SECONDS = 1.0
 """For how long a server that may be away is asked to free a cursor."""
@@ -90,7 +87,7 @@ class ChangeStream:
                 codec_options=RAW,
                 session=self._session,
             )
-        return self._answer(reply, "nextBatch")
+        return self._answer(reply)
 
     def reopen(self) -> None:
         """Open the stream again after it was invalidated."""
@@ -125,23 +122,22 @@ class ChangeStream:
         }
         with translated():
             reply = self._database.command(command, codec_options=RAW, session=self._session)
-        cursor = reply["cursor"]
-        self._cursor_id = cursor["id"]
-        token = _plain(cursor["postBatchResumeToken"])
+        cursor = read_cursor(reply["cursor"])
+        self._cursor_id = cursor.cursor_id
+        token = cursor.fields["postBatchResumeToken"]
         if start is not None:
             return start
         # The token of a new stream names the first tick that is still to come.
         return Position(token, _time_of(token) - 1)
 
-    def _answer(self, reply: RawBSONDocument, name: str) -> StreamReply:
-        cursor = reply["cursor"]
-        self._cursor_id = cursor["id"]
-        array = batch_array(cursor, name)
-        token = _plain(cursor["postBatchResumeToken"])
+    def _answer(self, reply: RawBSONDocument) -> StreamReply:
+        cursor = read_cursor(reply["cursor"])
+        self._cursor_id = cursor.cursor_id
+        token = cursor.fields["postBatchResumeToken"]
         # The same token as before says nothing new. After opening, it names a tick whose events are still to come.
         if token != self.position.resume_token:
             self.position = Position(token, max(_time_of(token), self.position.cluster_time))
-        events = Reply(array, field="fullDocument") if len(array) >= EMPTY_BATCH_SIZE else None
+        events = Reply(cursor.array, field="fullDocument") if cursor.has_documents else None
         return StreamReply(events, self.position)
 
 
@@ -153,9 +149,3 @@ def _time_of(token: ResumeToken) -> int:
             hint="This server version is not supported; run 'replicator check'.",
         )
     return time
-
-
-def _plain(token: RawBSONDocument) -> ResumeToken:
-    """The token as an ordinary document."""
-    plain: dict[str, Any] = bson.decode(token.raw)
-    return plain

@@ -20,7 +20,7 @@ from bson.raw_bson import RawBSONDocument
 from replicator_service.core.codec.document_id import ExactId, id_bson
 from replicator_service.core.codec.elements import elements, id_document
 from replicator_service.core.position import to_cluster_time, to_timestamp
-from replicator_service.core.replies import Reply, batch_array
+from replicator_service.core.replies import CursorReply, Reply, read_cursor
 from replicator_service.source.connection import RAW, Client
 from replicator_service.source.errors import translated
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     from pymongo.client_session import ClientSession
     from pymongo.database import Database
-
-_NO_DOCUMENTS = 5
-"""The length of an empty BSON array."""
 
 
 class ReadCursor:
@@ -59,40 +56,37 @@ class ReadCursor:
         if at is not None:
             concern = {"level": "snapshot", "atClusterTime": to_timestamp(at)}
         self.read_time = at or 0
-        self._first = self._run({**command, "batchSize": batch_size, "readConcern": concern})
+        self._latest = self._run({**command, "batchSize": batch_size, "readConcern": concern})
 
     def __iter__(self) -> Iterator[Reply]:
         """The replies that hold documents, in order."""
-        raw, name = self._first, "firstBatch"
         while True:
-            cursor = raw["cursor"]
-            array = batch_array(cursor, name)
-            if len(array) > _NO_DOCUMENTS:
-                yield Reply(array)
-            if not cursor["id"]:
+            cursor = self._latest
+            if cursor.has_documents:
+                yield Reply(cursor.array)
+            if not cursor.cursor_id:
                 return
-            name = "nextBatch"
-            raw = self._run(
+            self._latest = self._run(
                 {
-                    "getMore": bson.Int64(cursor["id"]),
+                    "getMore": bson.Int64(cursor.cursor_id),
                     "collection": self._collection,
                     "batchSize": self._batch_size,
                 }
             )
-            self._first = raw
 
     def close(self) -> None:
         """Free the server's cursor when not everything was read."""
-        cursor_id = self._first["cursor"]["id"]
-        if cursor_id:
-            self._run({"killCursors": self._collection, "cursors": [bson.Int64(cursor_id)]})
+        if self._latest.cursor_id:
+            command = {"killCursors": self._collection, "cursors": [bson.Int64(self._latest.cursor_id)]}
+            with translated():
+                self._database.command(command, session=self._session)
 
-    def _run(self, command: dict[str, Any]) -> RawBSONDocument:
+    def _run(self, command: dict[str, Any]) -> CursorReply:
         with translated():
             reply = self._database.command(command, codec_options=RAW, session=self._session)
         if not self.exact:
             self.read_time = max(self.read_time, to_cluster_time(reply["operationTime"]))
-        return reply
+        return read_cursor(reply["cursor"])
 
 
 @dataclass(frozen=True, slots=True)
