@@ -47,7 +47,7 @@ def compose(schema: str, table: TableSpec) -> Statements:
         prune=_prune(schema, table) if is_child else None,
         merge=_merge(target, staging, columns, table, only_different=is_child),
         delete_all=sql.SQL("delete from {}").format(target),
-        sweep=sql.SQL("delete from {} where age(xmin) > age((%s::text::xid8)::xid)").format(
+        sweep=sql.SQL("delete from {} where age(xmin) > age((%s::text::xid8)::xid) and _id <> all(%s)").format(
             beside_parameters(schema, table.name)
         ),
     )

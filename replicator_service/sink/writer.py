@@ -277,13 +277,15 @@ class Writer:
         started = registry.finish_snapshot(self._connection, self._stream, step.collection)
         if started is None:
             return
-        with translated():
-            for table in step.tables:
-                statement = self._rows.statements(table).sweep
-                self._count.swept[table.name] = self._connection.execute(statement, (started,)).rowcount
         unseen = dead_letters.settle_unseen(self._connection, self._stream, step.collection, started)
         self._letters.difference_update((step.collection, key) for key in unseen)
         self._count.settled += len(unseen)
+        # A document that was refused exists: the row that it had before stays.
+        refused = [key for collection, key in self._letters if collection == step.collection]
+        with translated():
+            for table in step.tables:
+                statement = self._rows.statements(table).sweep
+                self._count.swept[table.name] = self._connection.execute(statement, (started, refused)).rowcount
 
     def _empty(self, step: EmptyTables) -> None:
         with translated():
