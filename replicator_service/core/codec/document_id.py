@@ -7,9 +7,11 @@ types, what looks like a DBRef. Of those the bytes themselves are kept.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import bson
+from bson.binary import Binary
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
     from replicator_service.core.codec.values import Value
 
-_PLAIN = frozenset({ObjectId, int, Int64, bool})
+_PLAIN = frozenset({ObjectId, int, Int64, float, bool, datetime})
+_BINARY = frozenset({bytes, Binary})
 _SHORT = 64
 PLAIN_SIZE = _SHORT + 12
 """The BSON of an ``_id`` that is not exact has at most about this size."""
@@ -34,7 +37,10 @@ class ExactId:
 def exact_id(value: Value, document: Callable[[], bytes]) -> Value | ExactId:
     """Give a decoded ``_id`` itself, or its bytes unless it is short and surely encoded to what it was before."""
     kind = type(value)
-    if kind in _PLAIN or (kind is str and len(value) <= _SHORT and value.isascii()):
+    if kind in _PLAIN:
+        return value
+    is_short = (kind is str or kind in _BINARY) and len(value) <= _SHORT
+    if is_short and (kind is not str or value.isascii()):
         return value
     return ExactId(document())
 
