@@ -106,9 +106,14 @@ SchemaChange = Drop | Rename | DropDatabase | Invalidate
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A collection exists now, perhaps without documents."""
+    """A collection exists now, perhaps without documents.
+
+    ``is_hidden``: its first documents may have no events. ``convertToCapped`` and ``cloneCollectionAsCapped`` insert
+    as migrations do.
+    """
 
     collection: str
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +203,7 @@ def _without_document(event: Document, name: str) -> Event:
             details = event.get("operationDescription", {})
             if "viewOn" in details or "timeseries" in details:
                 return Ignored(name, known=True)
-            return Created(event["ns"]["coll"])
+            return Created(event["ns"]["coll"], is_hidden=bool(details.get("capped")))
         case _:
             return Ignored(name, known=name in _WITHOUT_DATA)
 

@@ -190,9 +190,11 @@ class Planner:
 
     def _without_document(self, event: Event) -> Iterator[Step]:
         match event:
-            case Created(collection):
+            case Created(collection, is_hidden):
                 self._events[collection, "create"] += 1
                 yield from self._make_known(collection)
+                if is_hidden and self.catalogue[collection].state is not CollectionState.PAUSED:
+                    yield from self.start_snapshot(collection)
             case Drop(collection):
                 self._events[collection, "drop"] += 1
                 yield from self.forget(collection)

@@ -52,9 +52,13 @@ class ReadCursor:
         self._batch_size = batch_size
         self._collection = command["find"]
         self.exact = at is not None
-        concern: dict[str, Any] = {"level": "majority"}
+        concern: dict[str, Any]
         if at is not None:
             concern = {"level": "snapshot", "atClusterTime": to_timestamp(at)}
+        else:
+            # Without a time, a majority read may show less than the stream has: a new primary learns only after a
+            # while what the majority has. And some collections are filled without events (convertToCapped).
+            concern = {"level": "majority", "afterClusterTime": self._now()}
         self.read_time = at or 0
         self._latest = self._run({**command, "batchSize": batch_size, "readConcern": concern})
 
@@ -80,6 +84,10 @@ class ReadCursor:
             command = {"killCursors": self._collection, "cursors": [bson.Int64(self._latest.cursor_id)]}
             with translated():
                 self._database.command(command, session=self._session)
+
+    def _now(self) -> object:
+        with translated():
+            return self._database.command({"ping": 1}, session=self._session)["operationTime"]
 
     def _run(self, command: dict[str, Any]) -> CursorReply:
         with translated():
