@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from replicator_service.core.codec.document_id import exact_id
 from replicator_service.core.codec.exact import source_id
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.errors import RecordRejected
@@ -163,7 +165,7 @@ class DocumentPass:
         for index, document in enumerate(reply.documents):
             key = key_of(reply, index)
             if key in keys:
-                ids[key] = document["_id"]
+                ids[key] = exact_id(document["_id"], partial(reply.key, index))
         return ids
 
 

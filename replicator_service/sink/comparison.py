@@ -13,6 +13,7 @@ from psycopg import sql
 
 from replicator_service.core.codec.copy_text import escape
 from replicator_service.sink.errors import translated
+from replicator_service.sink.statements import beside_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -69,6 +70,7 @@ class Comparison:
         self._connection = connection
         self._tables = tables
         self._targets = [sql.Identifier(schema, table.name) for table in tables]
+        self._beside_parameters = [beside_parameters(schema, table.name) for table in tables]
         self._expected = [sql.Identifier("pg_temp", f"reconciled_{number}") for number in range(len(tables))]
         self._differing = [
             _differing(number, self._expected, target, table, deep=deep)
@@ -136,7 +138,7 @@ class Comparison:
         """How many rows each of these keys has, by table."""
         counted = []
         with translated():
-            for target in self._targets:
+            for target in self._beside_parameters:
                 query = sql.SQL("select _id, count(*) from {} where _id = any(%s) group by _id").format(target)
                 counted.append({key: int(rows) for key, rows in self._connection.execute(query, (list(keys),))})
         return counted

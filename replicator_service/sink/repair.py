@@ -14,6 +14,7 @@ from replicator_service.core.errors import Retryable
 from replicator_service.sink.checkpoint import Checkpoint, read_checkpoint
 from replicator_service.sink.errors import translated
 from replicator_service.sink.rows import RowWriter
+from replicator_service.sink.statements import beside_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,7 @@ class RepairTransaction:
         self._stream = stream
         self._tables = tables
         self._targets = [sql.Identifier(schema, table.name) for table in tables]
+        self._beside_parameters = [beside_parameters(schema, table.name) for table in tables]
         self._rows = RowWriter(connection, schema)
 
     def __enter__(self) -> Self:
@@ -78,7 +80,7 @@ class RepairTransaction:
         """Which of these keys have a row in any of the tables."""
         found: set[str] = set()
         with translated():
-            for target in self._targets:
+            for target in self._beside_parameters:
                 query = sql.SQL("select distinct _id from {} where _id = any(%s)").format(target)
                 found.update(key for (key,) in self._connection.execute(query, (list(keys),)))
         return found
@@ -86,7 +88,7 @@ class RepairTransaction:
     def delete(self, rows: Sequence[RowVersion]) -> None:
         """Delete rows that nobody has written since they were seen."""
         with translated():
-            for number, target in enumerate(self._targets):
+            for number, target in enumerate(self._beside_parameters):
                 of_table = [row for row in rows if row.table == number]
                 if not of_table:
                     continue

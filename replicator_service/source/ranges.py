@@ -17,7 +17,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from replicator_service.source.connection import RAW, Client
 from replicator_service.source.errors import translated
-from replicator_service.source.reader import ReadCursor
+from replicator_service.source.reader import ReadCursor, id_filter
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -86,8 +86,8 @@ class RangeReader:
         )
 
     def by_ids(self, collection: str, ids: Sequence[Any], *, at: int) -> Iterator[Reply]:
-        """The documents with these ``_id``s."""
-        return self._replies({"find": collection, "filter": {"_id": {"$in": list(ids)}}}, at)
+        """The documents with these ``_id``s, decoded or exact."""
+        return self._replies({"find": collection, "filter": id_filter(ids)}, at)
 
     def _replies(self, command: dict[str, Any], at: int, batch_size: int | None = None) -> Iterator[Reply]:
         cursor = ReadCursor(self._database, self._session, command, at=at, batch_size=batch_size or self._batch_size)
@@ -113,7 +113,10 @@ def collection_size(database: Database[dict[str, Any]], collection: str) -> Size
     pipeline: list[dict[str, Any]] = [{"$collStats": {"storageStats": {}}}, {"$project": {"storageStats": 1}}]
     with translated():
         try:
-            found = list(database[collection].aggregate(pipeline))
+            # As commands, since the driver refuses names that the server takes.
+            found = database.command({"aggregate": collection, "pipeline": pipeline, "cursor": {}})["cursor"][
+                "firstBatch"
+            ]
         except OperationFailure as error:
             if error.code != _NAMESPACE_NOT_FOUND:
                 raise
@@ -130,8 +133,11 @@ def boundaries(database: Database[dict[str, Any]], collection: str, ranges: int)
         {"$sort": {"_id": 1}},
     ]
     with translated():
-        source: Any = database.get_collection(collection).with_options(codec_options=RAW)
-        sampled = [bytes(each.raw) for each in source.aggregate(pipeline, allowDiskUse=True)]
+        reply: Any = database.command(
+            {"aggregate": collection, "pipeline": pipeline, "cursor": {"batchSize": 100_000}, "allowDiskUse": True},
+            codec_options=RAW,
+        )
+        sampled = [bytes(each.raw) for each in reply["cursor"]["firstBatch"]]
     places: list[bytes] = []
     for number in range(1, ranges):
         place = sampled[number * len(sampled) // ranges] if sampled else b""
