@@ -140,7 +140,7 @@ _WITHOUT_DATA = frozenset(
 )
 
 
-_TEMPORARY = re.compile(r"tmp[0-9A-Za-z]*\.(agg_out|mr|renameCollection)")
+_TEMPORARY = re.compile(r"tmp[0-9A-Za-z]*\.(agg_out|mr|renameCollection|convertToCapped)")
 
 
 def is_temporary(collection: str) -> bool:

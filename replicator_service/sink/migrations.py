@@ -62,7 +62,9 @@ def migrate(connection: Connection, migrations: list[Migration] | None = None) -
     wanted = read_migrations() if migrations is None else migrations
     with translated(), connection.transaction():
         connection.execute(_LOCK)
-        connection.execute("create schema if not exists replicator")
+        # A user who may not create schemas may not even ask for one that is there.
+        if connection.execute("select from pg_namespace where nspname = 'replicator'").rowcount == 0:
+            connection.execute("create schema replicator")
         connection.execute(_HISTORY)
         rows = connection.execute("select version, checksum from replicator.schema_migration").fetchall()
         applied: dict[int, str] = dict(rows)

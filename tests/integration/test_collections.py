@@ -130,6 +130,7 @@ def test_a_capped_collection_is_read_and_followed(source: Source, sink: Sink) ->
         replication.catch_up()
         assert assert_same_documents(source, sink, "ordinary") == 20
         assert assert_same_documents(source, sink, "copy") == 20
+        assert tables(sink, source) == {"capped", "ordinary", "copy"}
 
 
 def test_views_and_time_series_are_passed_over(source: Source, sink: Sink) -> None:
