@@ -53,7 +53,7 @@ def test_the_reconciliation_finds_what_was_planted_repairs_it_and_tells_the_mart
         Wanted("pg_datamart_loader", now.isoformat(), {"as_of": (now - timedelta(days=1)).isoformat()}),
     )
 
-    assert dry.state == "failed"
+    assert dry.state == "failed", dry.log[-6000:]
     assert dry.tasks["finish_run"] == "failed"
     assert dry.events == []
     assert "3 of 3 differences remain" in dry.log
