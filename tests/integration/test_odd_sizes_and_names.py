@@ -5,23 +5,27 @@ from __future__ import annotations
 import secrets
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from bson import Binary
+from pymongo.errors import WriteError
 
 from tests.integration.test_odd_documents import assert_no_letters, differences, inserted
 from tests.support.bson_bytes import document, element, integer
 from tests.support.bson_corpus import corpus
 from tests.support.limits import LIVELY
 from tests.support.replication import replicating
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.support.databases import Sink, Source
 
 MEGABYTE = 2**20
+TRANSACTION_TOO_LARGE_FOR_CACHE = 388
 
 
 def tables_by_collection(source: Source, sink: Sink) -> dict[str, str]:
@@ -82,16 +86,32 @@ def _large(number: int, room: int) -> dict[str, Any]:
             return {"_id": number, "v": [{"n": "x" * 200} for _ in range(room // 240)]}
 
 
+def written(write: Callable[[], object]) -> None:
+    """Write, as soon as the small cache of the test's server has room for it."""
+
+    def is_written() -> bool:
+        try:
+            write()
+        except WriteError as error:
+            if error.code != TRANSACTION_TOO_LARGE_FOR_CACHE:
+                raise
+            return False
+        return True
+
+    wait_until(is_written, timeout=30, message="room in the server's cache")
+
+
 def test_documents_of_sixteen_megabytes_arrive(source: Source, sink: Sink) -> None:
-    """In the first load, as inserts, as updates of documents and as events that the server has to split."""
-    room = 16 * MEGABYTE - 1_000
+    """In the first load and in the stream: some of half that size, and one whose event the server has to split."""
+    room = 8 * MEGABYTE
+    loaded, streamed = source.db.loaded, source.db.streamed
     for number in range(2):
-        source.db.loaded.insert_one(_large(number, room))
+        written(partial(loaded.insert_one, _large(number, room)))
     with replicating(source, sink, limits=LIVELY) as replication:
         for number in range(1, 4):
-            source.db.streamed.insert_one(_large(number, room))
-        source.db.streamed.replace_one({"_id": 3}, _large(4, room) | {"_id": 3})
-        source.db.streamed.update_one({"_id": 1}, {"$set": {"v": "x" * (room - 100)}})
+            written(partial(streamed.insert_one, _large(number, room)))
+        written(partial(streamed.replace_one, {"_id": 3}, _large(4, room) | {"_id": 3}))
+        written(partial(streamed.update_one, {"_id": 1}, {"$set": {"v": "x" * (16 * MEGABYTE - 1_000)}}))
         source.db.streamed.insert_one({"_id": "behind"})
         replication.catch_up(90)
         for collection in ("loaded", "streamed"):
