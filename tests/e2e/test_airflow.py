@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,9 +133,9 @@ def test_the_shop_goes_from_the_generator_to_the_marts_by_way_of_the_proof(
     told = f"the marts are late: run {marts.run_id} of pg_datamart_loader"
     wait_until(lambda: told in triggerer_logs(airflow.home), timeout=60, message="the deadline alert")
 
-    pids = list(airflow.pids.values())
+    pids = set(airflow.pids.values())
     airflow.stop()
-    assert [pid for pid in pids if sessions().count(pid)] == []
+    wait_until(lambda: not pids & sessions(), message=lambda: f"the end of {pids & sessions()}")
 
 
 def triggerer_logs(home: Path) -> str:
@@ -145,12 +144,14 @@ def triggerer_logs(home: Path) -> str:
     return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files if file.exists())
 
 
-def sessions() -> list[int]:
-    """The session of every process."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
+def sessions() -> set[int]:
+    """The sessions of all processes that have not ended."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
-            found.append(os.getsid(int(entry.name)))
-        except ProcessLookupError:
+            state, _, _, session, *_ = entry.read_text().rpartition(")")[2].split()
+        except OSError:
             continue
+        if state != "Z":
+            found.add(int(session))
     return found

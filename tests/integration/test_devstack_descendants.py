@@ -41,6 +41,6 @@ def test_a_child_with_a_process_group_of_its_own_ends_with_the_server(tmp_path: 
         assert is_there(child)
         os.kill(server.pid, number)
         wait_until(lambda: not server.running, message="the server's end")
-        assert not is_there(child)
+        wait_until(lambda: not is_there(child), message="the end of the child")
     finally:
         server.kill()
