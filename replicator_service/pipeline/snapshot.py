@@ -81,6 +81,7 @@ class Snapshots:
         collection = self._planner.catalogue.snapshotting()[0]
         entry = self._planner.catalogue[collection]
         at = self._planner.position.cluster_time
+        self._retry_at = 0.0
         if entry.uuid is None:
             self._identify(collection, entry)
         try:

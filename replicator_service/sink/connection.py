@@ -41,7 +41,7 @@ _SESSION = {
 }
 
 
-def connect(dsn: str, *, application_name: str, durable: bool = True) -> Connection:
+def connect(dsn: str, *, application_name: str, durable: bool = True) -> HeardConnection:
     """An autocommit connection with the settings that every part of the sink relies on.
 
     ``durable=False`` turns ``synchronous_commit`` off. For the writer this costs nothing but a replay: rows and

@@ -148,24 +148,6 @@ def test_a_cut_line_to_postgresql_is_opened_again(source: Source, sink: Sink, po
         assert assert_same_documents(source, sink, "busy") > 50
 
 
-def test_a_line_to_postgresql_that_went_deaf_is_noticed(
-    source: Source, sink: Sink, postgres_server: PostgresServer
-) -> None:
-    with (
-        TcpProxy(postgres_server.port) as proxy,
-        replicating(source, sink, postgres_dsn=through(proxy, sink)) as replication,
-        Load(source.uri, source.name) as load,
-    ):
-        load.go_on()
-        replication.catch_up()
-        proxy.deaf()
-        noticed(replication, timeout=15.0)
-        proxy.restore()
-        load.stop()
-        replication.catch_up()
-        assert assert_same_documents(source, sink, "busy") > 50
-
-
 def test_a_cancelled_statement_is_only_a_pause(source: Source, sink: Sink) -> None:
     with replicating(source, sink) as replication, Load(source.uri, source.name) as load:
         load.go_on()
