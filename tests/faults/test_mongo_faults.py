@@ -10,7 +10,7 @@ from devstack.proxy import TcpProxy
 from replicator_service.pipeline.term import Limits
 from tests.support.databases import Sink, Source, fresh_source
 from tests.support.load import Load
-from tests.support.replication import Replication, assert_same_documents, replicating
+from tests.support.replication import Replication, assert_same_documents, quick, replicating
 from tests.support.servers import start_mongo
 from tests.support.waiting import wait_until
 
@@ -141,7 +141,7 @@ def test_a_server_without_a_past_makes_the_state_converge_and_then_exact(
                 source.db.busy.insert_many([{"_id": n, "n": 0} for n in range(2_000)])
             with (
                 Load(source.uri, source.name) as load,
-                replicating(source, sink, limits=Limits(chunk_documents=200)) as replication,
+                replicating(source, sink, limits=quick(Limits(chunk_documents=200))) as replication,
             ):
                 load.go_on()
                 if not first:

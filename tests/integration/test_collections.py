@@ -17,16 +17,14 @@ from pymongo.collation import Collation
 
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.failpoints import Window
-from replicator_service.pipeline.loop import Pace
 from replicator_service.pipeline.term import Limits
-from tests.support.replication import Crash, Replication, assert_same_documents, replicating
+from tests.support.replication import Crash, Replication, assert_same_documents, quick, replicating
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.support.databases import Sink, Source
 
-QUICK = Pace(heartbeat_seconds=0.05, request_seconds=0.05)
 IDS: list[Any] = [
     MinKey(),
     None,
@@ -83,7 +81,7 @@ def fields(sink: Sink, source: Source, name: str) -> dict[str, str]:
 @pytest.mark.parametrize("chunk", [1, 2, 3])
 def test_a_snapshot_in_small_chunks_meets_every_kind_of_id(source: Source, sink: Sink, chunk: int) -> None:
     source.db.things.insert_many([{"_id": each, "n": n} for n, each in enumerate(IDS)])
-    with replicating(source, sink, limits=Limits(chunk_documents=chunk)) as replication:
+    with replicating(source, sink, limits=quick(Limits(chunk_documents=chunk))) as replication:
         replication.catch_up()
         assert fields(sink, source, "n") == {encode_key(each): str(n) for n, each in enumerate(IDS)}
         source.db.things.update_many({}, {"$set": {"seen": "yes"}})
@@ -101,7 +99,7 @@ def test_collections_with_a_collation_and_clustered_ones_are_read_in_chunks(sour
         collection.insert_many([{"_id": f"{'x' if n % 2 else 'Y'}{n}"} for n in range(20)])
         collection.insert_many([{"_id": n} for n in range(10)])
         collection.insert_one({"_id": MaxKey()})
-    with replicating(source, sink, limits=Limits(chunk_documents=3)) as replication:
+    with replicating(source, sink, limits=quick(Limits(chunk_documents=3))) as replication:
         replication.catch_up()
         for name in ("caseless", "clustered"):
             assert assert_same_documents(source, sink, name) == 31
@@ -117,7 +115,7 @@ def test_collections_with_a_collation_and_clustered_ones_are_read_in_chunks(sour
 def test_a_capped_collection_is_read_and_followed(source: Source, sink: Sink) -> None:
     capped = source.db.create_collection("capped", capped=True, size=10_000_000)
     capped.insert_many([{"_id": n, "n": 0} for n in range(50)])
-    with replicating(source, sink, limits=Limits(chunk_documents=7)) as replication:
+    with replicating(source, sink, limits=quick(Limits(chunk_documents=7))) as replication:
         replication.catch_up()
         assert assert_same_documents(source, sink, "capped") == 50
         capped.insert_many([{"_id": n, "n": 0} for n in range(50, 60)])
@@ -176,7 +174,7 @@ def test_collections_that_come_from_another_database_or_go_there(source: Source,
 
 def test_a_restart_in_the_middle_of_a_snapshot_goes_on_with_the_next_chunk(source: Source, sink: Sink) -> None:
     source.db.things.insert_many([{"_id": n} for n in range(100)])
-    replication = Replication(source, sink, limits=Limits(chunk_documents=10, pace=QUICK))
+    replication = Replication(source, sink, limits=quick(Limits(chunk_documents=10)))
     replication.failpoints.arm(Window.AFTER_CHUNK_READ, 6)
     replication.start()
     assert isinstance(replication.join(), Crash)
@@ -257,7 +255,7 @@ def test_a_collection_that_changes_as_a_whole_while_it_is_read(
     source: Source, sink: Sink, event: Callable[[Source], None]
 ) -> None:
     source.db.things.insert_many([{"_id": n} for n in range(100)])
-    replication = Replication(source, sink, limits=Limits(chunk_documents=10, pace=QUICK))
+    replication = Replication(source, sink, limits=quick(Limits(chunk_documents=10)))
     gate = Gate(replication, 4)
     replication.start()
     try:
@@ -283,7 +281,7 @@ def test_a_collection_that_changes_as_a_whole_while_it_is_read(
 
 def test_a_snapshot_that_had_begun_before_the_collection_was_made_anew_elsewhere(source: Source, sink: Sink) -> None:
     source.db.things.insert_many([{"_id": n} for n in range(100)])
-    replication = Replication(source, sink, limits=Limits(chunk_documents=10, pace=QUICK))
+    replication = Replication(source, sink, limits=quick(Limits(chunk_documents=10)))
     replication.failpoints.arm(Window.AFTER_CHUNK_READ, 5)
     replication.start()
     assert isinstance(replication.join(), Crash)

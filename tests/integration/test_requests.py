@@ -12,7 +12,7 @@ from replicator_service.runtime.health import State
 from replicator_service.sink.registry import add_request
 from replicator_service.sink.requests import hold, release
 from tests.support.load import Load
-from tests.support.replication import Replication, assert_same_documents, replicating
+from tests.support.replication import Replication, assert_same_documents, quick, replicating
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def test_a_letter_outlives_the_renaming_of_its_collection(source: Source, sink: 
 
 def test_a_resync_of_values_that_were_altered_counts_no_alteration_backwards(source: Source, sink: Sink) -> None:
     seen: list[int] = []
-    with replicating(source, sink, limits=Limits(chunk_documents=1)) as replication:
+    with replicating(source, sink, limits=quick(Limits(chunk_documents=1))) as replication:
         counted = replication.health.committed
 
         def committed(what: Committed) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import bson
@@ -81,6 +81,11 @@ class Lines:
         self.lines.append((event, fields))
 
 
+def quick(limits: Limits) -> Limits:
+    """The same bounds for a service that looks around more often: most of a test's time is waiting for that."""
+    return replace(limits, poll_wait_ms=100, pace=replace(limits.pace, heartbeat_seconds=0.1, request_seconds=0.1))
+
+
 class Replication:
     """One service over a source and a sink, as often as the test starts it."""
 
@@ -104,7 +109,7 @@ class Replication:
             mongo_database=source.name,
             **settings,
         )
-        self.limits = limits or limits_of(self.settings)
+        self.limits = limits or quick(limits_of(self.settings))
         self.failpoints = CrashPoints()
         self.log = Lines()
         self.health = self._new_health()
