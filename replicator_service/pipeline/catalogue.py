@@ -34,6 +34,8 @@ class Entry:
     expected: int | None = None
     uuid: bytes | None = None
     """The identity of the collection that the snapshot reads, once it was looked up."""
+    end: bytes | None = None
+    """The place of the largest ``_id`` at that moment: what was inserted beyond it came through the stream."""
     is_capped: bool = False
 
     @property

@@ -257,7 +257,7 @@ class Planner:
         """Read a collection anew; rows that no longer exist at the source are deleted at the end."""
         entry = self.catalogue[collection]
         entry.state = CollectionState.SNAPSHOTTING
-        entry.place, entry.documents, entry.uuid = None, 0, None
+        entry.place, entry.documents, entry.uuid, entry.end = None, 0, None, None
         entry.expected = self._source.estimate(collection)
         yield StartSnapshot(collection, entry.expected)
 

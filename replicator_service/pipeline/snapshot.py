@@ -1,9 +1,12 @@
 """Chunks of a snapshot: each is read at the cluster time that the stream has reached, and written before it moves.
 
 The chunk shows exactly the state that the stream goes on from. Nothing is paused and nothing is reconciled
-afterwards; a restart goes on with the next chunk. When the server cannot read at that time, the chunk waits for the
-stream to move; only what can never be read so (a capped collection, a server without snapshot history) is read at
-the current majority state, and the checkpoint says until when the rows may be ahead.
+afterwards; a restart goes on with the next chunk. The end is where the largest ``_id`` was when the snapshot began (or
+was taken up again): it never chases documents that are inserted meanwhile, since the stream brings those.
+
+When the server cannot read at that time, the chunk waits for the stream to move; only what can never be read so (a
+capped collection, a server without snapshot history) is read at the current majority state, and the checkpoint says
+until when the rows may be ahead.
 """
 
 from __future__ import annotations
@@ -103,6 +106,8 @@ class Snapshots:
         found = self._source.list_collections().get(collection)
         entry.uuid = found.uuid if found else None
         entry.is_capped = found.kind.value == "capped" if found else False
+        end = self._reader.largest(collection)
+        entry.end = end.after if end else None
 
     def _read(self, collection: str, entry: Entry, at: int | None, now: float) -> Iterator[Step]:
         chunk = _Chunk()
@@ -120,6 +125,8 @@ class Snapshots:
             entry.place = Place.of(chunk.last).after
             entry.documents += chunk.documents
             yield ChunkDone(collection, entry.place, chunk.documents)
+        if not is_last and entry.place is not None and entry.end is not None:
+            is_last = self._reader.has_reached(collection, Place(entry.place), Place(entry.end))
         if is_last:
             yield from self._finish(collection, entry, now)
         if chunk.last is not None or is_last:

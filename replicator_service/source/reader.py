@@ -16,19 +16,22 @@ from typing import TYPE_CHECKING, Any
 import bson
 from bson.max_key import MaxKey
 from bson.raw_bson import RawBSONDocument
+from pymongo.errors import OperationFailure, PyMongoError
 
 from replicator_service.core.codec.document_id import ExactId, id_bson
 from replicator_service.core.codec.elements import elements, id_document
 from replicator_service.core.position import to_cluster_time, to_timestamp
 from replicator_service.core.replies import CursorReply, Reply, read_cursor
 from replicator_service.source.connection import RAW, Client
-from replicator_service.source.errors import translated
+from replicator_service.source.errors import translate, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pymongo.client_session import ClientSession
     from pymongo.database import Database
+
+_MIN_NOT_BEFORE_MAX = 51175
 
 
 class ReadCursor:
@@ -145,6 +148,35 @@ class Reader:
     def last_of_all(self, collection: str, *, at: int | None) -> ReadCursor:
         """The document whose ``_id`` is MaxKey, if there is one: the end of every order."""
         return self.by_ids(collection, [MaxKey()], at=at)
+
+    def largest(self, collection: str) -> Place | None:
+        """The place after the document with the largest ``_id`` at present, or None when there is no document."""
+        command = {"find": collection, "sort": {"_id": -1}, "limit": 1}
+        cursor = ReadCursor(self._database, self._session, command, at=None, batch_size=1)
+        places = [Place.of(reply.raw(0)) for reply in cursor]
+        return places[0] if places else None
+
+    def has_reached(self, collection: str, place: Place, end: Place) -> bool:
+        """Whether ``place`` is at or behind ``end`` in the order of the server's index.
+
+        The server compares: it refuses a ``min`` that does not come before ``max``.
+        """
+        command = {
+            "find": collection,
+            "hint": {"_id": 1},
+            "min": RawBSONDocument(place.after),
+            "max": RawBSONDocument(end.after),
+            "limit": 1,
+        }
+        try:
+            self._database.command(command, session=self._session)
+        except OperationFailure as error:
+            if error.code == _MIN_NOT_BEFORE_MAX:
+                return True
+            raise translate(error) from error
+        except PyMongoError as error:
+            raise translate(error) from error
+        return False
 
 
 def id_filter(ids: Sequence[Any]) -> Mapping[str, Any]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from typing import TYPE_CHECKING
 
 from bson import ObjectId
 
+from replicator_service.pipeline.loop import Pace
+from replicator_service.pipeline.term import Limits
+from replicator_service.runtime.health import State
 from tests.support.replication import assert_same_documents, replicating
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.support.databases import Sink, Source
@@ -75,3 +81,35 @@ def test_out_replaces_a_collection_at_once_and_leaves_no_table_behind(source: So
                 (source.name,),
             ).fetchall()
         assert tables == [("raw",), ("summary",)]
+
+
+def test_a_snapshot_ends_where_the_collection_ended_when_it_began(source: Source, sink: Sink) -> None:
+    """Otherwise a first load under steady inserts would chase them for ever."""
+    source.db.things.insert_many([{"_id": n} for n in range(50)])
+    stop = threading.Event()
+
+    def insert_on() -> None:
+        for n in itertools.count(100):
+            if stop.is_set():
+                return
+            source.db.things.insert_many([{"_id": n * 10 + each} for each in range(10)])
+
+    inserting = threading.Thread(target=insert_on)
+    limits = Limits(chunk_documents=5, poll_wait_ms=50, pace=Pace(heartbeat_seconds=0.05))
+    with replicating(source, sink, limits=limits) as replication:
+        inserting.start()
+        try:
+            wait_until(
+                lambda: replication.health.report().state is State.STREAMING,
+                timeout=20,
+                message="the end of the snapshot",
+            )
+        finally:
+            stop.set()
+            inserting.join()
+        replication.catch_up()
+        assert_same_documents(source, sink, "things")
+        with sink.connect() as connection:
+            row = connection.execute("select documents from replicator.snapshot_progress").fetchone()
+        assert row is not None
+        assert row[0] >= 50
