@@ -45,8 +45,9 @@ class ServerFacts:
 
     @property
     def groups_inserts(self) -> bool:
-        """From 8.0 on, ordinary inserts of one command may share a cluster time."""
-        return self.version >= (8, 0)
+        """From 6.1 on, writes without a transaction may share a cluster time: those of one pass of the TTL monitor
+        (SERVER-64972), and from 8.0 on ordinary inserts of one command."""
+        return self.version >= (6, 1)
 
 
 def connect(uri: str, *, app_name: str = "replicator", server_selection_ms: int = 5_000) -> Client:
