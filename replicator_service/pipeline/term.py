@@ -162,10 +162,11 @@ class Term:
             self._outbox.close(error)
             raise
         finally:
-            writer.rollback()
             self._outbox.close()
             poller.stop()
             planning.join()
+            # Last: when PostgreSQL is away as well this raises, and no thread may be left behind.
+            writer.rollback()
 
     def _first_steps(self, planner: Planner, changed: Sequence[str], *, forget_position: bool) -> Iterable[Step]:
         existing = self._list_collections()

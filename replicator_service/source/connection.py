@@ -45,8 +45,10 @@ class ServerFacts:
 
     @property
     def groups_inserts(self) -> bool:
-        """From 6.1 on, writes without a transaction may share a cluster time: those of one pass of the TTL monitor
-        (SERVER-64972), and from 8.0 on ordinary inserts of one command."""
+        """Whether writes without a transaction may share a cluster time.
+
+        From 6.1 on those of one pass of the TTL monitor do (SERVER-64972), from 8.0 on the inserts of one command.
+        """
         return self.version >= (6, 1)
 
 
