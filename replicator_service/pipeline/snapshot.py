@@ -97,7 +97,11 @@ class Snapshots:
             if now - self._refused_since < self._patience:
                 return
             self._patience = 0.0
-            yield from self._read(collection, entry, None, now)
+            try:
+                yield from self._read(collection, entry, None, now)
+            except SnapshotUnavailable:
+                # Nothing is left to read: the stream will tell what became of the collection.
+                return
         else:
             self._patience = min(self._patience + 1.0, _PATIENCE_SECONDS)
         self._refused_at = None

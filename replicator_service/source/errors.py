@@ -27,6 +27,9 @@ HISTORY_LOST = frozenset({286, 280, 260, 464})
 SNAPSHOT_UNAVAILABLE = frozenset({239, 246})
 """SnapshotTooOld, and SnapshotUnavailable (the catalog changed since; capped collections)."""
 
+_IS_A_VIEW = frozenset({166, 167, 168})
+"""A command or one of its options does not work on views: the collection was dropped, and a view has its name."""
+
 _CREDENTIALS = frozenset({18})
 _PRIVILEGES = frozenset({13, 8000})
 _NOT_A_REPLICA_SET = frozenset({40573, 76})
@@ -86,6 +89,8 @@ def _translate_reply(error: errors.OperationFailure) -> ReplicatorError:
         )
     if code in SNAPSHOT_UNAVAILABLE:
         return SnapshotUnavailable(f"MongoDB cannot read at this cluster time (code {code})")
+    if code in _IS_A_VIEW:
+        return SnapshotUnavailable(f"a view has the name of the collection now (code {code})")
     if code in _CREDENTIALS:
         return ConfigurationError(
             "MongoDB refuses the user name or password",

@@ -169,7 +169,7 @@ class Reader:
             "limit": 1,
         }
         try:
-            self._database.command(command, session=self._session)
+            self._database.command(command, codec_options=RAW, session=self._session)
         except OperationFailure as error:
             if error.code == _MIN_NOT_BEFORE_MAX:
                 return True
