@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 HISTORY_LOST = frozenset({286, 280, 260, 464})
 """ChangeStreamHistoryLost, ChangeStreamFatalError, InvalidResumeToken, and its later kin."""
 
-SNAPSHOT_UNAVAILABLE = frozenset({239, 246})
-"""SnapshotTooOld, and SnapshotUnavailable (the catalog changed since; capped collections)."""
-
-_IS_A_VIEW = frozenset({166, 167, 168})
-"""A command or one of its options does not work on views: the collection was dropped, and a view has its name."""
+SNAPSHOT_UNAVAILABLE = frozenset({239, 246, 166, 167, 168})
+"""SnapshotTooOld, and SnapshotUnavailable (the catalog changed since; capped collections). The others mean that a
+command does not work on views: the collection was dropped, and a view has its name."""
 
 _CREDENTIALS = frozenset({18})
 _PRIVILEGES = frozenset({13, 8000})
@@ -89,8 +87,6 @@ def _translate_reply(error: errors.OperationFailure) -> ReplicatorError:
         )
     if code in SNAPSHOT_UNAVAILABLE:
         return SnapshotUnavailable(f"MongoDB cannot read at this cluster time (code {code})")
-    if code in _IS_A_VIEW:
-        return SnapshotUnavailable(f"a view has the name of the collection now (code {code})")
     if code in _CREDENTIALS:
         return ConfigurationError(
             "MongoDB refuses the user name or password",
