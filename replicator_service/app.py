@@ -10,7 +10,9 @@ from tenacity.stop import stop_when_event_set
 
 from replicator_service.core.dead_letter_limit import DeadLetterLimit
 from replicator_service.core.errors import (
+    Fatal,
     LeaseLost,
+    RecordRejected,
     ReplicatorError,
     ResyncRequired,
     Retryable,
@@ -126,6 +128,9 @@ class Service:
             self._mode.forget_position = True
         except LeaseLost as error:
             self._log.warning("lease lost", cause=error.message)
+        except RecordRejected as error:
+            # What no document causes (a drop, a rename, the end of a resync) cannot become a dead letter.
+            raise Fatal(error.message, hint=error.hint) from error
         except Retryable as error:
             self._log.warning("waiting for a server", cause=error.message, hint=error.hint)
             self._health.entered(self._health.report().state, error)

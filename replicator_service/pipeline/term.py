@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from replicator_service.sink.connection import Connection
     from replicator_service.source.connection import Client, ServerFacts
 
+_GROUP_WEIGHT = 16
+"""How many small steps weigh as much as one row group."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -52,7 +55,7 @@ class Limits:
     batch_events: int = 10_000
     batch_bytes: int = 16 * 2**20
     inbox_bytes: int = 8 * 2**20
-    outbox_steps: int = 2
+    outbox_groups: int = 2
     chunk_documents: int = 10_000
     chunk_bytes: int = 16 * 2**20
     poll_wait_ms: int = 1_000
@@ -92,7 +95,7 @@ class Term:
         self._known = registry.registered(connection, stream)
         tables = {each.collection: each.table_name for each in self._known}
         self._catalogue = Catalogue(mapping, tables)
-        self._outbox: Channel[Step] = Channel(limits.outbox_steps)
+        self._outbox: Channel[Step] = Channel(limits.outbox_groups * _GROUP_WEIGHT + _GROUP_WEIGHT // 2)
         self.has_committed = False
         """Whether this term has made progress: a failure after that is a new one."""
         self._began: float | None = None
@@ -212,13 +215,17 @@ class Term:
                 source,
                 on_pause=lambda is_paused: self._observer.paused(is_paused=is_paused),
             ),
-            give=self._outbox.put,
+            give=self._give,
             clock=time.monotonic,
             pace=limits.pace,
             stopping=stopping,
             tick=lambda: self._observer.ticked("planner"),
             on_idle=gc.collect,
         )
+
+    def _give(self, step: Step) -> None:
+        """Hand a step to the writer; what bounds memory is how many row groups wait, not the small steps between."""
+        self._outbox.put(step, _GROUP_WEIGHT if isinstance(step, RowGroup) else 1)
 
     def _plan(self, loop: Loop) -> None:
         """The planner's thread: its end, good or bad, closes the outbox."""
