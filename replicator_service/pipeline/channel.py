@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from replicator_service.core.errors import StopRequested
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -15,11 +18,14 @@ class Channel(Generic[T]):
     """Hands items from one thread to another, in order.
 
     ``capacity`` bounds the sum of the weights of what waits; an item heavier than that passes when nothing else
-    waits. Closing wakes both sides: they get the error that closed it, or :class:`StopRequested`.
+    waits. Closing wakes both sides: they get the error that closed it, or :class:`StopRequested`. Whoever waits for
+    room calls ``tick`` every ``tick_seconds``: waiting for the other side is not being stuck.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, *, tick: Callable[[], None] = lambda: None, tick_seconds: float = 1.0) -> None:
         self._capacity = capacity
+        self._tick = tick
+        self._tick_seconds = tick_seconds
         self._items: deque[tuple[T, int]] = deque()
         self._weight = 0
         self._changed = threading.Condition()
@@ -29,7 +35,8 @@ class Channel(Generic[T]):
     def put(self, item: T, weight: int = 1) -> None:
         """Add an item, waiting for room."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or not self._items or self._weight + weight <= self._capacity)
+            while not self._changed.wait_for(lambda: self._has_room(weight), self._tick_seconds):
+                self._tick()
             self._require_open()
             self._items.append((item, weight))
             self._weight += weight
@@ -54,6 +61,9 @@ class Channel(Generic[T]):
                 self._error = error
             self._closed = True
             self._changed.notify_all()
+
+    def _has_room(self, weight: int) -> bool:
+        return self._closed or not self._items or self._weight + weight <= self._capacity
 
     def _require_open(self) -> None:
         if self._error is not None:

@@ -95,7 +95,9 @@ class Term:
         self._known = registry.registered(connection, stream)
         tables = {each.collection: each.table_name for each in self._known}
         self._catalogue = Catalogue(mapping, tables)
-        self._outbox: Channel[Step] = Channel(limits.outbox_groups * _GROUP_WEIGHT + _GROUP_WEIGHT // 2)
+        self._outbox: Channel[Step] = Channel(
+            limits.outbox_groups * _GROUP_WEIGHT + _GROUP_WEIGHT // 2, tick=lambda: observer.ticked("planner")
+        )
         self.has_committed = False
         """Whether this term has made progress: a failure after that is a new one."""
         self._began: float | None = None
@@ -147,7 +149,9 @@ class Term:
         # Every term can begin: only what comes after that is progress, and lets a failure count as a new one.
         self.has_committed = False
         self._observer.streaming_from(planner.position.cluster_time)
-        inbox: Channel[StreamReply] = Channel(self._limits.inbox_bytes)
+        inbox: Channel[StreamReply] = Channel(
+            self._limits.inbox_bytes, tick=lambda: self._observer.ticked("stream-reader")
+        )
         poller = StreamReader(
             stream,
             inbox,

@@ -6,6 +6,7 @@ What is not alive is one whose threads do not turn any more although nothing kee
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from replicator_service.runtime.present import Present
 
 STUCK_SECONDS = 120.0
-"""A thread that has not turned for so long is stuck. Longer than any call of a driver may take."""
+"""A thread that has not turned for so long is stuck, unless its server is known to be at work."""
+
+CALL_SECONDS = 660.0
+"""Longer than any call of MongoDB's driver may take. A stream that resumes far back rightly scans the oplog in one."""
 
 STANDBY_SECONDS = 30.0
 _LEADING = frozenset({State.SNAPSHOTTING, State.STREAMING, State.CONVERGING, State.PAUSED})
@@ -35,11 +39,7 @@ def liveness(present: Present) -> list[Verdict]:
     """Whether each thread of the pipeline turns."""
     if not present.is_leader or present.state not in _LEADING or present.report.error is not None:
         return [Verdict("process", holds=True, detail=f"{present.state.value}, no stream is running")]
-    # While the writer waits for a long statement of PostgreSQL everybody before it waits as well.
-    is_excused = (
-        present.database is not None and present.database.is_writing and present.database_seen.is_fresh(present.now)
-    )
-    return [_turning(present, part, is_excused=is_excused) for part in _PARTS if part in present.report.ticks]
+    return [_turning(present, part) for part in _PARTS if part in present.report.ticks]
 
 
 def readiness(present: Present, *, max_lag_seconds: float) -> list[Verdict]:
@@ -63,7 +63,12 @@ def startup(present: Present) -> list[Verdict]:
     return [Verdict("started", present.report.started, present.state.value)]
 
 
-def _turning(present: Present, part: str, *, is_excused: bool) -> Verdict:
+def _turning(present: Present, part: str) -> Verdict:
     age = max(0.0, present.now - present.report.ticks[part])
-    detail = f"turned {age:.0f} s ago" + (", PostgreSQL is at work" if is_excused else "")
-    return Verdict(part, is_excused or age <= STUCK_SECONDS, detail)
+    detail, limit = f"turned {age:.0f} s ago", STUCK_SECONDS
+    database = present.database
+    if database is not None and database.is_writing and present.database_seen.is_fresh(present.now):
+        detail, limit = f"{detail}, PostgreSQL is at work", math.inf
+    elif part == "stream-reader" and present.source_seen.is_fresh(present.now):
+        limit = CALL_SECONDS
+    return Verdict(part, age <= limit, detail)

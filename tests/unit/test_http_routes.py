@@ -14,7 +14,7 @@ from replicator_service.core.overview import CollectionView, DatabaseView, LastR
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.health import State
 from replicator_service.runtime.http import make_routes
-from replicator_service.runtime.probes import STUCK_SECONDS
+from replicator_service.runtime.probes import CALL_SECONDS, STUCK_SECONDS
 from tests.support.health import Surroundings, at_second
 
 if TYPE_CHECKING:
@@ -112,6 +112,24 @@ def test_threads_that_wait_for_a_long_statement_of_postgresql_are_alive(http: Cl
     around.now += 10 * STUCK_SECONDS
     around.see_database(DatabaseView(is_installed=True, is_writing=True))
     assert http.get("/livez").status_code == 200
+
+
+def test_a_stream_that_scans_the_oplog_for_minutes_is_alive_while_mongodb_answers(
+    http: Client, around: Surroundings
+) -> None:
+    """Killed for that, it would begin the same scan again, for ever."""
+    around.lead()
+    around.now += 4 * STUCK_SECONDS
+    around.health.ticked("planner")
+    around.health.ticked("writer")
+    assert "[-] stream-reader" in http.get("/livez").text
+    around.see_source(100)
+    assert http.get("/livez").status_code == 200
+    around.now += CALL_SECONDS
+    around.health.ticked("planner")
+    around.health.ticked("writer")
+    around.see_source(100)
+    assert "[-] stream-reader" in http.get("/livez").text
 
 
 def test_a_paused_leader_is_alive(http: Client, around: Surroundings) -> None:
