@@ -211,9 +211,9 @@ class Planner:
                 return
 
     def forget(self, collection: str) -> Iterator[Step]:
-        """The collection does not exist any more: its rows go, its tables stay."""
+        """The collection does not exist any more: its rows go, its tables stay; those of a paused one wait."""
         entry = self.catalogue.get(collection)
-        if entry is None or entry.state is CollectionState.DROPPED:
+        if entry is None or entry.state in (CollectionState.DROPPED, CollectionState.PAUSED):
             return
         entry.state = CollectionState.DROPPED
         if is_temporary(collection):
@@ -229,6 +229,10 @@ class Planner:
         """Rows move when they are complete and of the same shape; otherwise the target is read anew."""
         entry = self.catalogue.get(collection)
         if target is None:
+            yield from self.forget(collection)
+            return
+        held = self.catalogue.get(target)
+        if held is not None and held.state is CollectionState.PAUSED:
             yield from self.forget(collection)
             return
         yield from self.forget(target)

@@ -131,6 +131,7 @@ class Requests:
         """Read anew what exists; what does not exist has no rows."""
         found = self._source.list_collections().get(collection)
         if found is None or not found.is_streamed:
+            self._planner.catalogue[collection].state = CollectionState.STREAMING
             yield from self._planner.forget(collection)
             return
         entry = self._planner.catalogue.add(collection, CollectionState.SNAPSHOTTING)

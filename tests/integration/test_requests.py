@@ -189,3 +189,33 @@ def test_a_resync_of_values_that_were_altered_counts_no_alteration_backwards(sou
         replication.catch_up()
     assert min(seen) >= 0
     assert sum(seen) >= 5
+
+
+def test_a_paused_collection_stays_paused_through_drops_and_renames(source: Source, sink: Sink) -> None:
+    """`$out` every night replaces a collection by a rename: the operator's word outlives it."""
+    with replicating(source, sink) as replication:
+        source.db.held.insert_many([{"_id": n} for n in range(5)])
+        source.db.gone.insert_one({"_id": 1})
+        source.db.raw.insert_many([{"_id": n} for n in range(100, 120)])
+        replication.catch_up()
+        for name in ("held", "gone"):
+            ask(sink, source, "pause", name)
+        wait_until(lambda: open_requests(sink) == 0, message="the pauses")
+        source.db.raw.aggregate([{"$out": "held"}])
+        source.db.gone.drop()
+        source.db.raw.rename("gone")
+        source.db.gone.rename("elsewhere")
+        replication.catch_up()
+        with sink.connect() as connection:
+            held = sql.SQL("select from {}").format(sql.Identifier(source.name, "held"))
+            gone = sql.SQL("select from {}").format(sql.Identifier(source.name, "gone"))
+            assert connection.execute(held).rowcount == 5
+            assert connection.execute(gone).rowcount == 1
+        assert assert_same_documents(source, sink, "elsewhere") == 20
+
+        for name in ("held", "gone"):
+            ask(sink, source, "resume", name)
+        wait_until(lambda: open_requests(sink) == 0, message="the resumptions")
+        replication.catch_up()
+        assert assert_same_documents(source, sink, "held") == 20
+        assert assert_same_documents(source, sink, "gone") == 0
