@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.support.databases import Sink, Source
 
 DUPLICATES = "twice"
-"""A name that occurs twice is noticed only in documents that are decoded exactly (docs/types.md)."""
+"""A name that occurs twice is noticed only in documents that are decoded exactly (docs/reference/types.md)."""
 
 
 def command(source: Source, **parts: Any) -> bool:

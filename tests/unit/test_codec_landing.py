@@ -7,7 +7,7 @@ from pathlib import Path
 from replicator_service.core.codec.exact import _SCALARS
 from replicator_service.core.codec.landing import SAMPLES, page
 
-PAGE = Path(__file__).parents[2] / "docs" / "types.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "types.md"
 
 
 def test_the_page_is_what_the_code_says() -> None:

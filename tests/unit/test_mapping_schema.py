@@ -45,9 +45,9 @@ def test_every_mapping_of_the_project_is_accepted_by_both(path: Path) -> None:
 
 
 def test_every_example_of_the_documentation_is_accepted_by_both() -> None:
-    text = (ROOT / "docs" / "mapping.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "mapping.md").read_text(encoding="utf-8")
     examples = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "version:" in block]
     assert len(examples) >= 2
     for example in examples:
-        load_mapping(example, name="docs/mapping.md")
+        load_mapping(example, name="docs/reference/mapping.md")
         JSONSCHEMA.Draft202012Validator(SCHEMA).validate(yaml.safe_load(example))

@@ -1,7 +1,7 @@
 """Data marts with history: a select and a definition in, versions of rows out (SCD type 2). Knows no Airflow.
 
 ``load`` publishes a mart, ``diff`` tells what a load would do, ``as_of`` reads what was valid at a time,
-``install`` puts the marts on the ``search_path``. docs/marts.md describes the definitions, the rules and the
+``install`` puts the marts on the ``search_path``. docs/reference/marts.md describes the definitions, the rules and the
 tables.
 """
 

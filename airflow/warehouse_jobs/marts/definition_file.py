@@ -1,7 +1,7 @@
 """Reads a mart from its ``.yml`` and ``.sql``, and says everything that is wrong with them at once.
 
 A mart ``NAME`` is the files ``NAME.yml`` and ``NAME.sql`` of one directory. The format is described in
-docs/marts.md.
+docs/reference/marts.md.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def parse_mart(name: str, document: object, select: str, *, source: str = "defin
     mart = reader.mart(name, document, select)
     if reader.faults:
         faults = "".join(f"\n  {fault}" for fault in reader.faults)
-        raise DefinitionError(f"mart {name}: {source} is wrong:{faults}", hint="docs/marts.md describes the format.")
+        raise DefinitionError(
+            f"mart {name}: {source} is wrong:{faults}", hint="docs/reference/marts.md describes the format."
+        )
     return mart
 
 

@@ -20,7 +20,7 @@ Cursor = psycopg.Cursor[tuple[object, ...]]
 
 DEFAULT_TIMEZONE = "UTC"
 DEFAULT_WORK_MEM = "64MB"
-"""What docs/marts.md was measured with; the largest hash tables take twice as much before they spill."""
+"""What docs/reference/marts.md was measured with; the largest hash tables take twice as much before they spill."""
 
 # PostgreSQL reads UTC+3 as three hours *west* of Greenwich, so such POSIX names are refused: Etc/GMT-3 says
 # what it means.

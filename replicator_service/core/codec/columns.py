@@ -1,7 +1,7 @@
 """Which values fit a column, and their text. A value fits when the column then equals it.
 
 Every function gives PostgreSQL's input for a value, not yet escaped for COPY, or None when the value does not
-fit: it then goes to ``_extra``. The table of all of it is ``docs/types.md``.
+fit: it then goes to ``_extra``. The table of all of it is ``docs/reference/types.md``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The table of landing places, made by asking the code: ``python -m replicator_service.core.codec.landing``.
 
-``docs/types.md`` is its output; a test compares the two.
+``docs/reference/types.md`` is its output; a test compares the two.
 """
 
 from __future__ import annotations
