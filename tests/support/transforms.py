@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import bson
-from bson.raw_bson import RawBSONDocument
+from bson.codec_options import DatetimeConversion
+from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 
 from replicator_service.core.codec import CODEC_OPTIONS, encode_key, may_hold_lossy_types
 from replicator_service.core.codec.columns import SCALARS
@@ -135,7 +136,7 @@ class Reference:
 def _extra(
     columns: Sequence[MappedColumn], arrays: Sequence[tuple[str, ...]], document: dict[str, Any], above: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Everything below ``above`` that is not taken: the rules of docs/types.md, one by one."""
+    """Everything below ``above`` that is not taken: the rules of docs/reference/types.md, one by one."""
     extra: dict[str, Any] = {}
     for name, value in document.items():
         path = (*above, name)
@@ -199,7 +200,9 @@ def _bytea(raw: bytes) -> str:
 
 
 def _element(raw: bytes, path: tuple[str, ...], ordinal: int) -> bytes:
-    value: Any = RawBSONDocument(raw)
+    # Dates out of Python's range are data as well.
+    options = DEFAULT_RAW_BSON_OPTIONS.with_options(datetime_conversion=DatetimeConversion.DATETIME_MS)
+    value: Any = RawBSONDocument(raw, options)
     for name in path:
         value = value[name]
     item = value[ordinal]
