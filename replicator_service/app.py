@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,7 +27,7 @@ from replicator_service.settings import OnHistoryLost, Settings
 from replicator_service.sink.checkpoint import Checkpoint, raise_epoch, read_checkpoint
 from replicator_service.sink.connection import Connection
 from replicator_service.sink.connection import connect as connect_sink
-from replicator_service.sink.lease import try_lease
+from replicator_service.sink.lease import HolderWatch, try_lease
 from replicator_service.sink.migrations import migrate
 from replicator_service.sink.requests import PostgresBoard
 from replicator_service.source.connection import connect as connect_source
@@ -182,7 +183,11 @@ class Service:
         """Wait until this connection holds the lease."""
         migrate(connection)
         is_waiting = False
+        holder = HolderWatch(connection, self.stream, seconds=self._settings.lease_seconds, clock=time.monotonic)
         while not try_lease(connection, self.stream):
+            if holder.end_if_frozen():
+                self._log.warning("ended the session of a leader that is frozen", stream=self.stream)
+                continue
             checkpoint = read_checkpoint(connection, self.stream)
             position = checkpoint.position if checkpoint else None
             self._health.standing_by(cluster_time=position.cluster_time if position else None)

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
         0.5, gt=0, le=1, description="Share of refused documents, of the last 10,000, that stops the service."
     )
     ready_max_lag_seconds: float = Field(300.0, gt=0, description="/readyz fails when the leader lags more than this.")
+    lease_seconds: float = Field(
+        30.0, ge=3, description="A standby takes over from a leader that is frozen after this long."
+    )
     log_format: LogFormat = Field(LogFormat.AUTO, description="auto, console or json.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
 

@@ -250,7 +250,9 @@ class Term:
             except StopRequested:
                 return
             self._observer.ticked("writer")
-            if step is not None:
+            if step is None:
+                writer.renew()
+            else:
                 self._write(writer, step)
 
     def _write(self, writer: Writer, step: Step) -> None:

@@ -29,7 +29,7 @@ from replicator_service.core.steps import (
     StartSnapshot,
     Step,
 )
-from replicator_service.sink import checkpoint, dead_letters, registry, tables
+from replicator_service.sink import checkpoint, dead_letters, lease, registry, tables
 from replicator_service.sink.errors import translated
 from replicator_service.sink.rows import RowWriter
 from replicator_service.sink.statements import copy_rows
@@ -109,6 +109,10 @@ class Writer:
             self.rollback()
             raise
         return None
+
+    def renew(self) -> None:
+        """Show that this leader lives while there is nothing to write."""
+        lease.renew(self._connection)
 
     def rollback(self) -> None:
         """Give up the open transaction, also when the connection is gone."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from replicator_service.core.dead_letter_limit import DeadLetterLimit
-from replicator_service.core.errors import LeaseLost
+from replicator_service.core.errors import LeaseLost, Retryable
 from replicator_service.core.failpoints import Failpoints
 from replicator_service.core.position import Position
 from replicator_service.core.rows import RowGroup
@@ -16,6 +19,7 @@ from replicator_service.core.steps import CollectionState, Commit, SetState
 from replicator_service.runtime.health import State
 from replicator_service.sink.checkpoint import raise_epoch, read_checkpoint
 from replicator_service.sink.connection import Connection, connect
+from replicator_service.sink.lease import HolderWatch, renew, try_lease
 from replicator_service.sink.migrations import migrate
 from replicator_service.sink.writer import Writer
 from tests.support.load import Load
@@ -24,6 +28,7 @@ from tests.support.replication import assert_same_documents, replicating
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.databases import Sink, Source
@@ -117,6 +122,121 @@ def test_a_frozen_leader_that_lost_its_lease_wakes_up_as_a_standby(
             other.catch_up()
             assert assert_same_documents(source, sink, "busy") > 50
             assert other.health.report().role.value == "leader"
+
+
+def test_a_frozen_leader_loses_its_lease_by_itself(operator: Operator, source: Source, sink: Sink) -> None:
+    with operator.running() as frozen, Load(source.uri, source.name) as load:
+        frozen.wait_for_state("streaming")
+        with operator.running(REPLICATOR_LEASE_SECONDS="3") as other:
+            other.wait_for_state("standby")
+            load.go_on()
+            frozen.process.send_signal(signal.SIGSTOP)
+            other.wait_for_state("streaming")
+            load.go_on()
+            frozen.process.send_signal(signal.SIGCONT)
+            frozen.wait_for_state("standby")
+            load.stop()
+            with replicating(source, sink) as third:
+                other.process.kill()
+                third.catch_up()
+            assert assert_same_documents(source, sink, "busy") > 50
+
+
+def test_an_idle_leader_renews_its_lease(source: Source, sink: Sink) -> None:
+    seen = set()
+
+    def is_renewed() -> bool:
+        query = "select state_change from pg_stat_activity where application_name = 'replicator writer'"
+        seen.update(observer.execute(query).fetchall())
+        return len(seen) >= 4
+
+    with replicating(source, sink) as replication, sink.connect() as observer:
+        replication.catch_up()
+        seen.clear()
+        wait_until(is_renewed, timeout=6, message="the leader to show life")
+
+
+class Patience:
+    """A clock that somebody else moves."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Patience:
+    return Patience()
+
+
+@pytest.fixture
+def holder(sink: Sink) -> Iterator[Connection]:
+    with sink.connect() as connection:
+        assert try_lease(connection, "any")
+        connection.execute("create temporary table arrived (text text)")
+        yield connection
+
+
+@pytest.fixture
+def watch(sink: Sink, clock: Patience) -> Iterator[HolderWatch]:
+    with sink.connect() as connection:
+        yield HolderWatch(connection, "any", seconds=30, clock=clock)
+
+
+def test_a_leader_that_shows_no_life_is_ended(holder: Connection, watch: HolderWatch, clock: Patience) -> None:
+    assert not watch.end_if_frozen()
+    clock.now = 29
+    assert not watch.end_if_frozen()
+    clock.now = 30
+    assert watch.end_if_frozen()
+    with pytest.raises(Retryable):
+        renew(holder)
+    wait_until(lambda: not watch.end_if_frozen(), message="nothing left to end")
+
+
+def test_a_leader_that_renews_its_lease_keeps_it(holder: Connection, watch: HolderWatch, clock: Patience) -> None:
+    holder.execute("begin")
+    for now in range(0, 200, 20):
+        clock.now = now
+        assert not watch.end_if_frozen()
+        renew(holder)
+
+
+def test_a_leader_that_waits_for_postgresql_keeps_its_lease(
+    holder: Connection, watch: HolderWatch, clock: Patience, sink: Sink
+) -> None:
+    with sink.connect() as other, ThreadPoolExecutor() as pool:
+        other.execute("select pg_advisory_lock(1)")
+        waiting = pool.submit(holder.execute, "select pg_advisory_lock(1)")
+        wait_until(lambda: bool(other.execute("select from pg_locks where not granted").fetchall()), message="the wait")
+        assert not watch.end_if_frozen()
+        clock.now = 100
+        assert not watch.end_if_frozen()
+        other.execute("select pg_advisory_unlock(1)")
+        waiting.result(10)
+
+
+def test_a_leader_frozen_in_the_middle_of_a_copy_is_ended_and_a_slow_one_is_not(
+    holder: Connection, watch: HolderWatch, clock: Patience, sink: Sink
+) -> None:
+    def has_arrived(more_than: int) -> bool:
+        with sink.connect() as connection:
+            query = "select coalesce(sum(bytes_processed), 0) > %s from pg_stat_progress_copy"
+            return connection.execute(query, (more_than,)).fetchone() == (True,)
+
+    def copy_until_ended() -> None:
+        with holder.cursor() as cursor, cursor.copy("copy arrived from stdin") as copy:
+            for round_ in range(5):
+                copy.write(b"x" * 200_000 + b"\n")
+                wait_until(partial(has_arrived, round_ * 200_000), message="the bytes")
+                clock.now += 20
+                assert not watch.end_if_frozen()
+            clock.now += 30
+            wait_until(watch.end_if_frozen, message="the end of the frozen session")
+
+    with pytest.raises(psycopg.OperationalError):
+        copy_until_ended()
 
 
 def test_under_full_load_sigterm_ends_the_service_in_time_and_nothing_is_lost(
