@@ -1,7 +1,7 @@
 """Documents in a form that keeps every BSON type apart, from BSON and from Extended JSON, without the driver's help.
 
-Two forms are equal when the documents are, up to what `docs/reference/types.md` gives up: the order of fields, the width of an
-integer, the bits of a NaN, and the order of a regular expression's options.
+Two forms are equal when the documents are, up to what `docs/reference/types.md` gives up: the order of fields, the
+width of an integer, the bits of a NaN, and the order of a regular expression's options.
 """
 
 from __future__ import annotations
