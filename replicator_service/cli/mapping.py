@@ -21,7 +21,7 @@ File = Annotated[Path, typer.Argument(help="The mapping file (YAML).", metavar="
 
 
 @mapping_app.command("check")
-def check_command(context: typer.Context, file: File, *, json: Json = False) -> None:  # noqa: ARG001
+def check_command(context: typer.Context, file: File, *, json: Json = False) -> None:  # noqa: ARG001 - json is read from the context
     """Report everything that is wrong in the file, with line and path."""
     try:
         mapping = read_mapping(file)

@@ -38,7 +38,7 @@ def resync_command(
     _ask(context, "resync", collection, "will be read again")
 
 
-def pause_command(context: typer.Context, collection: Collection = None, *, json: Json = False) -> None:  # noqa: ARG001
+def pause_command(context: typer.Context, collection: Collection = None, *, json: Json = False) -> None:  # noqa: ARG001 - json is read from the context
     """Hold the whole stream (nothing is lost while the oplog lasts), or stop following one collection."""
     if collection is not None:
         _ask(context, "pause", collection, "will not be followed any more until it is resumed")
@@ -54,7 +54,7 @@ def pause_command(context: typer.Context, collection: Collection = None, *, json
         )
 
 
-def resume_command(context: typer.Context, collection: Collection = None, *, json: Json = False) -> None:  # noqa: ARG001
+def resume_command(context: typer.Context, collection: Collection = None, *, json: Json = False) -> None:  # noqa: ARG001 - json is read from the context
     """Let the stream go on where it was held, or follow a paused collection again (it is read anew)."""
     if collection is not None:
         _ask(context, "resume", collection, "will be read again and followed, if it is paused")

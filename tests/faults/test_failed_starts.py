@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from devstack.postgres import PostgresServer
     from tests.support.databases import Sink, Source
 
-SECRET = "not-for-your-eyes"  # noqa: S105 - the tests look for it in every output
+SECRET = "not-for-your-eyes"
 
 
 @pytest.fixture

@@ -229,7 +229,7 @@ def test_no_free_connection_is_waited_for(source: Source, own_postgres: Postgres
         connection.execute("drop role if exists modest")
         connection.execute("create role modest login password 'modest' connection limit 1")
         connection.execute(sql.SQL("alter database {} owner to modest").format(sql.Identifier(own_sink.name)))
-    dsn = own_postgres.dsn(own_sink.name, user="modest", password="modest")  # noqa: S106 - a test's own
+    dsn = own_postgres.dsn(own_sink.name, user="modest", password="modest")
     replication = Replication(source, own_sink, postgres_dsn=dsn)
     replication.start()
     try:

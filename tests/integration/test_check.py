@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from devstack.postgres import PostgresServer
     from tests.support.databases import Sink, Source
 
-PASSWORD = "not-to-be-seen"  # noqa: S105 - looked for in what is printed
+PASSWORD = "not-to-be-seen"
 
 
 def settings_of(source: Source, sink: Sink, **others: object) -> Settings:
@@ -197,7 +197,7 @@ def test_collections_that_have_no_change_events_are_named(source: Source, sink: 
 def test_a_wrong_postgresql_password_is_a_matter_of_configuration(
     source: Source, sink: Sink, postgres_server: PostgresServer
 ) -> None:
-    dsn = postgres_server.dsn(sink.name, password="wrong")  # noqa: S106 - it is wrong
+    dsn = postgres_server.dsn(sink.name, password="wrong")
     findings = check(settings_of(source, sink, postgres_dsn=dsn))
     assert failing(findings) == {"postgresql reachable"}
     assert exit_code(findings) == 2

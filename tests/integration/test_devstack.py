@@ -125,10 +125,10 @@ def test_a_standalone_server_belongs_to_no_replica_set() -> None:
 
 
 def test_mongodb_files_are_used_again_on_another_port(directory: Path) -> None:
-    with MongoReplicaSet.start(directory, auth=True, password="s3cret/") as server, _client(server.uri) as client:  # noqa: S106
+    with MongoReplicaSet.start(directory, auth=True, password="s3cret/") as server, _client(server.uri) as client:
         client.shop.orders.insert_one({"_id": 1})
         port = server.port
-    with MongoReplicaSet.start(directory, auth=True, password="s3cret/") as server, _client(server.uri) as client:  # noqa: S106
+    with MongoReplicaSet.start(directory, auth=True, password="s3cret/") as server, _client(server.uri) as client:
         assert server.port != port
         assert client.shop.orders.find_one() == {"_id": 1}
 
@@ -176,7 +176,7 @@ def test_durable_settings_are_the_default(own_postgres: PostgresServer) -> None:
 
 def test_postgresql_refuses_a_wrong_password(postgres_server: PostgresServer) -> None:
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(postgres_server.dsn(password="wrong"))  # noqa: S106
+        psycopg.connect(postgres_server.dsn(password="wrong"))
 
 
 @pytest.mark.parametrize("fixture", ["postgres_server", "postgres16_server"])

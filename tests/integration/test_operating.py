@@ -189,7 +189,7 @@ def test_a_port_in_use_ends_the_start_with_the_cause(operator: Operator) -> None
 def test_a_wrong_password_ends_the_service_with_one_line_and_no_secret(
     operator: Operator, sink: Sink, postgres_server: PostgresServer
 ) -> None:
-    dsn = postgres_server.dsn(sink.name, password="not-to-be-seen")  # noqa: S106 - it is wrong
+    dsn = postgres_server.dsn(sink.name, password="not-to-be-seen")
     with operator.running(REPLICATOR_POSTGRES_DSN=dsn) as service:
         assert service.process.wait(20) == 2
         failed = service.lines()[-1]

@@ -93,7 +93,7 @@ def test_a_password_may_be_in_a_file_and_empty_credentials_mean_none(tmp_path: P
         "allow_insecure": False,
         "authSource": "admin",
     }
-    assert found["postgres_conn"]["password"] == "p@ss:word/"  # noqa: S105
+    assert found["postgres_conn"]["password"] == "p@ss:word/"
     assert found["postgres_conn"]["extra"] == {"sslmode": "require"}
 
 

@@ -28,7 +28,7 @@ _NO_OPTIONS_OF_MONGO = ("srv", "allow_insecure")
 
 def mongo_settings() -> MongoSettings:
     """Where the shop's database is, by the connection ``mongo_db_conn``."""
-    from airflow.providers.mongo.hooks.mongo import MongoHook  # noqa: PLC0415 - see the module's docstring
+    from airflow.providers.mongo.hooks.mongo import MongoHook
 
     hook = MongoHook(mongo_conn_id=MONGO)
     options = {name: _written(value) for name, value in hook.extras.items() if name not in _NO_OPTIONS_OF_MONGO}
@@ -42,8 +42,8 @@ def mongo_settings() -> MongoSettings:
 
 def postgres_dsn() -> str:
     """Where the warehouse is, by the connection ``postgres_conn``, as PostgreSQL's own kind of address."""
-    from airflow.providers.postgres.hooks.postgres import PostgresHook  # noqa: PLC0415
-    from psycopg.conninfo import make_conninfo  # noqa: PLC0415
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+    from psycopg.conninfo import make_conninfo
 
     connection = PostgresHook(postgres_conn_id=POSTGRES).connection
     options = {
@@ -63,7 +63,7 @@ def postgres_dsn() -> str:
 
 def replicator_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """The service's settings with the addresses of the connections; the mapping is that of ``REPLICATOR_MAPPING``."""
-    from replicator_service.settings import load_settings  # noqa: PLC0415
+    from replicator_service.settings import load_settings
 
     mongo = mongo_settings()
     return load_settings(environ, mongo_uri=mongo.uri, mongo_database=mongo.database, postgres_dsn=postgres_dsn())
@@ -71,7 +71,7 @@ def replicator_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def mart_settings(environ: Mapping[str, str] = os.environ) -> MartSettings:
     """The settings of the marts: the address by the connection, the rest (``MART_...``) from the environment."""
-    from warehouse_jobs.marts.settings import read_settings  # noqa: PLC0415
+    from warehouse_jobs.marts.settings import read_settings
 
     others = {name: value for name, value in environ.items() if name.startswith("MART_")}
     return read_settings({**others, "WAREHOUSE_POSTGRES_DSN": postgres_dsn()})

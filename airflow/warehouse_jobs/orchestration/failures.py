@@ -19,14 +19,14 @@ def explained() -> Iterator[None]:
 
     What a server may answer differently next time is tried again, anything that a person has to mend fails at once.
     """
-    from airflow.sdk.exceptions import (  # noqa: PLC0415 - DAG files are parsed without it
+    from airflow.sdk.exceptions import (
         AirflowException,
         AirflowFailException,
         AirflowNotFoundException,
     )
 
-    from replicator_service.core.errors import Fatal, ReplicatorError  # noqa: PLC0415
-    from warehouse_jobs.marts.errors import MartError, ServerError  # noqa: PLC0415
+    from replicator_service.core.errors import Fatal, ReplicatorError
+    from warehouse_jobs.marts.errors import MartError, ServerError
 
     try:
         yield

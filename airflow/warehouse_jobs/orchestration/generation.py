@@ -22,7 +22,7 @@ def write_history(settings: MongoSettings, form: Mapping[str, Any], times: RunTi
     repeated completes what the one before it has begun, and doubles nothing. Days of one seed and volume continue each
     other, whichever runs have written them.
     """
-    from warehouse_jobs.generator.job import generate  # noqa: PLC0415 - the driver is slow to import
+    from warehouse_jobs.generator.job import generate
 
     interval = times.history(form["days"])
     parameters = Parameters.per_day(

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _airflow(*words: str) -> None:
-    from airflow.cli.cli_parser import get_parser  # noqa: PLC0415 - seconds that a wrong variable need not wait for
+    from airflow.cli.cli_parser import get_parser
 
     arguments = get_parser().parse_args(words)
     arguments.func(arguments)
@@ -64,13 +64,13 @@ def _airflow(*words: str) -> None:
 
 def _pool_exists() -> bool:
     """Whether there is one already, the number of whose slots may have been edited."""
-    from airflow.models.pool import Pool  # noqa: PLC0415
+    from airflow.models.pool import Pool
 
     return Pool.get_pool(POOL) is not None
 
 
 def _set_password(password: str) -> None:
-    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager  # noqa: PLC0415
+    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
     file = Path(SimpleAuthManager.get_generated_password_file())
     known: dict[str, str] = json.loads(file.read_text(encoding="utf-8") or "{}") if file.exists() else {}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def prepare(settings: MartSettings) -> list[str]:
     """Put the marts on the ``search_path``, and give the names of all that are defined."""
-    from warehouse_jobs.marts import install, mart_names  # noqa: PLC0415 - the driver is slow to import
+    from warehouse_jobs.marts import install, mart_names
 
     installed = install(settings.dsn)
     say(installed.warning or f"search_path: {installed.search_path}")
@@ -29,7 +29,7 @@ def load_mart(settings: MartSettings, name: str, as_of: datetime) -> dict[str, A
 
     Raises :class:`~warehouse_jobs.marts.errors.MartError`; then nothing was published.
     """
-    from warehouse_jobs.marts import ChecksFailedError, load  # noqa: PLC0415
+    from warehouse_jobs.marts import ChecksFailedError, load
 
     try:
         result = load(

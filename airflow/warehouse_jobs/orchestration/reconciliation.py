@@ -21,7 +21,7 @@ _SHOWN = 50
 
 def plan(settings: Settings, form: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The parts to compare, as JSON."""
-    from replicator_service.reconcile import plan_parts  # noqa: PLC0415 - the drivers are slow to import
+    from replicator_service.reconcile import plan_parts
 
     parts = plan_parts(settings, collections=form["collections"] or None)
     show(("part", "documents, about"), [(part.label, part.documents) for part in parts])
@@ -30,7 +30,7 @@ def plan(settings: Settings, form: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def begin(settings: Settings, form: Mapping[str, Any]) -> int:
     """Begin a stored run and give its number."""
-    from replicator_service.reconcile import start_run  # noqa: PLC0415
+    from replicator_service.reconcile import start_run
 
     options = _options(form)
     run_id = start_run(settings, collections=form["collections"] or None, options=options)
@@ -43,8 +43,8 @@ def compare(settings: Settings, form: Mapping[str, Any], part: dict[str, Any], r
 
     Comparing a part again replaces what it had found before.
     """
-    from replicator_service.mapping_file import read_mapping  # noqa: PLC0415
-    from replicator_service.reconcile import Part, reconcile_part  # noqa: PLC0415
+    from replicator_service.mapping_file import read_mapping
+    from replicator_service.reconcile import Part, reconcile_part
 
     mapping = read_mapping(settings.mapping)
     found = reconcile_part(settings, mapping, Part.from_json(part), run_id, options=_options(form))
@@ -63,7 +63,7 @@ def finish(settings: Settings, run_id: int, parts: Sequence[dict[str, Any]]) -> 
 
     Raises :class:`NotProvedError` when a part was not compared or differences remain. The result is stored before.
     """
-    from replicator_service.reconcile import Part, finish_run  # noqa: PLC0415
+    from replicator_service.reconcile import Part, finish_run
 
     result = finish_run(settings, run_id)
     compared = {part.label for part in result.parts}
@@ -92,7 +92,7 @@ def finish(settings: Settings, run_id: int, parts: Sequence[dict[str, Any]]) -> 
 
 
 def _options(form: Mapping[str, Any]) -> Options:
-    from replicator_service.reconcile import Options  # noqa: PLC0415
+    from replicator_service.reconcile import Options
 
     return Options(repair=form["repair"], deep=form["deep"], allow_deletes=form["allow_deletes"])
 
@@ -109,7 +109,7 @@ def _show(result: RunResult) -> None:
 
 def _show_differences(settings: Settings, run_id: int) -> None:
     """Keys may be data, but without them nobody can look."""
-    from replicator_service.reconcile import differences_of  # noqa: PLC0415
+    from replicator_service.reconcile import differences_of
 
     found = differences_of(settings, run_id, limit=_SHOWN)
     show(("collection", "kind", "key", "where"), [(name, each.kind, each.key, each.detail) for name, each in found])
