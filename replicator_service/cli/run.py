@@ -20,6 +20,7 @@ from replicator_service.core.errors import ReplicatorError
 from replicator_service.mapping_file import read_mapping
 from replicator_service.monitor import Monitor
 from replicator_service.pipeline.term import keep_collector_out
+from replicator_service.runtime.activity import Activity
 from replicator_service.runtime.health import Health
 from replicator_service.runtime.http import make_routes
 from replicator_service.runtime.logging import Logger, make_logger, route_standard_logging
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from replicator_service.core.mapping.model import Mapping
+    from replicator_service.pipeline.observer import Committed
 
 DRAIN_SECONDS = 7.0
 """How long the batch in hand may take once a signal has come. What does not commit by then is rolled back and read
@@ -73,8 +75,14 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
     """Run the service with everything around it until ``stopping`` is set or it fails; gives the exit code."""
     release = version("mongo-pg-replicator")
     metrics = Metrics(version=release)
-    health = Health(settings.mongo_database, clock=time.monotonic, on_commit=metrics.committed)
-    watch = Watch(health, clock=time.monotonic)
+    activity = Activity(clock=time.monotonic)
+
+    def on_commit(what: Committed) -> None:
+        metrics.committed(what)
+        activity.committed(what)
+
+    health = Health(settings.mongo_database, clock=time.monotonic, on_commit=on_commit)
+    watch = Watch(health, clock=time.monotonic, activity=activity)
     metrics.show(watch.present)
     routes = make_routes(watch.present, metrics, max_lag_seconds=settings.ready_max_lag_seconds, version=release)
     with ExitStack() as around:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from replicator_service.core.reconciliation import DifferenceKind
+
 
 @dataclass(frozen=True, slots=True)
 class CollectionView:
@@ -39,12 +41,65 @@ class CollectionView:
 
 
 @dataclass(frozen=True, slots=True)
+class LetterGroup:
+    """Dead letters of one collection with the same reason: the error without the numbers that vary in it."""
+
+    collection: str
+    reason: str
+    count: int
+    latest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceGroup:
+    """How many differences of one kind remain in a collection."""
+
+    collection: str
+    kind: DifferenceKind
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class LastReconciliation:
-    """The latest finished comparison of both sides."""
+    """The latest finished comparison of both sides.
+
+    ``groups`` are the differences that were not repaired. They count those that a run remembers (its first 10,000), so
+    they may sum up to less than :attr:`outstanding`.
+    """
 
     at: datetime
     differences: int
     repaired: int
+    documents: int = 0
+    groups: tuple[DifferenceGroup, ...] = ()
+
+    @property
+    def outstanding(self) -> int:
+        """How many differences were found and not repaired."""
+        return self.differences - self.repaired
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A reconciliation begun after the latest finished one: it still runs (no ``error``), or it has failed."""
+
+    started_at: datetime
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MartView:
+    """The last load of a mart that was published; all but ``rows`` count the keys that it changed."""
+
+    name: str
+    as_of: datetime
+    loaded_at: datetime
+    seconds: float
+    rows: int
+    inserted: int
+    versioned: int
+    closed: int
+    overwritten: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +130,9 @@ class DatabaseView:
     last_reconciliation: LastReconciliation | None = None
     leader: Leader | None = None
     is_writing: bool = False
+    letter_groups: tuple[LetterGroup, ...] = ()
+    reconciliation_attempt: Attempt | None = None
+    marts: tuple[MartView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from replicator_service.runtime.health import Health, Report, Role, State
+from replicator_service.runtime.snapshot_pace import SnapshotPace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from replicator_service.core.overview import DatabaseView, SourceView
+    from replicator_service.runtime.activity import Activity, Movement
 
 FRESH_SECONDS = 15.0
 """For how long something seen counts as the present."""
@@ -47,6 +49,10 @@ class Present:
     database: DatabaseView | None = None
     source_seen: Sighting = field(default_factory=Sighting)
     database_seen: Sighting = field(default_factory=Sighting)
+    movements: Mapping[str, Movement] = field(default_factory=dict)
+    """By collection, as far as this process has committed changes of it."""
+    snapshot_seconds_left: Mapping[str, float] = field(default_factory=dict)
+    """By collection, an estimate while its snapshot advances."""
 
     @property
     def state(self) -> State:
@@ -98,9 +104,11 @@ class Present:
 class Watch:
     """Holds the latest of everything; written by the monitor's threads, read by whoever shows it."""
 
-    def __init__(self, health: Health, *, clock: Callable[[], float]) -> None:
+    def __init__(self, health: Health, *, clock: Callable[[], float], activity: Activity | None = None) -> None:
         self._health = health
         self._clock = clock
+        self._activity = activity
+        self._pace = SnapshotPace()
         self._lock = threading.Lock()
         self._source: SourceView | None = None
         self._database: DatabaseView | None = None
@@ -121,7 +129,9 @@ class Watch:
     def database_seen(self, view: DatabaseView) -> None:
         """PostgreSQL has answered."""
         with self._lock:
-            self._database, self._database_seen = view, Sighting(self._clock())
+            now = self._clock()
+            self._database, self._database_seen = view, Sighting(now)
+            self._pace.seen(now, view.collections)
 
     def database_missed(self, problem: str) -> None:
         """PostgreSQL has not answered."""
@@ -131,5 +141,15 @@ class Watch:
     def present(self) -> Present:
         """Everything as it is now."""
         report = self._health.report()
+        movements = self._activity.movements() if self._activity else {}
         with self._lock:
-            return Present(self._clock(), report, self._source, self._database, self._source_seen, self._database_seen)
+            return Present(
+                self._clock(),
+                report,
+                self._source,
+                self._database,
+                self._source_seen,
+                self._database_seen,
+                movements,
+                self._pace.seconds_left(),
+            )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from replicator_service.core.position import wall_time
 
 if TYPE_CHECKING:
-    from replicator_service.core.overview import CollectionView, DatabaseView
+    from replicator_service.core.overview import CollectionView, DatabaseView, MartView
     from replicator_service.runtime.present import Present, Sighting
 
 Json = dict[str, Any]
@@ -31,9 +31,12 @@ def status(present: Present, *, version: str = "", events: int = 0, rows: int = 
         "converging": present.is_converging,
         "oplog_headroom_seconds": present.oplog_headroom_seconds,
         "dead_letters": present.dead_letters,
-        "collections": collections(present.database),
+        "dead_letter_reasons": dead_letter_reasons(present.database),
+        "collections": _moving(present),
         "unsupported_collections": dict(present.source.unsupported) if present.source else {},
         "last_reconciliation": last_reconciliation(present.database),
+        "reconciliation_attempt": reconciliation_attempt(present.database),
+        "marts": marts(present.database),
         "error": None
         if report.error is None
         else {"class": report.error.kind, "message": report.error.message, "hint": report.error.hint},
@@ -53,16 +56,42 @@ def collections(view: DatabaseView | None) -> Json:
     return {name: _collection(each) for name, each in (view.collections if view else {}).items()}
 
 
+def dead_letter_reasons(view: DatabaseView | None) -> list[Json]:
+    """Why there are dead letters, the most frequent reasons first: those of the latest few thousand."""
+    return [
+        {"collection": each.collection, "reason": each.reason, "count": each.count, "latest": _utc(each.latest)}
+        for each in (view.letter_groups if view else ())
+    ]
+
+
 def last_reconciliation(view: DatabaseView | None) -> Json | None:
-    """When both sides were last compared, and how many differences there were."""
+    """When both sides were last compared, how many differences there were, and what of them remains."""
     if view is None or view.last_reconciliation is None:
         return None
     last = view.last_reconciliation
     return {
-        "at": last.at.astimezone(UTC).isoformat(),
+        "at": _utc(last.at),
+        "documents": last.documents,
         "differences": last.differences,
         "repaired": last.repaired,
+        "outstanding": last.outstanding,
+        "outstanding_by_kind": [
+            {"collection": each.collection, "kind": each.kind.value, "count": each.count} for each in last.groups
+        ],
     }
+
+
+def reconciliation_attempt(view: DatabaseView | None) -> Json | None:
+    """A comparison begun after the last finished one; without an ``error`` it still runs."""
+    if view is None or view.reconciliation_attempt is None:
+        return None
+    attempt = view.reconciliation_attempt
+    return {"started_at": _utc(attempt.started_at), "error": attempt.error}
+
+
+def marts(view: DatabaseView | None) -> Json:
+    """The last published load of each mart; empty where there are none, or this user may not read of them."""
+    return {each.name: _mart(each) for each in (view.marts if view else ())}
 
 
 def leader(view: DatabaseView | None) -> Json | None:
@@ -70,7 +99,7 @@ def leader(view: DatabaseView | None) -> Json | None:
     if view is None or view.leader is None:
         return None
     holder = view.leader
-    return {"pid": holder.pid, "address": holder.address, "since": holder.since.astimezone(UTC).isoformat()}
+    return {"pid": holder.pid, "address": holder.address, "since": _utc(holder.since)}
 
 
 def _collection(view: CollectionView) -> Json:
@@ -80,6 +109,33 @@ def _collection(view: CollectionView) -> Json:
         "snapshot_progress": view.snapshot_progress,
         "table": view.table,
         "dead_letters": view.dead_letters,
+        "snapshot_documents": view.documents,
+        "snapshot_expected": view.expected,
+    }
+
+
+def _moving(present: Present) -> Json:
+    """The collections with what this process has seen of their changes: null where it has seen none."""
+    known = collections(present.database)
+    for name, each in known.items():
+        movement = present.movements.get(name)
+        each["last_change"] = _wall(movement.last_change) if movement else None
+        each["events_per_second"] = round(movement.events_per_second, 1) if movement else 0.0
+        left = present.snapshot_seconds_left.get(name)
+        each["snapshot_seconds_left"] = None if left is None else round(left)
+    return known
+
+
+def _mart(view: MartView) -> Json:
+    return {
+        "as_of": _utc(view.as_of),
+        "loaded_at": _utc(view.loaded_at),
+        "seconds": round(view.seconds, 3),
+        "rows": view.rows,
+        "inserted": view.inserted,
+        "versioned": view.versioned,
+        "closed": view.closed,
+        "overwritten": view.overwritten,
     }
 
 
@@ -88,6 +144,10 @@ def _server(seen: Sighting, now: float) -> Json:
         "seen_seconds_ago": None if seen.at is None else round(max(0.0, now - seen.at), 1),
         "problem": seen.problem,
     }
+
+
+def _utc(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat()
 
 
 def _wall(cluster_time: int | None) -> str | None:

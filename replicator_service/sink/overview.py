@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from replicator_service.core.overview import CollectionView, DatabaseView, LastReconciliation, Leader
+from replicator_service.core.overview import CollectionView, DatabaseView, Leader
 from replicator_service.core.steps import CollectionState
 from replicator_service.sink.errors import translated
+from replicator_service.sink.last_reconciliation import last_reconciliation, later_attempt
 from replicator_service.sink.lease import NAMESPACE as LEASENAMESPACE
+from replicator_service.sink.letter_groups import letter_groups
+from replicator_service.sink.marts import last_loads
 
 if TYPE_CHECKING:
     from replicator_service.sink.connection import Connection
@@ -26,50 +29,23 @@ left join replicator.checkpoint as c on c.stream = s.stream
 """
 
 _COLLECTIONS = """
-with letters as (
-    select collection, count(*) as dead_letters
-    from replicator.dead_letter
-    where stream = %(stream)s
-    group by collection
-)
-
 select
     c.collection,
     c.table_name,
     c.state,
     case when t.n_live_tup > 0 then t.n_live_tup else greatest(k.reltuples, 0)::bigint end,
     p.documents,
-    p.expected,
-    coalesce(l.dead_letters, 0)
+    p.expected
 from replicator.collection as c
 left join pg_namespace as n on n.nspname = %(schema)s
 left join pg_class as k on k.relnamespace = n.oid and k.relname = c.table_name
 left join pg_stat_user_tables as t on t.relid = k.oid
 left join replicator.snapshot_progress as p on p.stream = c.stream and p.collection = c.collection
-left join letters as l on l.collection = c.collection
 where c.stream = %(stream)s
 order by c.collection
 """
 
-_DEAD_LETTERS = "select count(*) from replicator.dead_letter where stream = %(stream)s"
-
-_RECONCILIATION = """
-with latest as (
-    select distinct on (collection) collection, finished_at, differences, repaired
-    from replicator.reconciliation_run
-    where stream = %(stream)s and state = 'finished'
-    order by collection, finished_at desc
-),
-
-counted as (
-    select finished_at, differences, repaired
-    from latest
-    where finished_at >= coalesce((select l.finished_at from latest as l where l.collection is null), finished_at)
-)
-
-select max(finished_at), sum(differences)::bigint, sum(repaired)::bigint from counted
-"""
-"""A comparison of everything replaces older ones of single collections; newer ones are added to it."""
+_DEAD_LETTERS = "select collection, count(*) from replicator.dead_letter where stream = %(stream)s group by collection"
 
 _LEADER = """
 with key as (select hashtextextended(%(lease)s, 0) as value)
@@ -107,8 +83,7 @@ def read_overview(connection: Connection, stream: str, schema: str) -> DatabaseV
     with translated():
         checkpoint = connection.execute(_STREAM, named).fetchone() or (None, None, 0, False, 0)
         collections = connection.execute(_COLLECTIONS, named).fetchall()
-        letters = connection.execute(_DEAD_LETTERS, named).fetchone()
-        reconciliation = connection.execute(_RECONCILIATION, named).fetchone()
+        letters: dict[str, int] = dict(connection.execute(_DEAD_LETTERS, named).fetchall())
     leader = _leader_row(connection, stream)
     cluster_time, converging_until, epoch, is_paused, open_requests = checkpoint
     return DatabaseView(
@@ -118,11 +93,14 @@ def read_overview(connection: Connection, stream: str, schema: str) -> DatabaseV
         epoch=epoch,
         is_paused=is_paused,
         open_requests=open_requests,
-        dead_letters=letters[0] if letters else 0,
-        collections={row[0]: _collection(row) for row in collections},
-        last_reconciliation=_reconciliation(reconciliation),
+        dead_letters=sum(letters.values()),
+        collections={row[0]: _collection(row, letters.get(row[0], 0)) for row in collections},
+        last_reconciliation=last_reconciliation(connection, stream),
         leader=None if leader is None else Leader(*leader[:4]),
         is_writing=bool(leader and leader[4]),
+        letter_groups=letter_groups(connection, stream) if letters else (),
+        reconciliation_attempt=later_attempt(connection, stream),
+        marts=last_loads(connection),
     )
 
 
@@ -131,12 +109,6 @@ def _leader_row(connection: Connection, stream: str) -> tuple[Any, ...] | None:
         return connection.execute(_LEADER, {"lease": LEASENAMESPACE + stream}).fetchone()
 
 
-def _collection(row: tuple[Any, ...]) -> CollectionView:
-    name, table, state, rows, documents, expected, dead_letters = row
+def _collection(row: tuple[Any, ...], dead_letters: int) -> CollectionView:
+    name, table, state, rows, documents, expected = row
     return CollectionView(name, table, CollectionState(state), int(rows or 0), documents, expected, dead_letters)
-
-
-def _reconciliation(row: tuple[Any, ...] | None) -> LastReconciliation | None:
-    if row is None or row[0] is None:
-        return None
-    return LastReconciliation(row[0], row[1], row[2])

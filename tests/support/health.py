@@ -9,6 +9,7 @@ from replicator_service.core.overview import DatabaseView, SourceView
 from replicator_service.core.position import Position
 from replicator_service.core.steps import Commit
 from replicator_service.pipeline.observer import Committed
+from replicator_service.runtime.activity import Activity
 from replicator_service.runtime.health import Health
 from replicator_service.runtime.metrics import Metrics
 from replicator_service.runtime.present import Present, Watch
@@ -27,9 +28,14 @@ class Surroundings:
     metrics: Metrics = field(default_factory=lambda: Metrics(version="1.2.3"))
 
     def __post_init__(self) -> None:
-        self.health = Health("shop", clock=lambda: self.now, on_commit=self.metrics.committed)
-        self.watch = Watch(self.health, clock=lambda: self.now)
+        self.activity = Activity(clock=lambda: self.now)
+        self.health = Health("shop", clock=lambda: self.now, on_commit=self._on_commit)
+        self.watch = Watch(self.health, clock=lambda: self.now, activity=self.activity)
         self.metrics.show(self.watch.present)
+
+    def _on_commit(self, what: Committed) -> None:
+        self.metrics.committed(what)
+        self.activity.committed(what)
 
     @property
     def present(self) -> Present:

@@ -181,7 +181,14 @@ def test_status_has_the_form_that_other_programs_rely_on(http: Client, around: S
         "converging": True,
         "oplog_headroom_seconds": 60.0,
         "dead_letters": 1,
-        "last_reconciliation": {"at": "2026-01-02T03:04:00+00:00", "differences": 2, "repaired": 1},
+        "last_reconciliation": {
+            "at": "2026-01-02T03:04:00+00:00",
+            "differences": 2,
+            "repaired": 1,
+            "documents": 0,
+            "outstanding": 1,
+            "outstanding_by_kind": [],
+        },
         "error": None,
         "unsupported_collections": {"measurements": "timeseries"},
         "events_total": 2,
@@ -194,6 +201,11 @@ def test_status_has_the_form_that_other_programs_rely_on(http: Client, around: S
         "snapshot_progress": 0.25,
         "table": "orders",
         "dead_letters": 1,
+        "snapshot_documents": 25,
+        "snapshot_expected": 100,
+        "snapshot_seconds_left": None,
+        "last_change": "1970-01-01T00:01:40+00:00",
+        "events_per_second": 0.0,
     }
 
 

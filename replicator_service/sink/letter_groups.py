@@ -1,0 +1,47 @@
+"""Why there are dead letters: the latest of them, grouped by collection and reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from replicator_service.core.overview import LetterGroup
+from replicator_service.sink.errors import translated
+
+if TYPE_CHECKING:
+    from replicator_service.sink.connection import Connection
+
+GROUPS = 20
+LETTERS = 5_000
+"""So many of the latest letters are looked at: a table of millions must not slow the look of every other second."""
+
+_GROUPS = r"""
+with latest as (
+    select collection, error, created_at
+    from replicator.dead_letter
+    where stream = %(stream)s
+    order by id desc
+    limit %(letters)s
+),
+
+reasons as (
+    select
+        collection,
+        created_at,
+        left(regexp_replace(left(error, 400), '(?<!SQLSTATE )\m[0-9]+\M', '…', 'g'), 200) as reason
+    from latest
+)
+
+select collection, reason, count(*), max(created_at)
+from reasons
+group by collection, reason
+order by count(*) desc, max(created_at) desc, collection, reason
+limit %(groups)s
+"""
+
+
+def letter_groups(connection: Connection, stream: str) -> tuple[LetterGroup, ...]:
+    """The reasons of the latest letters, the most frequent first; numbers inside a reason are left out."""
+    parameters = {"stream": stream, "letters": LETTERS, "groups": GROUPS}
+    with translated():
+        rows = connection.execute(_GROUPS, parameters).fetchall()
+    return tuple(LetterGroup(*row) for row in rows)
