@@ -116,7 +116,7 @@ def catch_up(lab: Lab, results: Results, scale: float) -> None:
 
 
 def first_load(lab: Lab, results: Results, scale: float) -> None:
-    """Everything that exists, read for the first time: flat events, and tickets with their messages."""
+    """Everything that exists, read for the first time and compared: flat events, and tickets with their messages."""
     _first_load(lab, results, "flat", EVENT_LOGS, event_log, int(FLAT * scale))
     _first_load(lab, results, "nested", SUPPORT_TICKETS, support_ticket, int(NESTED * scale))
 
@@ -142,6 +142,8 @@ def _first_load(lab: Lab, results: Results, kind: str, name: str, make: Callable
     results.add(section, _memory(run))
     results.verdicts.append(Verdict(f"{section} / min(scan, merge)", rate / min(scanned, merged), 0.5, 0.8))
     _require_equal(lab, source, tables[0].name)
+    compared = results.rate(section, "reconciliation", count / lab.reconcile(source, name, mapping=MAPPING))
+    results.verdicts.append(Verdict(f"reconciliation, {kind} / scan decoded", compared / scanned, 0.4, 0.8))
     lab.client.drop_database(source)
 
 

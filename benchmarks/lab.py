@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,6 +127,30 @@ class Lab:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"The service was not done after {_LONGEST_RUN_SECONDS:.0f} s, see {process.log}.")
             time.sleep(_POLL_SECONDS)
+
+    def reconcile(self, database: str, collection: str, *, mapping: Path) -> float:
+        """Compare a collection of documents that are equal, with the command, and say how many seconds that took.
+
+        The time is from the moment it has connected until the last part is compared.
+        """
+        program = self.program or Path(sys.executable).with_name("replicator")
+        variables = {
+            "REPLICATOR_MONGO_URI": self.stack.mongo.uri,
+            "REPLICATOR_MONGO_DATABASE": database,
+            "REPLICATOR_POSTGRES_DSN": self.dsn,
+            "REPLICATOR_MAPPING": str(mapping),
+        }
+        done = subprocess.run(  # noqa: S603 - our own command
+            [program, "reconcile", "--collection", collection, "--json"],
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=_LONGEST_RUN_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise AssertionError(f"reconcile ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return sum(float(part["seconds"]) for part in json.loads(done.stdout)["parts"])
 
     def rows(self, database: str, table: str) -> int:
         """How many rows a replicated table has."""
