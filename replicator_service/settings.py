@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "REPLICATOR_"
+
+_Model = TypeVar("_Model", bound=BaseSettings)
 
 
 class OnHistoryLost(StrEnum):
@@ -36,6 +38,19 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+_HTTP_HOST: str = Field("127.0.0.1", description="Address that the health endpoints and the page listen on.")
+_HTTP_PORT: int = Field(8081, ge=0, le=65535, description="Port of the same; 0 takes a free one.")
+
+
+class HttpAddress(BaseSettings):
+    """Where the service listens: all that its health check has to know, which so needs no secrets."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    http_host: str = _HTTP_HOST
+    http_port: int = _HTTP_PORT
+
+
 class Settings(BaseSettings):
     """Every setting of the service with its default."""
 
@@ -47,8 +62,8 @@ class Settings(BaseSettings):
     mapping: Path | None = Field(
         None, description="Mapping file (YAML). Without one, every collection is a document table."
     )
-    http_host: str = Field("127.0.0.1", description="Address that the health endpoints and the page listen on.")
-    http_port: int = Field(8081, ge=0, le=65535, description="Port of the same; 0 takes a free one.")
+    http_host: str = _HTTP_HOST
+    http_port: int = _HTTP_PORT
     batch_max_events: int = Field(10_000, ge=1, le=1_000_000, description="Events in one commit, at most.")
     batch_max_bytes: int = Field(
         16 * 2**20, ge=2**16, description="Bytes of events in one commit, give or take a reply."
@@ -75,8 +90,20 @@ def load_settings(environ: Mapping[str, str] = os.environ, **overrides: object) 
 
     Raises :class:`ConfigurationError` naming every variable that is missing or wrong, without its value.
     """
+    return _load(Settings, environ, overrides)
+
+
+def load_http_address(environ: Mapping[str, str] = os.environ) -> HttpAddress:
+    """Read where the service listens and nothing else.
+
+    Raises :class:`ConfigurationError` as :func:`load_settings` does.
+    """
+    return _load(HttpAddress, environ, {})
+
+
+def _load(model: type[_Model], environ: Mapping[str, str], overrides: Mapping[str, object]) -> _Model:
     values: dict[str, Any] = {}
-    for name in Settings.model_fields:
+    for name in model.model_fields:
         variable = PREFIX + name.upper()
         if variable in environ and environ[variable] != "":
             values[name] = environ[variable]
@@ -84,7 +111,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, **overrides: object) 
             values[name] = _read_file(variable + "_FILE", environ[variable + "_FILE"])
     values |= {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
         raise _explain(error) from None
 

@@ -11,6 +11,7 @@ from replicator_service.cli.check import check_command
 from replicator_service.cli.config import config_app, settings_help
 from replicator_service.cli.dead_letters import dead_letters_app
 from replicator_service.cli.errors import ErrorsShown
+from replicator_service.cli.health import health_command
 from replicator_service.cli.mapping import mapping_app
 from replicator_service.cli.output import print_text
 from replicator_service.cli.reconcile import reconcile_command
@@ -52,6 +53,7 @@ def replicator(
 application.command("run", epilog=settings_help())(run_command)
 application.command("check")(check_command)
 application.command("status")(status_command)
+application.command("health")(health_command)
 application.command("resync")(resync_command)
 application.command("pause")(pause_command)
 application.command("resume")(resume_command)

@@ -1,0 +1,87 @@
+"""``replicator health``: asks the service on this machine whether it lives; the health check of a container.
+
+It needs the address and nothing else: no databases, no secrets.
+"""
+
+from __future__ import annotations
+
+import http.client
+from http import HTTPStatus
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from replicator_service.cli.output import Json, print_json, print_text, wants_json
+from replicator_service.core.errors import ConfigurationError, Retryable
+from replicator_service.runtime.server import url_host
+from replicator_service.settings import PREFIX, load_http_address
+
+_TIMEOUT_SECONDS = 3.0
+_NOT_OK = 1
+
+
+def health_command(
+    context: typer.Context,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Address of the service, instead of the one in the settings.")
+    ] = None,
+    *,
+    ready: Annotated[bool, typer.Option("--ready", help="Ask whether it does its work, not only whether it lives.")] = (
+        False
+    ),
+    json: Json = False,  # noqa: ARG001 - read from the context
+) -> None:
+    """Ask the running service whether it lives: exit code 0 if so, 1 if not, 3 if nothing answers."""
+    address = url or _own_address()
+    probe = "readyz" if ready else "livez"
+    ok, conditions = ask(address, probe)
+    if wants_json(context):
+        print_json({"ok": ok, "probe": probe, "address": address, "conditions": conditions})
+    else:
+        word = "ready" if ready else "alive"
+        print_text(f"{word if ok else 'not ' + word}: {'; '.join(conditions) or address}")
+    raise typer.Exit(0 if ok else _NOT_OK)
+
+
+def ask(address: str, probe: str) -> tuple[bool, list[str]]:
+    """Whether the probe holds at ``address``, and its conditions in words.
+
+    Raises :class:`Retryable` when no replicator answers there within seconds, and :class:`ConfigurationError` for what
+    is no address.
+    """
+    host, port = _split(address)
+    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", f"/{probe}?verbose", headers={"Connection": "close"})
+        answer = connection.getresponse()
+        lines = answer.read().decode("utf-8", "replace").splitlines()
+    except (OSError, http.client.HTTPException) as error:
+        raise _silence(f"no service answers at {address} ({type(error).__name__})") from None
+    finally:
+        connection.close()
+    if answer.status not in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE) or not lines:
+        raise _silence(f"what answers at {address} is no replicator (status {answer.status})")
+    return answer.status == HTTPStatus.OK, lines[:-1]
+
+
+def _own_address() -> str:
+    settings = load_http_address()
+    if settings.http_port == 0:
+        raise ConfigurationError(
+            f"{PREFIX}HTTP_PORT is 0, so the service took a free port", hint="Give its address with --url."
+        )
+    return f"http://{url_host(settings.http_host)}:{settings.http_port}/"
+
+
+def _split(address: str) -> tuple[str, int | None]:
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    try:
+        port = parts.port
+    except ValueError:
+        raise ConfigurationError(f"{address!r} is no address", hint="It looks like http://127.0.0.1:8081/.") from None
+    return parts.hostname or "127.0.0.1", port
+
+
+def _silence(message: str) -> Retryable:
+    return Retryable(message, hint="Start it with 'replicator run', or give its address with --url.")
