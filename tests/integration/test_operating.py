@@ -69,11 +69,11 @@ def test_metrics_count_what_was_committed(operator: Operator, source: Source) ->
     with operator.running() as service:
         service.wait_for_state("streaming")
         source.db.orders.insert_many([{"_id": number} for number in range(10)])
-        wanted = 'replicator_events_total{collection="orders",op="insert"} 10.0'
+        wanted = f'replicator_events_total{{collection="orders",op="insert",stream="{source.name}"}} 10.0'
         wait_until(lambda: wanted in service.get("/metrics")[1], message="ten inserts in the metrics")
         text = service.get("/metrics")[1]
-        assert 'replicator_state{state="streaming"} 1.0' in text
-        assert "replicator_leader 1.0" in text
+        assert f'replicator_state{{state="streaming",stream="{source.name}"}} 1.0' in text
+        assert f'replicator_leader{{stream="{source.name}"}} 1.0' in text
 
 
 def test_a_second_instance_stands_by_and_takes_over(operator: Operator, source: Source) -> None:

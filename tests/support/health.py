@@ -25,7 +25,7 @@ class Surroundings:
     """Health, watch and metrics put together as the service does it."""
 
     now: float = 1_000.0
-    metrics: Metrics = field(default_factory=lambda: Metrics(version="1.2.3"))
+    metrics: Metrics = field(default_factory=lambda: Metrics(version="1.2.3", stream="shop"))
 
     def __post_init__(self) -> None:
         self.activity = Activity(clock=lambda: self.now)

@@ -249,7 +249,7 @@ def test_names_of_collections_cannot_bring_markup_into_the_page(http: Client, ar
 def test_metrics_are_served_as_prometheus_text(http: Client) -> None:
     answer = http.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
-    assert "replicator_lag_seconds NaN" in answer.text
+    assert 'replicator_lag_seconds{stream="shop"} NaN' in answer.text
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/startupz", "/healthz", "/metrics", "/status", "/"])

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from replicator_service.core.overview import CollectionView, DatabaseView
+from replicator_service.core.errors import Retryable
+from replicator_service.core.overview import CollectionView, DatabaseView, LastReconciliation, MartView
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.metrics import HELP, Name
 from tests.support.health import Surroundings
+from tests.support.promtool import promtool
+
+NIGHT = datetime(2026, 3, 1, 2, tzinfo=UTC)
 
 
 def scraped(around: Surroundings) -> dict[str, dict[tuple[str, ...], float]]:
-    """Every sample by name and label values."""
+    """Every sample by name and the values of its labels but the stream's."""
     found: dict[str, dict[tuple[str, ...], float]] = {}
     for family in text_string_to_metric_families(around.metrics.exposition().decode()):
         for sample in family.samples:
-            found.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
+            values = tuple(value for label, value in sample.labels.items() if label != "stream")
+            found.setdefault(sample.name, {})[values] = sample.value
     return found
 
 
@@ -25,11 +31,30 @@ def test_every_listed_metric_is_scraped_and_no_other() -> None:
     around = Surroundings()
     around.lead()
     around.commit(events={("a", "insert"): 1})
-    around.see_database(DatabaseView(collections={"a": _collection("a", CollectionState.STREAMING)}))
+    around.see_database(full_view())
     names = {name for name in scraped(around) if name.startswith("replicator_")}
     bare = {name.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum") for name in names}
     assert bare == {name.value for name in Name}
     assert set(HELP) == set(Name)
+
+
+def test_every_metric_names_its_stream() -> None:
+    around = Surroundings()
+    around.lead()
+    around.commit(events={("a", "insert"): 1})
+    around.see_database(full_view())
+    for family in text_string_to_metric_families(around.metrics.exposition().decode()):
+        if family.name.startswith("replicator_"):
+            assert {sample.labels.get("stream") for sample in family.samples} == {"shop"}, family.name
+
+
+def test_prometheus_accepts_what_it_scrapes() -> None:
+    around = Surroundings()
+    around.lead()
+    around.commit(events={("a", "insert"): 1, ('odd "name"\n', "delete"): 1})
+    around.see_database(full_view())
+    done = promtool("check", "metrics", given=around.metrics.exposition())
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_counters_advance_with_the_commit() -> None:
@@ -98,6 +123,81 @@ def test_snapshot_progress_is_a_share_and_unknown_where_nothing_was_expected() -
     assert found["half",] == 0.5
     assert 0.99 < found["over",] < 1
     assert math.isnan(found["new",])
+
+
+def test_snapshot_documents_are_shown_while_they_grow() -> None:
+    around = Surroundings()
+    around.see_database(full_view())
+    found = scraped(around)
+    assert found[Name.SNAPSHOT_DOCUMENTS] == {("half",): 50}
+    assert found[Name.COLLECTIONS]["snapshotting",] == 1
+    assert found[Name.COLLECTIONS]["streaming",] == 1
+    assert found[Name.COLLECTIONS]["paused",] == 0
+
+
+def test_marts_and_reconciliations_tell_when_they_were() -> None:
+    around = Surroundings()
+    around.see_database(full_view())
+    found = scraped(around)
+    assert found[Name.RECONCILIATION_DIFFERENCES][()] == 2
+    assert found[Name.RECONCILIATION_LAST_SUCCESS][()] == NIGHT.timestamp()
+    assert found[Name.MART_AS_OF] == {("user_activity",): NIGHT.timestamp()}
+    assert found[Name.MART_ROWS] == {("user_activity",): 7}
+
+
+def test_before_the_first_reconciliation_its_numbers_are_not_numbers() -> None:
+    around = Surroundings()
+    around.see_database(DatabaseView(is_installed=True))
+    found = scraped(around)
+    assert math.isnan(found[Name.RECONCILIATION_DIFFERENCES][()])
+    assert math.isnan(found[Name.RECONCILIATION_LAST_SUCCESS][()])
+    assert Name.MART_AS_OF not in found
+
+
+def test_what_postgresql_said_too_long_ago_is_unknown_but_what_happened_stays() -> None:
+    around = Surroundings()
+    around.see_database(full_view())
+    around.now += 60
+    found = scraped(around)
+    assert math.isnan(found[Name.RECONCILIATION_DIFFERENCES][()])
+    assert Name.SNAPSHOT_DOCUMENTS not in found
+    assert found[Name.RECONCILIATION_LAST_SUCCESS][()] == NIGHT.timestamp()
+    assert found[Name.MART_AS_OF] == {("user_activity",): NIGHT.timestamp()}
+
+
+def test_a_leader_that_waits_for_a_server_does_not_lead() -> None:
+    around = Surroundings()
+    around.lead()
+    assert scraped(around)[Name.LEADER][()] == 1
+    around.health.entered(around.present.state, Retryable("away"))
+    assert scraped(around)[Name.LEADER][()] == 0
+    around.lead()
+    assert scraped(around)[Name.LEADER][()] == 1
+
+
+def test_a_server_is_up_while_it_answers() -> None:
+    around = Surroundings()
+    assert scraped(around)[Name.SERVER_UP] == {("mongodb",): 0, ("postgresql",): 0}
+    around.see_source(100)
+    around.see_database(DatabaseView())
+    assert scraped(around)[Name.SERVER_UP] == {("mongodb",): 1, ("postgresql",): 1}
+    around.watch.source_missed("no answer")
+    assert scraped(around)[Name.SERVER_UP] == {("mongodb",): 0, ("postgresql",): 1}
+    around.now += 60
+    assert scraped(around)[Name.SERVER_UP] == {("mongodb",): 0, ("postgresql",): 0}
+
+
+def full_view() -> DatabaseView:
+    """A database with something of everything."""
+    return DatabaseView(
+        is_installed=True,
+        collections={
+            "a": _collection("a", CollectionState.STREAMING),
+            "half": _collection("half", CollectionState.SNAPSHOTTING, documents=50, expected=100),
+        },
+        last_reconciliation=LastReconciliation(NIGHT, differences=3, repaired=1),
+        marts=(MartView("user_activity", NIGHT, NIGHT, 1.5, 7, 1, 2, 3, 0),),
+    )
 
 
 def _collection(
