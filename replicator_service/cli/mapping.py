@@ -1,4 +1,4 @@
-"""``mapping``: check a mapping file, and show the tables that follow from it."""
+"""``mapping``: write a mapping file, check it, and show the tables that follow from it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from replicator_service.cli.infer import infer_command
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.ddl import render_ddl
@@ -15,7 +16,9 @@ from replicator_service.core.mapping.problems import MappingError
 from replicator_service.core.naming import schema_name
 from replicator_service.mapping_file import read_mapping
 
-mapping_app = typer.Typer(help="Check a mapping file, and show its tables.", no_args_is_help=True)
+mapping_app = typer.Typer(help="Write a mapping file, check it, and show its tables.", no_args_is_help=True)
+
+mapping_app.command("infer")(infer_command)
 
 File = Annotated[Path, typer.Argument(help="The mapping file (YAML).", metavar="FILE")]
 

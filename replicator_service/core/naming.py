@@ -57,6 +57,17 @@ def resolve_table_name(collection: str, taken: Collection[str]) -> str:
     return name
 
 
+def column_name(path: Sequence[str]) -> str:
+    """Give the snake_case name of a field at a path: ``("device", "userAgent")`` is ``device_user_agent``.
+
+    A path without a single letter or digit is called ``field`` and its hash.
+    """
+    name = "_".join(_words("_".join(path))).lower()
+    if not name or size(name) > MAX_NAME_BYTES:
+        return _hashed(name or "field", "\0".join(path))
+    return name
+
+
 def schema_name(database: str) -> str:
     """Give the schema of a MongoDB database: its own name, unless that is kept for something else.
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
+    from replicator_service.source.connection import Client
+
+_OWN_DATABASES = frozenset({"admin", "config", "local"})
+
 
 class CollectionKind(StrEnum):
     """What MongoDB calls a collection. Only ordinary and capped ones have change events."""
@@ -43,6 +47,13 @@ def list_collections(database: Database[dict[str, Any]]) -> dict[str, SourceColl
         listed = list(database.list_collections())
     found = [_collection(entry) for entry in listed if not entry["name"].startswith("system.")]
     return {collection.name: collection for collection in found}
+
+
+def list_databases(client: Client) -> list[str]:
+    """The databases that the user may read, without the server's own."""
+    with translated():
+        listed = list(client.list_databases(nameOnly=True, authorizedDatabases=True))
+    return [entry["name"] for entry in listed if entry["name"] not in _OWN_DATABASES]
 
 
 def _collection(entry: MutableMapping[str, Any]) -> SourceCollection:

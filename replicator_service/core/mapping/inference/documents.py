@@ -1,0 +1,36 @@
+"""From the bytes of sampled documents to their shape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import bson
+from bson.errors import InvalidBSON
+
+from replicator_service.core.codec import CODEC_OPTIONS, may_hold_lossy_types
+from replicator_service.core.codec.exact import decode_exact
+from replicator_service.core.mapping.inference.shape import empty_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from replicator_service.core.codec.values import Value
+    from replicator_service.core.mapping.inference.shape import Shape
+
+
+def fold(documents: Iterable[bytes], shape: Shape | None = None) -> Shape:
+    """Add documents to a shape, one at a time; none is kept. Gives the shape that grew, a new one by default."""
+    growing = empty_shape() if shape is None else shape
+    for raw in documents:
+        growing.add_document(_decoded(raw))
+    return growing
+
+
+def _decoded(raw: bytes) -> dict[str, Value]:
+    """Decode as the pipeline does, so that a value has the same type here and there."""
+    if may_hold_lossy_types(raw):
+        return decode_exact(raw).fields
+    try:
+        return bson.decode(raw, CODEC_OPTIONS)
+    except (InvalidBSON, UnicodeDecodeError):
+        return decode_exact(raw).fields

@@ -1,0 +1,74 @@
+"""What is said about a proposed column: kinds of values, how often there is none, what to consider. No values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from replicator_service.core.mapping.inference.kinds import Kind
+from replicator_service.core.mapping.model import ColumnType
+
+if TYPE_CHECKING:
+    from replicator_service.core.mapping.inference.choice import OneColumn
+    from replicator_service.core.mapping.inference.shape import Shape
+
+
+def share(part: int, whole: int) -> str:
+    """Give a share for people: never 0 or 100 percent when it is not exactly that."""
+    percent = 100 * part / whole
+    if 0 < percent < 0.1:
+        return "<0.1 %"
+    if 99.9 < percent < 100:
+        return ">99.9 %"
+    is_rough = percent >= 10 and (percent <= 99 or percent == 100)
+    return f"{percent:.0f} %" if is_rough else f"{percent:.1f} %"
+
+
+def note_of(shape: Shape, rows: int, landing: OneColumn) -> str:
+    """Describe what a column holds, in a table of which ``rows`` rows were seen."""
+    parts = [_kinds(shape, landing)]
+    if shape.count < rows:
+        parts.append(f"missing in {share(rows - shape.count, rows)}")
+    if shape.kinds[Kind.NULL]:
+        parts.append(f"null in {share(shape.kinds[Kind.NULL], rows)}")
+    advice = _advice(shape, landing.type)
+    if advice:
+        parts.append(advice)
+    return "; ".join(parts)
+
+
+def kinds_text(shape: Shape) -> str:
+    """Name the kinds of values, with their shares when there are several; null counts only within arrays."""
+    counted = [(kind, count) for kind, count in shape.kinds.most_common() if kind is not Kind.NULL]
+    if len(counted) == 1:
+        return counted[0][0].value
+    total = sum(count for _, count in counted)
+    return ", ".join(f"{kind.value} {share(count, total)}" for kind, count in counted)
+
+
+def _kinds(shape: Shape, landing: OneColumn) -> str:
+    kinds = shape.without_null
+    if kinds == {Kind.ARRAY} and shape.elements is not None:
+        inner = kinds_text(shape.elements)
+        is_mixed = landing.type is ColumnType.JSONB and len(shape.elements.without_null) > 1
+        text = f"array of mixed {inner}" if is_mixed else f"array of {inner}"
+        if shape.elements.kinds[Kind.NULL] and not landing.remark:
+            text += " and null"
+    else:
+        is_mixed = landing.type is ColumnType.JSONB and len(kinds) > 1
+        text = f"mixed: {kinds_text(shape)}" if is_mixed else kinds_text(shape)
+    return f"{text} {landing.remark}" if landing.remark else text
+
+
+def _advice(shape: Shape, type_: ColumnType) -> str:
+    kinds = shape.without_null
+    if type_ is ColumnType.TEXT and kinds == {Kind.STRING} and ColumnType.UUID in shape.fitting:
+        return "all are UUIDs, so uuid would do"
+    if type_ is ColumnType.DOUBLE_PRECISION and ColumnType.BIGINT in shape.fitting:
+        return "all are whole, so bigint would do"
+    if type_ is ColumnType.BIGINT and kinds == {Kind.INT32}:
+        return "some are near the limit of integer"
+    if type_ is ColumnType.NUMERIC and Kind.DECIMAL not in kinds:
+        return "some int64 are too large for double precision"
+    if type_ is ColumnType.JSONB and kinds == {Kind.DATE}:
+        return "some are outside the calendar of timestamptz"
+    return ""

@@ -1,0 +1,133 @@
+"""``replicator mapping infer``: what is in a database, as a mapping file. Reads MongoDB, changes nothing."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from replicator_service.core.errors import ConfigurationError, ReplicatorError
+from replicator_service.core.mapping.inference import Origin, Proposal, Sampled, Skipped, fold, propose, render_file
+from replicator_service.core.mapping.loader import load_mapping
+from replicator_service.core.mapping.problems import closest
+from replicator_service.source.catalog import CollectionKind, SourceCollection, list_collections, list_databases
+from replicator_service.source.connection import connect, disconnect
+from replicator_service.source.ranges import Size, collection_size
+from replicator_service.source.sampling import Bounds, sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from pymongo.database import Database
+
+    from replicator_service.settings import Settings
+    from replicator_service.source.connection import Client
+
+_NAMED = 10
+_KINDS = {CollectionKind.VIEW: "a view", CollectionKind.TIME_SERIES: "a time-series collection"}
+
+
+class Progress(Protocol):
+    """Who wants to know how far the reading is."""
+
+    def planned(self, documents: int) -> None:
+        """So many documents are going to be read, about."""
+        ...
+
+    def advanced(self, collection: str) -> None:
+        """One more document of this collection was read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """What was proposed, and the file that says so."""
+
+    proposal: Proposal
+    text: str
+
+
+def infer(
+    settings: Settings,
+    *,
+    collections: Sequence[str],
+    bounds: Bounds,
+    command: str,
+    progress: Progress,
+    clock: Callable[[], float],
+) -> Inferred:
+    """Sample the collections (all, when none is named) and propose their tables; ``command`` goes into the header.
+
+    Raises :class:`ConfigurationError` for a database or a collection that is not there, or has no change events.
+    """
+    client = connect(settings.mongo_uri.get_secret_value(), app_name="replicator mapping infer")
+    try:
+        database = client.get_database(settings.mongo_database)
+        listed = list_collections(database)
+        if not listed:
+            raise _nothing_there(client, settings.mongo_database)
+        chosen = _chosen(listed, collections, settings.mongo_database)
+        streamed = {name: collection_size(database, name) for name in chosen if listed[name].is_streamed}
+        progress.planned(sum(min(size.documents, bounds.documents) for size in streamed.values()))
+        samples = [
+            Sampled(
+                name, size.documents, fold(_documents(database, name, size, bounds, progress=progress, clock=clock))
+            )
+            for name, size in streamed.items()
+        ]
+    finally:
+        disconnect(client)
+    not_replicable = [Skipped(name, _KINDS[listed[name].kind]) for name in chosen if not listed[name].is_streamed]
+    proposal = propose(samples, not_replicable)
+    text = render_file(proposal, Origin(command, settings.mongo_database))
+    # What cannot be read again (a file over the size of a mapping) is told now, with the loader's own words.
+    load_mapping(text, name="that would be written")
+    return Inferred(proposal, text)
+
+
+def _documents(
+    database: Database[dict[str, Any]],
+    collection: str,
+    size: Size,
+    bounds: Bounds,
+    *,
+    progress: Progress,
+    clock: Callable[[], float],
+) -> Iterator[bytes]:
+    for document in sample(database, collection, size, bounds, clock=clock):
+        progress.advanced(collection)
+        yield document
+
+
+def _chosen(listed: Mapping[str, SourceCollection], wanted: Sequence[str], database: str) -> list[str]:
+    """The collections to look at, in the order of their names; those that were asked for have to be replicable."""
+    for name in wanted:
+        if name not in listed:
+            meant = closest(name, listed)
+            known = f"Known are: {_some(sorted(listed))}."
+            raise ConfigurationError(
+                f"there is no collection {name!r} in the database {database!r}",
+                hint=f"Did you mean {meant}?" if meant else known,
+            )
+        if not listed[name].is_streamed:
+            raise ConfigurationError(
+                f"{name!r} is {_KINDS[listed[name].kind]}: MongoDB has no change events for it",
+                hint="Name collections that can be replicated.",
+            )
+    return sorted(set(wanted) or listed)
+
+
+def _nothing_there(client: Client, database: str) -> ConfigurationError:
+    """The server does not tell an empty database from one that does not exist, so its others are named."""
+    others: list[str] = []
+    with suppress(ReplicatorError):
+        others = [name for name in list_databases(client) if name != database]
+    there = f" Databases here: {_some(others)}." if others else ""
+    return ConfigurationError(
+        f"the database {database!r} has no collections: it is empty or does not exist",
+        hint=f"Set REPLICATOR_MONGO_DATABASE to the database to replicate.{there}",
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
