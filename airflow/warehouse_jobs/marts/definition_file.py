@@ -16,7 +16,10 @@ from warehouse_jobs.marts.check_file import CheckReader
 from warehouse_jobs.marts.definition import COLUMN_TYPES, VALID_FROM, VALID_TO, Mart, MartColumn
 from warehouse_jobs.marts.errors import DefinitionError
 
-DEFAULT_DIRECTORY = Path(__file__).resolve().parents[3] / "sql" / "marts"
+# Inside an installed package, or at the top of a checkout.
+_PACKAGE = Path(__file__).resolve().parents[1]
+_INSTALLED = _PACKAGE / "sql" / "marts"
+DEFAULT_DIRECTORY = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parents[1] / "sql" / "marts"
 
 # PostgreSQL cuts identifiers at 63 bytes, silently; the longest name made from a mart's is
 # NAME_history_current_key.

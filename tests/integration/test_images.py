@@ -1,0 +1,90 @@
+"""What the images are built from: the wheel has everything that the programs need without a checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built without a network."""
+    directory = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*command, "--wheel-dir", directory, ROOT], check=True, timeout=60)
+    (built,) = directory.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the wheel alone; its requirements come from this environment's packages."""
+    environment = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True, timeout=60)
+    python = environment / "bin" / "python"
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*command, wheel], check=True, timeout=60)
+    (packages,) = (environment / "lib").glob("python*/site-packages")
+    # Without the checkout: a path is appended, the editable installation's own entry is not read from there.
+    (packages / "requirements.pth").write_text(
+        "\n".join(path for path in sys.path if path.endswith("site-packages")) + "\n", encoding="utf-8"
+    )
+    return environment
+
+
+def ran(environment: Path, program: str, *arguments: str) -> str:
+    command = [str(environment / "bin" / program), *arguments]
+    variables = {"PATH": os.environ["PATH"], "HOME": str(environment), "COLUMNS": "200"}
+    ended = subprocess.run(
+        command, cwd=environment, env=variables, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def names_below(wheel: Path, folder: str) -> set[str]:
+    return {name.removeprefix(folder) for name in zipfile.ZipFile(wheel).namelist() if name.startswith(folder)}
+
+
+def files_below(folder: Path) -> Iterable[str]:
+    return (path.name for path in folder.iterdir() if path.is_file())
+
+
+def test_the_wheel_has_the_sql_of_the_checkout(wheel: Path) -> None:
+    assert names_below(wheel, "replicator_service/sql/replicator/") == set(files_below(ROOT / "sql/replicator"))
+    assert names_below(wheel, "warehouse_jobs/sql/marts/") == set(files_below(ROOT / "sql/marts"))
+
+
+def test_the_wheel_has_nothing_but_the_two_packages(wheel: Path) -> None:
+    top = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {name for name in top if not name.endswith(".dist-info")} == {"replicator_service", "warehouse_jobs"}
+
+
+def test_the_installed_service_runs_without_a_checkout(installed: Path) -> None:
+    assert ran(installed, "replicator", "--version").startswith("replicator ")
+    ddl = ran(installed, "replicator", "mapping", "ddl", str(ROOT / "mappings/shop.yml"))
+    assert "user_sessions" in ddl
+
+
+def test_the_installed_packages_find_their_own_sql(installed: Path) -> None:
+    program = """
+import replicator_service, warehouse_jobs
+from replicator_service.sink.migrations import read_migrations, sql_folder
+from warehouse_jobs.marts import DEFAULT_DIRECTORY, mart_names
+print(replicator_service.__file__, sql_folder(), DEFAULT_DIRECTORY, len(read_migrations()), *mart_names(), sep="\\n")
+"""
+    package, sql, marts, count, *names = ran(installed, "python", "-c", program).splitlines()
+    assert all(path.startswith(str(installed)) for path in (package, sql, marts))
+    assert int(count) >= 1
+    assert names == ["support_efficiency", "user_activity"]
