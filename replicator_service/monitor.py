@@ -15,7 +15,7 @@ from replicator_service.core.overview import SourceView
 from replicator_service.sink.overview import read_overview
 from replicator_service.sink.pool import Pool, checked_out, make_pool
 from replicator_service.source.connection import Client, connect, read_only_database
-from replicator_service.source.vitals import oldest_time, operation_time, unsupported_collections
+from replicator_service.source.vitals import operation_time, oplog_start, unsupported_collections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +80,7 @@ class SourceWatch:
         self._client: Client | None = None
         self._turn = 0
         self._oldest: int | None = None
+        self._is_whole = False
         self._unsupported: dict[str, str] = {}
 
     def look(self) -> None:
@@ -95,7 +96,7 @@ class SourceWatch:
             self._turn = 0
             self._watch.source_missed(error.message)
             return
-        self._watch.source_seen(SourceView(now, self._oldest, self._unsupported))
+        self._watch.source_seen(SourceView(now, self._oldest, self._unsupported, self._is_whole))
 
     def close(self) -> None:
         """Close the connections."""
@@ -105,9 +106,9 @@ class SourceWatch:
     def _look_closer(self, client: Client) -> None:
         """What needs privileges that the user may not have."""
         try:
-            self._oldest = oldest_time(client)
+            self._oldest, self._is_whole = oplog_start(client)
         except ReplicatorError:
-            self._oldest = None
+            self._oldest, self._is_whole = None, False
         try:
             self._unsupported = unsupported_collections(read_only_database(client, self._settings.mongo_database))
         except ReplicatorError:

@@ -22,9 +22,10 @@ from replicator_service.monitor import Monitor
 from replicator_service.pipeline.term import keep_collector_out
 from replicator_service.runtime.activity import Activity
 from replicator_service.runtime.health import Health
+from replicator_service.runtime.history import History, Recorder, resident_bytes
 from replicator_service.runtime.http import make_routes
 from replicator_service.runtime.logging import Logger, make_logger, route_standard_logging
-from replicator_service.runtime.masking import Mask
+from replicator_service.runtime.masking import Mask, place_of
 from replicator_service.runtime.metrics import Metrics
 from replicator_service.runtime.narrator import Narrator
 from replicator_service.runtime.present import Watch
@@ -74,7 +75,7 @@ def run_command(
 def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading.Event) -> int:
     """Run the service with everything around it until ``stopping`` is set or it fails; gives the exit code."""
     release = version("mongo-pg-replicator")
-    metrics = Metrics(version=release)
+    metrics = Metrics(version=release, stream=settings.mongo_database)
     activity = Activity(clock=time.monotonic)
 
     def on_commit(what: Committed) -> None:
@@ -84,21 +85,40 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
     health = Health(settings.mongo_database, clock=time.monotonic, on_commit=on_commit)
     watch = Watch(health, clock=time.monotonic, activity=activity)
     metrics.show(watch.present)
-    routes = make_routes(watch.present, metrics, max_lag_seconds=settings.ready_max_lag_seconds, version=release)
+    history = History(began=time.monotonic())
+    recorder = Recorder(watch.present, activity, history, clock=time.monotonic, memory=resident_bytes)
+    routes = make_routes(
+        watch.present,
+        metrics,
+        max_lag_seconds=settings.ready_max_lag_seconds,
+        version=release,
+        history=history,
+    )
     with ExitStack() as around:
         server = around.enter_context(HttpServer(routes, host=settings.http_host, port=settings.http_port))
-        log.info("service started", version=release, stream=settings.mongo_database, page=server.url, pid=os.getpid())
+        log.info(
+            "service started",
+            version=release,
+            stream=settings.mongo_database,
+            mapping=str(settings.mapping) if settings.mapping else "none: every collection is a document table",
+            mongodb=place_of(settings.mongo_uri.get_secret_value()),
+            postgresql=place_of(settings.postgres_dsn.get_secret_value()),
+            page=server.url,
+            pid=os.getpid(),
+        )
         monitor = Monitor(settings, watch, log=log)
         around.callback(monitor.stop)
         monitor.start()
         narrator = Narrator(watch.present, metrics, log)
         around.callback(narrator.stop)
         narrator.start()
+        around.callback(recorder.stop)
+        recorder.start()
         work = _Work(Service(settings, mapping, health=health, log=log), stopping)
         work.start()
         has_ended = work.wait()
         narrator.look()
-        return work.told(log, has_ended=has_ended)
+        return work.told(log, narrator.totals(), has_ended=has_ended)
 
 
 class _Work:
@@ -120,15 +140,20 @@ class _Work:
             pass
         return self._is_done.wait(DRAIN_SECONDS)
 
-    def told(self, log: Logger, *, has_ended: bool) -> int:
+    def told(self, log: Logger, totals: dict[str, int], *, has_ended: bool) -> int:
         """Say how it ended; gives the exit code."""
         if not has_ended:
-            log.warning("not drained in time", seconds=DRAIN_SECONDS, hint="What was not committed is read again.")
+            log.warning(
+                "service stopped before it had drained",
+                waited_seconds=DRAIN_SECONDS,
+                hint="Nothing is lost: what was not committed is read again at the next start.",
+                **totals,
+            )
             return 0
         if self._error is None:
-            log.info("service stopped")
+            log.info("service stopped", **totals)
             return 0
-        log.error("service failed", cause=self._error.message, hint=self._error.hint)
+        log.error("service failed", cause=self._error.message, hint=self._error.hint, exit_code=self._error.exit_code)
         return self._error.exit_code
 
     def _run(self) -> None:

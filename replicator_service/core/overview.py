@@ -137,8 +137,12 @@ class DatabaseView:
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
-    """What MongoDB says of itself. ``unsupported`` names collections without change events, with their kind."""
+    """What MongoDB says of itself. ``unsupported`` names collections without change events, with their kind.
+
+    ``oplog_is_whole``: it still begins where the replica set does, so nothing has ever been discarded.
+    """
 
     operation_time: int
     oldest_time: int | None = None
     unsupported: Mapping[str, str] = field(default_factory=dict)
+    oplog_is_whole: bool = False

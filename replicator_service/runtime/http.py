@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from replicator_service.runtime.health import State
+from replicator_service.runtime.history import History
 from replicator_service.runtime.metrics import CONTENT_TYPE, Metrics, Name
-from replicator_service.runtime.page import page
+from replicator_service.runtime.page import SECURITY, Page
 from replicator_service.runtime.probes import Verdict, liveness, readiness, startup
-from replicator_service.runtime.status import Json, status
+from replicator_service.runtime.status import status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,11 +23,25 @@ if TYPE_CHECKING:
 
     from replicator_service.runtime.present import Present
 
-_NO_STORE = {"Cache-Control": "no-store"}
+_NO_STORE = {**SECURITY, "Cache-Control": "no-store"}
 
 
-def make_routes(present: Callable[[], Present], metrics: Metrics, *, max_lag_seconds: float, version: str) -> Starlette:
-    """The application over what ``present`` returns."""
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def make_routes(
+    present: Callable[[], Present],
+    metrics: Metrics,
+    *,
+    max_lag_seconds: float,
+    version: str,
+    history: History | None = None,
+    clock: Callable[[], datetime] = _utc_now,
+) -> Starlette:
+    """The application over what ``present`` returns. ``clock`` tells the wall time."""
+    remembered = history or History()
+    page = Page()
 
     def livez(request: Request) -> Response:
         return _probe(request, liveness(present()))
@@ -45,15 +61,20 @@ def make_routes(present: Callable[[], Present], metrics: Metrics, *, max_lag_sec
         return Response(metrics.exposition(), headers={**_NO_STORE, "Content-Type": CONTENT_TYPE})
 
     def status_json(_request: Request) -> Response:
-        return JSONResponse(_status(), headers=_NO_STORE)
-
-    def front_page(_request: Request) -> Response:
-        return HTMLResponse(page(_status()), headers=_NO_STORE)
-
-    def _status() -> Json:
-        return status(
-            present(), version=version, events=metrics.total(Name.EVENTS), rows=metrics.total(Name.ROWS_APPLIED)
+        known = status(
+            present(),
+            at=clock(),
+            max_lag_seconds=max_lag_seconds,
+            version=version,
+            events=metrics.total(Name.EVENTS),
+            rows=metrics.total(Name.ROWS_APPLIED),
         )
+        return JSONResponse(known, headers=_NO_STORE)
+
+    def history_json(request: Request) -> Response:
+        since = request.query_params.get("since", "0")
+        number = int(since) if since.isdecimal() and len(since) < 16 else 0
+        return JSONResponse(remembered.since(number), headers=_NO_STORE)
 
     return Starlette(
         routes=[
@@ -63,7 +84,9 @@ def make_routes(present: Callable[[], Present], metrics: Metrics, *, max_lag_sec
             Route("/healthz", healthz),
             Route("/metrics", metrics_text),
             Route("/status", status_json),
-            Route("/", front_page),
+            Route("/history", history_json),
+            Route("/web/{name}", page.asset),
+            Route("/", page.front),
         ]
     )
 

@@ -1,99 +1,64 @@
-"""The page for people, in a first, plain form: one document without scripts that asks to be loaded again."""
+"""The page for people: static files that ask `/status` and `/history` themselves. Nothing is put into them here."""
 
 from __future__ import annotations
 
-from html import escape
-from typing import Any
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
 
-Json = dict[str, Any]
+from starlette.responses import Response
 
-REFRESH_SECONDS = 2
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
-_STYLE = """
-:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.3rem; } h1 small { font-weight: normal; opacity: .7; }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8884; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-.error { border-left: 4px solid #c33; padding: .3rem 1rem; background: #c331; }
-.facts { display: flex; flex-wrap: wrap; gap: .5rem 2.5rem; margin: 0; }
-.facts div { display: flex; flex-direction: column; }
-.facts dt { opacity: .7; } .facts dd { margin: 0; font-size: 1.2rem; }
-"""
+FRONT = "index.html"
+_TYPES = {
+    FRONT: "text/html; charset=utf-8",
+    "page.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "charts.js": "text/javascript; charset=utf-8",
+    "words.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
 
-
-def page(status: Json) -> str:
-    """The whole page for one status."""
-    stream = escape(str(status["stream"]))
-    return (
-        "<!doctype html>\n"
-        '<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">'
-        f"<title>{escape(str(status['state']))}: {stream}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{stream} <small>MongoDB to PostgreSQL</small></h1>"
-        f"{_error(status['error'])}{_facts(status)}{_collections(status['collections'])}"
-        f"{_unsupported(status['unsupported_collections'])}"
-        '<p><a href="/status">status</a> · <a href="/metrics">metrics</a> · '
-        '<a href="/readyz?verbose">readiness</a></p></body></html>\n'
-    )
+SECURITY = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""The page runs nothing but its own files, and nobody puts it into a frame."""
 
 
-def _error(error: Json | None) -> str:
-    if error is None:
-        return ""
-    return f'<p class="error" role="alert"><strong>{escape(error["message"])}</strong><br>{escape(error["hint"])}</p>'
+@dataclass(frozen=True, slots=True)
+class _File:
+    body: bytes
+    kind: str
+    tag: str
 
 
-def _facts(status: Json) -> str:
-    last = status["last_reconciliation"]
-    compared = "never" if last is None else f"{last['differences']:,} at {last['at'][:16].replace('T', ' ')} UTC"
-    facts = {
-        "State": status["state"].replace("_", " "),
-        "Role": status["role"],
-        "Lag": _duration(status["lag_seconds"]),
-        "Oplog headroom": _duration(status["oplog_headroom_seconds"]),
-        "Dead letters": f"{status['dead_letters']:,}",
-        "Events": f"{status['events_total']:,}",
-        "Differences": compared,
-    }
-    items = "".join(f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>" for name, text in facts.items())
-    return f'<dl class="facts">{items}</dl>'
+class Page:
+    """The files, read once. Browsers keep them, and ask each time whether they have changed."""
+
+    def __init__(self) -> None:
+        folder = files("replicator_service.runtime") / "web"
+        self._files = {name: _read((folder / name).read_bytes(), kind) for name, kind in _TYPES.items()}
+
+    def front(self, _request: Request) -> Response:
+        """The page itself: never kept, so that it always fits the service that answers."""
+        file = self._files[FRONT]
+        return Response(file.body, headers={**SECURITY, "Content-Type": file.kind, "Cache-Control": "no-store"})
+
+    def asset(self, request: Request) -> Response:
+        """A file that the page asks for; only those known by name exist."""
+        file = self._files.get(request.path_params["name"])
+        if file is None:
+            return Response(status_code=404)
+        headers = {**SECURITY, "Content-Type": file.kind, "Cache-Control": "no-cache", "ETag": file.tag}
+        if request.headers.get("if-none-match") == file.tag:
+            return Response(status_code=304, headers=headers)
+        return Response(file.body, headers=headers)
 
 
-def _collections(collections: Json) -> str:
-    if not collections:
-        return "<p>No collections yet.</p>"
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(each['table'])}</td><td>{escape(each['state'])}</td>"
-        f'<td class="number">{each["rows"]:,}</td><td class="number">{_share(each["snapshot_progress"])}</td>'
-        f'<td class="number">{each["dead_letters"]:,}</td></tr>'
-        for name, each in collections.items()
-    )
-    return (
-        "<table><thead><tr><th>Collection</th><th>Table</th><th>State</th>"
-        '<th class="number">Rows, about</th><th class="number">Snapshot</th><th class="number">Dead letters</th></tr>'
-        f"</thead><tbody>{rows}</tbody></table>"
-    )
-
-
-def _unsupported(unsupported: Json) -> str:
-    if not unsupported:
-        return ""
-    named = ", ".join(f"{escape(name)} ({escape(kind)})" for name, kind in unsupported.items())
-    return f"<p>Without change events, so not replicated: {named}.</p>"
-
-
-def _share(share: float | None) -> str:
-    return "…" if share is None else f"{share:.0%}"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown"
-    if abs(seconds) < 120:
-        return f"{seconds:.0f} s"
-    if abs(seconds) < 7_200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3_600:.0f} h"
+def _read(body: bytes, kind: str) -> _File:
+    return _File(body, kind, f'"{hashlib.sha256(body).hexdigest()[:20]}"')

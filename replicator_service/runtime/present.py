@@ -86,6 +86,11 @@ class Present:
         return float((self.cluster_time >> 32) - (self.source.oldest_time >> 32))
 
     @property
+    def oplog_is_whole(self) -> bool:
+        """Whether MongoDB has never discarded a change: then a short headroom only says that it is young."""
+        return self.source is not None and self.source.oplog_is_whole
+
+    @property
     def is_converging(self) -> bool:
         """Whether some rows may be newer than the checkpoint."""
         if self.is_leader or self.database is None:

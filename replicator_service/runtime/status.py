@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.position import wall_time
+from replicator_service.runtime.notices import MEANINGS, notices
 
 if TYPE_CHECKING:
     from replicator_service.core.overview import CollectionView, DatabaseView, MartView
@@ -14,15 +15,19 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-def status(present: Present, *, version: str = "", events: int = 0, rows: int = 0) -> Json:
-    """Everything that is known. Unknown numbers are null, never 0.
+def status(
+    present: Present, *, at: datetime, max_lag_seconds: float, version: str = "", events: int = 0, rows: int = 0
+) -> Json:
+    """Everything that is known at the wall time ``at``. Unknown numbers are null, never 0.
 
     ``cluster_time`` is ``seconds * 2**32 + increment``, ``snapshot_progress`` a share from 0 to 1, and the ``rows`` of
-    a collection PostgreSQL's estimate. ``servers`` tells when each was last seen.
+    a collection PostgreSQL's estimate. ``servers`` tells when each was last seen, ``notices`` what a person should
+    know, the most severe first.
     """
     report = present.report
     return {
         "state": present.state.value,
+        "meaning": MEANINGS[present.state],
         "role": report.role.value,
         "stream": report.stream,
         "cluster_time": present.cluster_time,
@@ -30,6 +35,7 @@ def status(present: Present, *, version: str = "", events: int = 0, rows: int = 
         "lag_seconds": present.lag_seconds,
         "converging": present.is_converging,
         "oplog_headroom_seconds": present.oplog_headroom_seconds,
+        "oplog_is_whole": present.oplog_is_whole,
         "dead_letters": present.dead_letters,
         "dead_letter_reasons": dead_letter_reasons(present.database),
         "collections": _moving(present),
@@ -40,6 +46,16 @@ def status(present: Present, *, version: str = "", events: int = 0, rows: int = 
         "error": None
         if report.error is None
         else {"class": report.error.kind, "message": report.error.message, "hint": report.error.hint},
+        "notices": [
+            {
+                "severity": each.severity.value,
+                "subject": each.subject,
+                "message": each.message,
+                "hint": each.hint,
+                "command": each.command,
+            }
+            for each in notices(present, at=at, max_lag_seconds=max_lag_seconds)
+        ],
         "servers": {
             "mongodb": _server(present.source_seen, present.now),
             "postgresql": _server(present.database_seen, present.now),
@@ -48,6 +64,7 @@ def status(present: Present, *, version: str = "", events: int = 0, rows: int = 
         "events_total": events,
         "rows_applied_total": rows,
         "version": version,
+        "time": _utc(at),
     }
 
 

@@ -33,9 +33,18 @@ def oldest_time(client: Client) -> int | None:
 
     Needs ``find`` on ``local.oplog.rs``; raises :class:`ConfigurationError` without it.
     """
+    return oplog_start(client)[0]
+
+
+def oplog_start(client: Client) -> tuple[int | None, bool]:
+    """The same, and whether it is the entry that a new replica set begins with: then nothing was ever discarded."""
+    fields = {"_id": 0, "ts": 1, "op": 1, "o.msg": 1}
     with translated(), pymongo.timeout(ANSWER_SECONDS):
-        entry = client.local["oplog.rs"].find_one({}, {"_id": 0, "ts": 1}, sort=[("$natural", 1)])
-    return None if entry is None else to_cluster_time(entry["ts"])
+        entry = client.local["oplog.rs"].find_one({}, fields, sort=[("$natural", 1)])
+    if entry is None:
+        return None, False
+    is_first = entry.get("op") == "n" and (entry.get("o") or {}).get("msg") == "initiating set"
+    return to_cluster_time(entry["ts"]), is_first
 
 
 def unsupported_collections(database: Database[dict[str, Any]]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -27,10 +28,10 @@ class Client:
     def __init__(self, application: Starlette) -> None:
         self._transport = httpx.ASGITransport(application)
 
-    def get(self, path: str) -> httpx.Response:
+    def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
         async def ask() -> httpx.Response:
             async with httpx.AsyncClient(transport=self._transport, base_url="http://service") as client:
-                return await client.get(path)
+                return await client.get(path, headers=headers)
 
         return asyncio.run(ask())
 
@@ -230,20 +231,44 @@ def test_dead_letters_are_those_that_postgresql_has_even_after_a_person_dropped_
     assert http.get("/status").json()["dead_letters"] == 5
 
 
-def test_the_page_shows_the_state_and_asks_to_be_loaded_again(http: Client, around: Surroundings) -> None:
-    around.lead()
-    answer = http.get("/")
-    assert answer.headers["content-type"].startswith("text/html")
-    assert "streaming" in answer.text
-    assert 'http-equiv="refresh"' in answer.text
-
-
-def test_names_of_collections_cannot_bring_markup_into_the_page(http: Client, around: Surroundings) -> None:
+def test_the_page_is_the_same_whatever_the_database_says(http: Client, around: Surroundings) -> None:
+    before = http.get("/")
+    assert before.headers["content-type"].startswith("text/html")
     name = "<script>alert(1)</script>"
     view = CollectionView(name, name, CollectionState.STREAMING, 0, None, None, 0)
     around.see_database(DatabaseView(is_installed=True, collections={name: view}))
     around.see_source(100, None, **{name: "view"})
-    assert "<script" not in http.get("/").text
+    assert http.get("/").text == before.text
+
+
+def test_the_page_may_run_its_own_files_alone(http: Client) -> None:
+    for path in ("/", "/web/page.js", "/status"):
+        policy = http.get(path).headers["content-security-policy"]
+        assert "default-src 'self'" in policy, path
+        assert "unsafe" not in policy, path
+    named = re.findall(r'(?:src|href)="(web/[^"]+)"', http.get("/").text)
+    assert len(named) == 3
+    for name in named:
+        assert http.get(f"/{name}").status_code == 200, name
+
+
+def test_files_of_the_page_are_sent_again_only_when_they_have_changed(http: Client) -> None:
+    first = http.get("/web/page.css")
+    assert first.headers["cache-control"] == "no-cache"
+    assert http.get("/web/page.css", {"If-None-Match": first.headers["etag"]}).status_code == 304
+    assert http.get("/web/page.css", {"If-None-Match": '"another"'}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/web/", "/web/page.py", "/web/../page.py", "/web/%2e%2e%2fpage.py", "/web/%00"])
+def test_only_the_files_of_the_page_are_served(http: Client, path: str) -> None:
+    assert http.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("since", ["", "?since=0", "?since=-1", "?since=x", "?since=" + "9" * 5000])
+def test_a_history_that_has_not_begun_is_empty_whatever_is_asked_for(http: Client, since: str) -> None:
+    history = http.get(f"/history{since}").json()
+    assert history["next"] == 0
+    assert history["series"]["lag_seconds"] == []
 
 
 def test_metrics_are_served_as_prometheus_text(http: Client) -> None:
@@ -252,7 +277,7 @@ def test_metrics_are_served_as_prometheus_text(http: Client) -> None:
     assert 'replicator_lag_seconds{stream="shop"} NaN' in answer.text
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/startupz", "/healthz", "/metrics", "/status", "/"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/startupz", "/healthz", "/metrics", "/status", "/history", "/"])
 def test_nothing_is_cached(http: Client, path: str) -> None:
     assert http.get(path).headers["cache-control"] == "no-store"
 

@@ -1,0 +1,244 @@
+"""What a person should know now: each state in one sentence, and what is wrong with what to do about it.
+
+Pure functions of the present. The page and ``replicator status`` show the same words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from replicator_service.runtime.health import State
+from replicator_service.runtime.probes import liveness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from replicator_service.runtime.present import Present, Sighting
+
+MEANINGS = {
+    State.STARTING: "Connecting to both servers and looking for the last checkpoint.",
+    State.SNAPSHOTTING: "Reading existing documents for the first time, or again, while new changes keep arriving.",
+    State.STREAMING: "PostgreSQL shows MongoDB exactly as it was at the checkpoint, and follows every change.",
+    State.CONVERGING: "Catching up: some rows are already newer than the checkpoint. Exact again once it passes them.",
+    State.PAUSED: "An operator holds the stream. Nothing is written until it is resumed; MongoDB keeps the changes.",
+    State.STANDBY: "Another instance leads. This one watches, and takes over within seconds when the leader is gone.",
+    State.RESYNC_REQUIRED: "MongoDB no longer has the changes after the checkpoint: everything has to be read again.",
+    State.FAILED: "Stopped by an error that does not go away by itself: a person has to look.",
+}
+
+HEADROOM_SHORT_SECONDS = 3_600.0
+HEADROOM_CRITICAL_SECONDS = 600.0
+LAG_SECONDS = 60.0
+STALE_HOURS = 26.0
+"""Nightly work that is older than a day and a little has not been done."""
+
+
+class Severity(StrEnum):
+    """How much a notice matters: somebody must act, somebody should look, good to know."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing worth knowing. ``command`` is what to run, where one command helps."""
+
+    severity: Severity
+    subject: str
+    message: str
+    hint: str
+    command: str | None = None
+
+
+def notices(present: Present, *, at: datetime, max_lag_seconds: float) -> list[Notice]:
+    """Everything worth knowing at the wall time ``at``, the most severe first."""
+    found = [
+        *_errors(present),
+        *_servers(present),
+        *_threads(present),
+        *_leader(present),
+        *_headroom(present),
+        *_lag(present, max_lag_seconds),
+        *_paused(present),
+        *_differences(present, at),
+        *_dead_letters(present),
+        *_marts(present, at),
+    ]
+    order = list(Severity)
+    return sorted(found, key=lambda notice: order.index(notice.severity))
+
+
+def _errors(present: Present) -> Iterator[Notice]:
+    error = present.report.error
+    if error is not None:
+        is_final = present.state in {State.FAILED, State.RESYNC_REQUIRED}
+        severity = Severity.CRITICAL if is_final else Severity.WARNING
+        yield Notice(severity, "error", _sentence(error.message), error.hint)
+
+
+def _servers(present: Present) -> Iterator[Notice]:
+    mongodb = "Changes wait in its oplog. Replication goes on by itself as soon as it answers."
+    postgresql = "Changes wait in MongoDB's oplog. Replication goes on by itself as soon as PostgreSQL answers."
+    if problem := _problem(present.source_seen, present.now):
+        yield Notice(Severity.CRITICAL, "mongodb", f"MongoDB does not answer: {problem}.", mongodb)
+    if problem := _problem(present.database_seen, present.now):
+        yield Notice(Severity.CRITICAL, "postgresql", f"PostgreSQL does not answer: {problem}.", postgresql)
+
+
+def _problem(seen: Sighting, now: float) -> str | None:
+    """Why a server counts as away; one that nobody has looked at yet does not."""
+    if seen.problem is not None:
+        return seen.problem if seen.at is None else f"{seen.problem}; last seen {spelled(now - seen.at)} ago"
+    if seen.at is not None and not seen.is_fresh(now):
+        return f"last seen {spelled(now - seen.at)} ago"
+    return None
+
+
+def _threads(present: Present) -> Iterator[Notice]:
+    for verdict in liveness(present):
+        if not verdict.holds:
+            yield Notice(
+                Severity.CRITICAL,
+                "stuck",
+                f"The {verdict.name} does not turn any more ({verdict.detail}).",
+                "Whoever watches /livez restarts the service; otherwise restart it. Nothing is lost by that.",
+            )
+
+
+def _leader(present: Present) -> Iterator[Notice]:
+    database = present.database
+    is_known = database is not None and present.database_seen.is_fresh(present.now)
+    if present.state is State.STANDBY and is_known and database is not None and database.leader is None:
+        yield Notice(
+            Severity.CRITICAL,
+            "no leader",
+            "No instance leads: nothing is replicated.",
+            "This instance takes over within seconds. When this stays, look at its log.",
+        )
+
+
+def _headroom(present: Present) -> Iterator[Notice]:
+    left = present.oplog_headroom_seconds
+    if left is None or present.oplog_is_whole:
+        return
+    hint = (
+        "Once MongoDB discards changes that were not replicated, everything is read again. "
+        "Keep them longer: db.adminCommand({replSetResizeOplog: 1, minRetentionHours: 24})"
+    )
+    if left < 0:
+        yield Notice(Severity.CRITICAL, "headroom", "MongoDB has discarded changes that were not replicated.", hint)
+    elif left < HEADROOM_SHORT_SECONDS:
+        severity = Severity.CRITICAL if left < HEADROOM_CRITICAL_SECONDS else Severity.WARNING
+        yield Notice(severity, "headroom", f"MongoDB's oplog reaches back only {spelled(left)}.", hint)
+
+
+def _lag(present: Present, max_lag_seconds: float) -> Iterator[Notice]:
+    lag = present.lag_seconds
+    if lag is None or lag <= LAG_SECONDS or present.state is State.PAUSED:
+        return
+    severity = Severity.CRITICAL if lag > max_lag_seconds else Severity.WARNING
+    yield Notice(
+        severity,
+        "lag",
+        f"PostgreSQL is {spelled(lag)} behind MongoDB.",
+        "After an outage this shrinks by itself. When it grows, PostgreSQL or the network is slower than the writes: "
+        "look at the commit time.",
+    )
+
+
+def _paused(present: Present) -> Iterator[Notice]:
+    if present.state is State.PAUSED:
+        yield Notice(
+            Severity.WARNING,
+            "paused",
+            "The stream is paused.",
+            "Resume it before MongoDB's oplog no longer holds the changes, see the headroom.",
+            "replicator resume",
+        )
+
+
+def _differences(present: Present, at: datetime) -> Iterator[Notice]:
+    database = present.database
+    if database is None:
+        return
+    last, attempt = database.last_reconciliation, database.reconciliation_attempt
+    if last is not None and last.outstanding > 0:
+        yield Notice(
+            Severity.CRITICAL,
+            "differences",
+            f"{_counted(last.outstanding, 'difference')} between MongoDB and PostgreSQL "
+            f"{'remains' if last.outstanding == 1 else 'remain'}.",
+            "See which documents differ, then repair them; replication goes on meanwhile.",
+            "replicator reconcile --repair",
+        )
+    if attempt is not None and attempt.error is not None:
+        yield Notice(
+            Severity.WARNING,
+            "reconciliation",
+            f"The reconciliation begun {_ago(attempt.started_at, at)} failed: {_sentence(attempt.error)}",
+            "Both sides have not been compared since the one before it.",
+            "replicator reconcile",
+        )
+    elif last is not None and _hours(last.at, at) > STALE_HOURS:
+        yield Notice(
+            Severity.WARNING,
+            "reconciliation",
+            f"Both sides were last compared {_ago(last.at, at)}.",
+            "The DAG mongo_pg_replicator compares them every night: see in Airflow why it did not.",
+            "replicator reconcile",
+        )
+
+
+def _dead_letters(present: Present) -> Iterator[Notice]:
+    count = present.dead_letters
+    if count:
+        yield Notice(
+            Severity.WARNING,
+            "dead letters",
+            f"{_counted(count, 'document')} could not be written and {'waits' if count == 1 else 'wait'} as "
+            f"{'a dead letter' if count == 1 else 'dead letters'}.",
+            "Remove the cause, then try again with 'replicator dead-letters retry'.",
+            "replicator dead-letters list",
+        )
+
+
+def _marts(present: Present, at: datetime) -> Iterator[Notice]:
+    for mart in present.database.marts if present.database else ():
+        if _hours(mart.loaded_at, at) > STALE_HOURS:
+            yield Notice(
+                Severity.WARNING,
+                "marts",
+                f"The mart {mart.name} was last loaded {_ago(mart.loaded_at, at)}.",
+                "The DAG pg_datamart_loader loads it every day: see in Airflow why it did not.",
+            )
+
+
+def spelled(seconds: float) -> str:
+    """A duration in one unit, as people say it."""
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= 2 * size:
+            return _counted(int(seconds // size), unit)
+    return _counted(int(seconds), "second")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _hours(since: datetime, at: datetime) -> float:
+    return (at - since).total_seconds() / 3_600
+
+
+def _ago(since: datetime, at: datetime) -> str:
+    return f"{spelled(max(0.0, (at - since).total_seconds()))} ago"
+
+
+def _sentence(text: str) -> str:
+    """Our messages begin with a small letter and have no full stop."""
+    whole = text[:1].upper() + text[1:]
+    return whole if whole.endswith((".", "!", "?")) else f"{whole}."
