@@ -8,7 +8,7 @@ from replicator_service.core.overview import CollectionView, DatabaseView, Leade
 from replicator_service.core.steps import CollectionState
 from replicator_service.sink.errors import translated
 from replicator_service.sink.last_reconciliation import last_reconciliation, later_attempt
-from replicator_service.sink.lease import NAMESPACE as LEASENAMESPACE
+from replicator_service.sink.lease import HELD, NAMESPACE
 from replicator_service.sink.letter_groups import letter_groups
 from replicator_service.sink.marts import last_loads
 
@@ -47,19 +47,14 @@ order by c.collection
 
 _DEAD_LETTERS = "select collection, count(*) from replicator.dead_letter where stream = %(stream)s group by collection"
 
-_LEADER = """
-with key as (select hashtextextended(%(lease)s, 0) as value)
-
+_LEADER = (
+    HELD
+    + """
 select a.pid, a.application_name, host(a.client_addr), a.backend_start, a.state = 'active'
-from pg_locks as l
-cross join key as k
-inner join pg_database as d on d.oid = l.database and d.datname = current_database()
-inner join pg_stat_activity as a on a.pid = l.pid
-where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
-    and l.classid::bigint = (k.value >> 32) & 4294967295
-    and l.objid::bigint = k.value & 4294967295
+from holder as h
+inner join pg_stat_activity as a on a.pid = h.pid
 """
-"""The two halves of an advisory lock's 64-bit key are classid and objid, see the manual's page on pg_locks."""
+)
 
 
 def is_installed(connection: Connection) -> bool:
@@ -106,7 +101,7 @@ def read_overview(connection: Connection, stream: str, schema: str) -> DatabaseV
 
 def _leader_row(connection: Connection, stream: str) -> tuple[Any, ...] | None:
     with translated():
-        return connection.execute(_LEADER, {"lease": LEASENAMESPACE + stream}).fetchone()
+        return connection.execute(_LEADER, {"lease": NAMESPACE + stream}).fetchone()
 
 
 def _collection(row: tuple[Any, ...], dead_letters: int) -> CollectionView:
