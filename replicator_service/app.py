@@ -20,6 +20,7 @@ from replicator_service.core.errors import (
     StopRequested,
 )
 from replicator_service.core.failpoints import Failpoints
+from replicator_service.core.position import wall_time
 from replicator_service.pipeline.loop import Pace
 from replicator_service.pipeline.term import Limits, Term
 from replicator_service.runtime.health import Health, State
@@ -133,7 +134,7 @@ class Service:
             # What no document causes (a drop, a rename, the end of a resync) cannot become a dead letter.
             raise Fatal(error.message, hint=error.hint) from error
         except Retryable as error:
-            self._log.warning("waiting for a server", cause=error.message, hint=error.hint)
+            # The narrator tells of it: once, and then now and then, however often this tries.
             self._health.entered(self._health.report().state, error)
             if not self._mode.has_committed:
                 raise
@@ -165,7 +166,7 @@ class Service:
                         observer=self._health,
                         failpoints=self._failpoints,
                     )
-                    self._log.info("leading", stream=self.stream, epoch=checkpoint.epoch)
+                    self._log.info("leading", epoch=checkpoint.epoch, checkpoint=_wall_time(checkpoint))
                     forget, self._mode.forget_position = self._mode.forget_position, False
                     try:
                         term.run(stopping, forget_position=forget)
@@ -186,13 +187,13 @@ class Service:
         holder = HolderWatch(connection, self.stream, seconds=self._settings.lease_seconds, clock=time.monotonic)
         while not try_lease(connection, self.stream):
             if holder.end_if_frozen():
-                self._log.warning("ended the session of a leader that is frozen", stream=self.stream)
+                self._log.warning("ended the session of a leader that is frozen")
                 continue
             checkpoint = read_checkpoint(connection, self.stream)
             position = checkpoint.position if checkpoint else None
             self._health.standing_by(cluster_time=position.cluster_time if position else None)
             if not is_waiting:
-                self._log.info("standing by", stream=self.stream)
+                self._log.info("standing by", checkpoint=_wall_time(checkpoint))
                 is_waiting = True
             self._health.ticked("standby")
             self._wait(stopping, STANDBY_SECONDS)
@@ -217,6 +218,12 @@ class Service:
     def _wait(stopping: threading.Event, seconds: float) -> None:
         if stopping.wait(seconds):
             raise StopRequested("stop was requested")
+
+
+def _wall_time(checkpoint: Checkpoint | None) -> str | None:
+    """From when the stream goes on, for the log; None before the first commit."""
+    position = checkpoint.position if checkpoint else None
+    return None if position is None else wall_time(position.cluster_time).isoformat()
 
 
 def limits_of(settings: Settings) -> Limits:

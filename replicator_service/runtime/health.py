@@ -65,6 +65,10 @@ class Report:
     oldest_time: int | None = None
     dead_letters: int = 0
     error: ErrorReport | None = None
+    last_error: ErrorReport | None = None
+    """The same, also when it has been overcome."""
+    errors: int = 0
+    """How many were reported since the process began: some are overcome between two looks."""
     ticks: dict[str, float] = field(default_factory=dict)
     started: bool = False
     """Whether this instance has led or stood by at least once since it began."""
@@ -158,7 +162,13 @@ class Health(Observer):
         """The supervisor says what state this is, and why."""
         report = None if error is None else ErrorReport(type(error).__name__, error.message, error.hint)
         with self._lock:
-            self._report = replace(self._report, state=state, error=report or self._report.error)
+            self._report = replace(
+                self._report,
+                state=state,
+                error=report or self._report.error,
+                last_error=report or self._report.last_error,
+                errors=self._report.errors + (report is not None),
+            )
 
     def observed_source(self, *, operation_time: int | None, oldest_time: int | None) -> None:
         """The monitor has asked MongoDB; None keeps what was known."""

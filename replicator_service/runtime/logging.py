@@ -46,7 +46,9 @@ def make_logger(
     target = stream or sys.stderr
     is_console = target.isatty() if is_json is None else not is_json
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=target.isatty(), pad_event_to=30)
+        structlog.dev.ConsoleRenderer(
+            colors=target.isatty(), pad_event_to=24, timestamp_key="time", sort_keys=False, repr_native_str=False
+        )
         if is_console
         else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
     )
@@ -54,9 +56,10 @@ def make_logger(
         structlog.WriteLogger(target),
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            structlog.processors.TimeStamper(fmt="%H:%M:%S" if is_console else "iso", utc=not is_console, key="time"),
             show_exception,
             _Masking(mask),
+            in_order,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -89,6 +92,12 @@ def show_exception(_logger: object, _method: str, line: Line) -> Line:
         line["exception"] = type(error).__name__
         line["trace"] = trace_of(error)
     return line
+
+
+def in_order(_logger: object, _method: str, line: Line) -> Line:
+    """Put first what a reader looks for first."""
+    first = {name: line.pop(name) for name in ("time", "level", "event") if name in line}
+    return {**first, **line}
 
 
 def trace_of(error: BaseException) -> list[str]:

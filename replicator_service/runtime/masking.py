@@ -17,6 +17,7 @@ _SECRET_WORD = re.compile(
     r"(?P<name>\b\w*(?:password|passwd|pwd|passfile|secret|token)\w*\s*[=:]\s*)(?P<value>'(?:[^'\\]|\\.)*'|[^\s&;,'\"]+)",
     re.IGNORECASE,
 )
+_KEYWORD = re.compile(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|[^\s]*)")
 _QUOTED = re.compile(r"(?P<quote>['\"`])(?P<text>[^'\"`]+)(?P=quote)")
 
 
@@ -24,6 +25,20 @@ def mask_address(text: str) -> str:
     """Replace the password of every address in ``text``, and the value of every option that is named like one."""
     masked = _USER_INFORMATION.sub(rf"\g<scheme>\g<user>:{MASK}@", text)
     return _SECRET_WORD.sub(rf"\g<name>{MASK}", masked)
+
+
+def place_of(address: str) -> str:
+    """Hosts, ports and database of an address, and nothing else of it: for a log line that says where things are.
+
+    PostgreSQL's other form, ``host=... password=...``, gives the same.
+    """
+    scheme, found, rest = address.partition("://")
+    if not found:
+        parts = dict(_KEYWORD.findall(address))
+        return f"postgresql://{parts.get('host', '')}:{parts.get('port', '5432')}/{parts.get('dbname', '')}"
+    before, _, options = rest.partition("?")
+    # An @ behind a question mark may be the end of a password that was not escaped.
+    return f"{scheme}://{MASK if '@' in options else before.rpartition('@')[2]}"
 
 
 class Mask:

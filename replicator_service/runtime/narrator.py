@@ -1,11 +1,17 @@
-"""The story in the log: one line a change of state, and one a minute that sums up."""
+"""The story in the log, for whoever reads it at night: what changed, what is wrong, and a sum now and then.
+
+One line a fact. What goes on being wrong is said once and then once a minute, however often the service tries.
+"""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
 
+from replicator_service.core.steps import CollectionState
+from replicator_service.runtime.health import State
 from replicator_service.runtime.metrics import Metrics, Name
+from replicator_service.runtime.troubles import Letters, Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +21,8 @@ if TYPE_CHECKING:
 
 SUMMARY_SECONDS = 60.0
 _LOOK_SECONDS = 0.25
+_NAMED = 10
+"""So many collections are named in one line; the others are counted."""
 
 
 class Narrator:
@@ -28,14 +36,21 @@ class Narrator:
         *,
         summary_seconds: float = SUMMARY_SECONDS,
     ) -> None:
+        first = present()
         self._present = present
         self._metrics = metrics
         self._log = log
         self._summary_seconds = summary_seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="narrator", daemon=True)
-        self._state = present().state
-        self._summed_at = present().now
+        self._began = first.now
+        self._state = first.state
+        self._changed_at = first.now
+        self._rows_at_change = 0
+        self._outage = Outage(log, summary_seconds)
+        self._collections: dict[str, CollectionState] | None = None
+        self._letters = Letters(log, summary_seconds)
+        self._summed_at = first.now
         self._events = 0
         self._rows = 0
 
@@ -44,7 +59,7 @@ class Narrator:
         self._thread.start()
 
     def stop(self) -> None:
-        """Look for the last time."""
+        """Look no more; what was not told yet is told by :meth:`look`."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(2.0)
@@ -52,35 +67,81 @@ class Narrator:
     def look(self) -> None:
         """Tell what there is to tell now."""
         present = self._present()
-        if present.state is not self._state:
-            before, self._state = self._state, present.state
-            error = present.report.error
-            self._log.info(
-                "state changed",
-                state=present.state.value,
-                before=before.value,
-                role=present.report.role.value,
-                lag_seconds=present.lag_seconds,
-                **({} if error is None else {"cause": error.message, "hint": error.hint}),
-            )
+        self._outage.look(present)
+        self._tell_state(present)
+        self._tell_collections(present)
+        self._letters.look(present)
         if present.now - self._summed_at >= self._summary_seconds:
             self._sum_up(present)
 
+    def totals(self) -> dict[str, int]:
+        """What this process has done, for its last line."""
+        return {
+            "events": self._metrics.total(Name.EVENTS),
+            "rows": self._metrics.total(Name.ROWS_APPLIED),
+            "uptime_seconds": round(self._present().now - self._began),
+        }
+
+    def _tell_state(self, present: Present) -> None:
+        # Whoever ends the process says why it failed.
+        if present.state is self._state or present.state is State.FAILED:
+            return
+        rows = self._metrics.total(Name.ROWS_APPLIED)
+        snapshot: dict[str, object] = {}
+        if self._state is State.SNAPSHOTTING:
+            snapshot = {"rows": rows - self._rows_at_change, "seconds": round(present.now - self._changed_at, 1)}
+        tell = self._log.warning if present.state is State.RESYNC_REQUIRED else self._log.info
+        tell(
+            "state changed",
+            state=present.state.value,
+            before=self._state.value,
+            lag_seconds=present.lag_seconds,
+            **snapshot,
+        )
+        self._state, self._changed_at, self._rows_at_change = present.state, present.now, rows
+
+    def _tell_collections(self, present: Present) -> None:
+        """Collections that came, or that something else is done with than before. The first look is no news."""
+        if present.database is None:
+            return
+        states = {name: view.state for name, view in present.database.collections.items()}
+        before, self._collections = self._collections, states
+        if before is None:
+            return
+        for state in CollectionState:
+            names = sorted(name for name, now in states.items() if now is state and before.get(name) is not state)
+            if names:
+                self._log.info("collections changed", state=state.value, count=len(names), collections=names[:_NAMED])
+
     def _sum_up(self, present: Present) -> None:
         events, rows = self._metrics.total(Name.EVENTS), self._metrics.total(Name.ROWS_APPLIED)
-        seconds = present.now - self._summed_at
-        self._log.info(
-            "summary",
-            state=present.state.value,
-            lag_seconds=present.lag_seconds,
-            events=events - self._events,
-            rows=rows - self._rows,
-            seconds=round(seconds),
-            dead_letters=present.dead_letters,
-            oplog_headroom_seconds=present.oplog_headroom_seconds,
-        )
-        self._events, self._rows, self._summed_at = events, rows, present.now
+        if not self._outage.is_open:
+            self._log.info(
+                "summary",
+                state=present.state.value,
+                lag_seconds=present.lag_seconds,
+                events=events - self._events,
+                rows=rows - self._rows,
+                seconds=round(present.now - self._summed_at),
+                dead_letters=present.dead_letters,
+                oplog_headroom_seconds=present.oplog_headroom_seconds,
+                **_progress(present),
+            )
+            self._events, self._rows = events, rows
+        self._summed_at = present.now
 
     def _run(self) -> None:
         while not self._stopping.wait(_LOOK_SECONDS):
             self.look()
+
+
+def _progress(present: Present) -> dict[str, object]:
+    """How far the snapshots are, while there are any."""
+    views = present.database.collections.values() if present.database else ()
+    reading = [view for view in views if view.state is CollectionState.SNAPSHOTTING]
+    if not reading:
+        return {}
+    expected = sum(view.expected or 0 for view in reading)
+    written = sum(min(view.documents or 0, view.expected or 0) for view in reading)
+    share = round(written / expected, 3) if expected else None
+    return {"snapshots_left": len(reading), "snapshot_progress": share}

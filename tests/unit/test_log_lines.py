@@ -41,6 +41,11 @@ def test_a_line_is_json_where_nobody_looks(stream: io.StringIO) -> None:
     assert line["time"].endswith("Z")
 
 
+def test_a_line_begins_with_when_how_bad_and_what(stream: io.StringIO) -> None:
+    make_logger(stream=stream).info("state changed", state="streaming")
+    assert list(lines(stream)[0]) == ["time", "level", "event", "state"]
+
+
 def test_people_get_text(stream: io.StringIO) -> None:
     make_logger(is_json=False, stream=stream).info("state changed", state="streaming")
     assert "state changed" in stream.getvalue()

@@ -6,7 +6,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from replicator_service.runtime.masking import Mask, mask_address
+from replicator_service.runtime.masking import Mask, mask_address, place_of
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,19 @@ def test_what_the_driver_quotes_of_a_malformed_address_is_masked(address: str) -
 def test_quoted_words_that_are_not_of_the_password_stay() -> None:
     mask = Mask(["mongodb://admin:secret@host:27017/"])
     assert mask("there is no collection 'Orders' on 'host:27017'") == "there is no collection 'Orders' on 'host:27017'"
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("mongodb://admin:s3cret@a:27017,b:27017/?replicaSet=rs0", "mongodb://a:27017,b:27017/"),
+        ("mongodb+srv://admin:s3/cr@t@cluster.example/shop", "mongodb+srv://cluster.example/shop"),
+        ("mongodb://admin:s3?cr@et@h/", "mongodb://***"),
+        ("postgresql://u:s3cret@h:5433/destination?sslmode=require", "postgresql://h:5433/destination"),
+        ("postgresql://h/d?user=u&password=s3cret", "postgresql://h/d"),
+        ("host=h user=u password='s3 host=x' dbname=d", "postgresql://h:5432/d"),
+        ("host=h port=5433 password = host=x dbname=d", "postgresql://h:5433/d"),
+    ],
+)
+def test_the_place_of_an_address_is_what_holds_no_secret(address: str, place: str) -> None:
+    assert place_of(address) == place

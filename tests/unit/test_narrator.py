@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from replicator_service.core.errors import Fatal
+from replicator_service.core.errors import Fatal, Retryable
+from replicator_service.core.overview import CollectionView, DatabaseView
+from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.health import State
 from replicator_service.runtime.logging import make_logger
 from replicator_service.runtime.narrator import Narrator
@@ -34,6 +36,12 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
+def view(**states: CollectionState) -> DatabaseView:
+    return DatabaseView(
+        collections={name: CollectionView(name, name, state, 0, None, None, 0) for name, state in states.items()}
+    )
+
+
 def test_nothing_is_told_while_nothing_happens(around: Surroundings, narrator: Narrator, stream: io.StringIO) -> None:
     narrator.look()
     around.now += 59
@@ -49,13 +57,130 @@ def test_a_change_of_state_is_told_once(around: Surroundings, narrator: Narrator
     assert (line["event"], line["before"], line["state"]) == ("state changed", "starting", "streaming")
 
 
-def test_a_failure_is_told_with_its_cause_and_hint(
+def test_a_failure_is_left_to_whoever_ends_the_process(
     around: Surroundings, narrator: Narrator, stream: io.StringIO
 ) -> None:
     around.health.entered(State.FAILED, Fatal("broken", hint="Mend it."))
     narrator.look()
+    assert lines(stream) == []
+
+
+def test_a_snapshot_that_is_complete_tells_what_it_wrote(
+    around: Surroundings, narrator: Narrator, stream: io.StringIO
+) -> None:
+    around.lead()
+    around.commit(rows=2, is_snapshotting=True)
+    narrator.look()
+    around.now += 3
+    around.commit(rows=40)
+    narrator.look()
+    first, last = lines(stream)
+    assert first["state"] == "snapshotting"
+    assert (last["state"], last["rows"], last["seconds"]) == ("streaming", 40, 3)
+
+
+def test_a_server_that_is_away_is_told_at_once_then_once_a_minute_and_when_it_is_back(
+    around: Surroundings, narrator: Narrator, stream: io.StringIO
+) -> None:
+    around.lead()
+    narrator.look()
+    for _ in range(130):
+        around.health.entered(around.present.state, Retryable("no server", hint="Start it."))
+        narrator.look()
+        around.now += 1
+    around.lead()
+    narrator.look()
+    told = [line for line in lines(stream) if line["event"] != "state changed"]
+    assert [(line["event"], line["waited_seconds"], line["attempts"]) for line in told] == [
+        ("waiting for a server", 0, 1),
+        ("waiting for a server", 60, 61),
+        ("waiting for a server", 120, 121),
+        ("servers are back", 130, 130),
+    ]
+    assert (told[0]["level"], told[0]["cause"], told[0]["hint"]) == ("warning", "no server", "Start it.")
+
+
+def test_a_new_cause_of_waiting_is_told_at_once(around: Surroundings, narrator: Narrator, stream: io.StringIO) -> None:
+    for cause in ("lost", "lost", "no server", "lost", "no server"):
+        around.health.entered(State.STARTING, Retryable(cause))
+        narrator.look()
+    assert [line["cause"] for line in lines(stream)] == ["lost", "no server"]
+
+
+def test_a_wait_that_ended_between_two_looks_is_told(
+    around: Surroundings, narrator: Narrator, stream: io.StringIO
+) -> None:
+    around.lead()
+    narrator.look()
+    around.health.entered(around.present.state, Retryable("lost"))
+    around.lead()
+    narrator.look()
+    assert [line["event"] for line in lines(stream)][1:] == ["waiting for a server", "servers are back"]
+
+
+def test_there_are_no_summaries_while_servers_are_away(
+    around: Surroundings, narrator: Narrator, stream: io.StringIO
+) -> None:
+    around.health.entered(State.STARTING, Retryable("no server"))
+    for _ in range(130):
+        narrator.look()
+        around.now += 1
+    assert {line["event"] for line in lines(stream)} == {"waiting for a server"}
+
+
+def test_collections_that_are_read_again_are_named(
+    around: Surroundings, narrator: Narrator, stream: io.StringIO
+) -> None:
+    around.see_database(view(a=CollectionState.STREAMING, b=CollectionState.STREAMING))
+    narrator.look()
+    assert lines(stream) == []
+    around.see_database(view(a=CollectionState.SNAPSHOTTING, b=CollectionState.STREAMING, c=CollectionState.STREAMING))
+    narrator.look()
+    narrator.look()
+    assert [(line["state"], line["collections"]) for line in lines(stream)] == [
+        ("snapshotting", ["a"]),
+        ("streaming", ["c"]),
+    ]
+
+
+def test_many_collections_are_counted_and_some_are_named(
+    around: Surroundings, narrator: Narrator, stream: io.StringIO
+) -> None:
+    around.see_database(view())
+    narrator.look()
+    around.see_database(view(**{f"c{number:02}": CollectionState.STREAMING for number in range(40)}))
+    narrator.look()
     (line,) = lines(stream)
-    assert (line["cause"], line["hint"]) == ("broken", "Mend it.")
+    assert line["count"] == 40
+    assert line["collections"] == [f"c{number:02}" for number in range(10)]
+
+
+def test_dead_letters_are_told_when_they_come_at_most_once_a_minute_and_when_they_are_gone(
+    around: Surroundings, narrator: Narrator, stream: io.StringIO
+) -> None:
+    for count in (0, 1, 5, 9):
+        around.see_database(DatabaseView(dead_letters=count))
+        narrator.look()
+    around.now += 60
+    for count in (9, 0):
+        around.see_database(DatabaseView(dead_letters=count))
+        narrator.look()
+    told = [line for line in lines(stream) if line["event"] != "summary"]
+    assert [(line["event"], line.get("dead_letters"), line.get("added")) for line in told] == [
+        ("there are dead letters", 1, 1),
+        ("there are dead letters", 9, 8),
+        ("no dead letters are left", None, None),
+    ]
+
+
+def test_dead_letters_are_not_gone_because_postgresql_is_away(
+    around: Surroundings, narrator: Narrator, stream: io.StringIO
+) -> None:
+    around.see_database(DatabaseView(dead_letters=3))
+    narrator.look()
+    around.now += 30
+    narrator.look()
+    assert [line["event"] for line in lines(stream)] == ["there are dead letters"]
 
 
 def test_a_summary_counts_what_came_since_the_last_one(

@@ -1,0 +1,94 @@
+"""What goes on being wrong, told in the log without repeating itself: servers that are away, dead letters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from replicator_service.core.errors import Retryable
+
+if TYPE_CHECKING:
+    from replicator_service.runtime.health import ErrorReport
+    from replicator_service.runtime.logging import Logger
+    from replicator_service.runtime.present import Present
+
+
+class Outage:
+    """Servers that are waited for: a line when it begins, for every new cause, once a minute, and when it is over."""
+
+    def __init__(self, log: Logger, every_seconds: float) -> None:
+        self._log = log
+        self._every = every_seconds
+        self._errors = 0
+        self._began: float | None = None
+        self._told_at = 0.0
+        self._attempts = 0
+        self._causes: set[str] = set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is waited for."""
+        return self._began is not None
+
+    def look(self, present: Present) -> None:
+        """Tell what is new."""
+        report = present.report
+        new, self._errors = report.errors - self._errors, report.errors
+        error = report.last_error
+        if error is not None and error.kind == Retryable.__name__ and (new or self.is_open):
+            self._attempts += new
+            self._tell(error, present)
+        if report.error is None and self._began is not None:
+            self._log.info(
+                "servers are back",
+                waited_seconds=round(present.now - self._began, 1),
+                attempts=self._attempts,
+                state=present.state.value,
+                lag_seconds=present.lag_seconds,
+            )
+            self._began, self._attempts, self._causes = None, 0, set()
+
+    def _tell(self, error: ErrorReport, present: Present) -> None:
+        if self._began is None:
+            self._began = present.now
+        elif error.message in self._causes and present.now - self._told_at < self._every:
+            return
+        self._causes.add(error.message)
+        self._told_at = present.now
+        self._log.warning(
+            "waiting for a server",
+            cause=error.message,
+            hint=error.hint,
+            waited_seconds=round(present.now - self._began),
+            attempts=self._attempts,
+            oplog_headroom_seconds=present.oplog_headroom_seconds,
+        )
+
+
+class Letters:
+    """Dead letters: a line when there are more, at most one a minute, and one when none is left."""
+
+    def __init__(self, log: Logger, every_seconds: float) -> None:
+        self._log = log
+        self._every = every_seconds
+        self._known = 0
+        self._told_at: float | None = None
+
+    def look(self, present: Present) -> None:
+        """Tell what is new."""
+        if present.database is None or not present.database_seen.is_fresh(present.now):
+            return
+        count = present.database.dead_letters
+        if count > self._known:
+            if self._told_at is not None and present.now - self._told_at < self._every:
+                return
+            self._told_at = present.now
+            self._log.warning(
+                "there are dead letters",
+                dead_letters=count,
+                added=count - self._known,
+                hint="See their reasons with 'replicator dead-letters list'.",
+            )
+        elif count == 0 < self._known:
+            self._log.info("no dead letters are left")
+            self._told_at = None
+        self._known = count
