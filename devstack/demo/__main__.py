@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from devstack.demo.airflow_steps import show_marts
 from devstack.demo.screen import Screen
@@ -18,6 +19,9 @@ from devstack.demo.stage import DIRECTORY, POSTGRES_VERSION, ROOT, SOURCE, Stage
 from devstack.demo.steps import STEPS, compare_now, dead_letters
 from devstack.errors import DevstackError
 from devstack.scratch import scratch_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _EQUAL, _DIFFERENT, _FAILED, _INTERRUPTED = 0, 1, 3, 130
 _REFRESH_SECONDS = 0.5
@@ -29,18 +33,19 @@ def main() -> int:
     """Run the demo and return the exit code."""
     parser = argparse.ArgumentParser(prog="devstack.demo", description="The whole system on this machine.")
     parser.add_argument("--check", action="store_true", help="end after the proof, with an exit code")
+    parser.add_argument("--name", default=DIRECTORY.name, help="another name runs beside a demo that runs already")
     arguments = parser.parse_args()
     screen = Screen()
     # `kill` and the end of the terminal take everything down in order, as Ctrl-C does.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        with scratch_directory(DIRECTORY, postgres_version=POSTGRES_VERSION) as directory:
+        with scratch_directory(DIRECTORY.with_name(arguments.name), postgres_version=POSTGRES_VERSION) as directory:
             ends = ExitStack()
             try:
                 return _run(Stage(directory, screen, ends), goes_on=not arguments.check)
             finally:
-                _take_down(screen, ends)
+                _take_down(screen, ends, directory)
     except DevstackError as error:
         screen.failed(error.message, error.hint)
         return _FAILED
@@ -123,13 +128,13 @@ def _addresses(stage: Stage) -> dict[str, str]:
     }
 
 
-def _take_down(screen: Screen, ends: ExitStack) -> None:
+def _take_down(screen: Screen, ends: ExitStack, directory: Path) -> None:
     """End everything in reverse order; another Ctrl-C does not interrupt this."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with screen.step("Stop everything") as line:
         ends.close()
-        line.tell("the logs stay in .devstack/demo")
+        line.tell(f"the logs stay in {directory.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
