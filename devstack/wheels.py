@@ -63,14 +63,15 @@ def unpacked(name: str, *, cache: Path, requirements: Path = REQUIREMENTS) -> Pa
         raise DevstackError(
             f"The cache of server programs cannot be made: {error}.", hint="Set DEVSTACK_CACHE to a directory of yours."
         ) from error
-    with _locked(cache / f"{name}.lock"):
+    with locked(cache / f"{name}.lock"):
         if not target.is_dir():
             _fetch(wanted, target)
     return target
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock among processes, as a file of the cache."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

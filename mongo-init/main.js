@@ -1,7 +1,9 @@
 // Makes a mongod that was started with a key file ready: `mongosh --nodb --quiet --file main.js`. Again changes nothing.
 //
-// 1. Wait until it answers.                          2. Initiate the replica set, or mend the name of its member.
-// 3. Create the administrator, or sign in as it.     4. Wait for the primary.
+// 1. Wait until it answers, and sign in as the administrator if there is one.
+// 2. Initiate the replica set if there is none.
+// 3. Create the administrator if there is no user at all.
+// 4. Mend the name of the set's member; wait for the primary.
 // 5. Create the users with least privileges; mend their roles and passwords.
 // 6. Switch on pre- and post-images, if wanted.
 //
@@ -17,8 +19,11 @@ function initialise() {
   const settings = readSettings(process.env);
   const connection = reach(settings.address);
   const admin = connection.getDB("admin");
+  const isKnown = signsIn(admin, settings.root);
   initiate(admin, settings);
-  signIn(admin, settings.root);
+  if (!isKnown) {
+    createAdministrator(admin, settings.root);
+  }
   mendMember(admin, settings.member);
   waitForPrimary(admin);
   ensureObserver(admin);
@@ -39,7 +44,7 @@ try {
 if (failure !== null) {
   // Of an error that nobody expected only the name and the code: its text may quote a command with a password.
   const told = failure instanceof Refusal ? failure.message : `${failure.codeName ?? failure.name} (${failure.code ?? "no code"})`;
-  console.error(`error: ${told}`);
+  process.stderr.write(`error: ${told}\n`);
   quit(1);
 }
 say("ready");

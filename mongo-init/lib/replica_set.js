@@ -7,34 +7,34 @@ function reach(address) {
   return waited(problem, () => new Mongo(`mongodb://${address}/?directConnection=true&serverSelectionTimeoutMS=2000`));
 }
 
-// The set may be initiated without a user as long as there is none; later, everybody may see that it was.
+// Needs no user as long as there is none. A member that does not find itself in its configuration looks as if it had
+// none, so the server is asked to initiate and may say that it is too late.
 function initiate(admin, settings) {
   const hello = admin.hello();
-  if (!hello.isreplicaset) {
-    if (!hello.setName && hello.isWritablePrimary) {
-      throw new Refusal("mongod was started without --replSet, so it has no change streams");
-    }
-    if (hello.setName && hello.setName !== settings.replicaSet) {
-      throw new Refusal(`the volume belongs to the replica set ${hello.setName}, not to ${settings.replicaSet}`);
-    }
-    say("replica set: there already");
+  if (hello.setName === settings.replicaSet) {
     return;
   }
-  const config = { _id: settings.replicaSet, members: [{ _id: 0, host: settings.member }] };
+  if (hello.setName) {
+    throw new Refusal(`the volume belongs to the replica set ${hello.setName}, not to ${settings.replicaSet}`);
+  }
+  if (!hello.isreplicaset) {
+    throw new Refusal("mongod was started without --replSet, so it has no change streams");
+  }
   try {
-    admin.runCommand({ replSetInitiate: config });
+    const members = [{ _id: 0, host: settings.member }];
+    admin.runCommand({ replSetInitiate: { _id: settings.replicaSet, members } });
+    say(`replica set: initiated as ${settings.replicaSet}`);
   } catch (error) {
+    if (error.codeName === "Unauthorized") {
+      throw new Refusal(REFUSED);
+    }
     if (error.codeName === "NodeNotFound" || error.codeName === "InvalidReplicaSetConfig") {
       throw new Refusal(`mongod does not find itself under the name ${settings.member}`);
-    }
-    if (error.codeName === "Unauthorized") {
-      throw new Refusal("the volume has users and no replica set: it was made by another set-up; start with an empty one");
     }
     if (error.codeName !== "AlreadyInitialized") {
       throw error;
     }
   }
-  say(`replica set: initiated as ${settings.replicaSet}`);
 }
 
 // A volume that was moved from another machine names a member that nobody finds: it would never have a primary.
@@ -63,7 +63,9 @@ function waited(problem, ask) {
   const deadline = Date.now() + WAIT_SECONDS * 1000;
   for (;;) {
     try {
-      return ask();
+      // Not returned at once: the shell would wait for the answer outside of this block.
+      const answer = ask();
+      return answer;
     } catch (error) {
       if (Date.now() > deadline) {
         throw new Refusal(problem);

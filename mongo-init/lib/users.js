@@ -21,31 +21,25 @@ function usersOf(settings) {
   ];
 }
 
-// Signs in, or creates the administrator while there is no user at all.
-function signIn(admin, root) {
-  if (authenticated(admin, root)) {
-    return;
-  }
-  // Users can be created on a primary only, and without users there may just be none yet.
+const REFUSED =
+  "MongoDB refuses MONGO_ROOT_PASSWORD: its volume was made with another one; set that one in .env again, or change " +
+  "the password of root in MongoDB first";
+
+// MongoDB allows this to its own machine, once, and on a primary only.
+function createAdministrator(admin, root) {
   waitForPrimary(admin);
   try {
     admin.runCommand({ createUser: root.name, pwd: root.password, roles: ["root"] });
   } catch (error) {
-    if (error.codeName !== "Unauthorized") {
-      throw error;
-    }
-    throw new Refusal(
-      "MongoDB refuses MONGO_ROOT_PASSWORD: its volume was made with another one; set that one in .env again, or " +
-        "change the password of root in MongoDB first",
-    );
+    throw error.codeName === "Unauthorized" ? new Refusal(REFUSED) : error;
   }
   say("administrator: created");
-  if (!authenticated(admin, root)) {
+  if (!signsIn(admin, root)) {
     throw new Refusal("MongoDB refuses the administrator that was just created");
   }
 }
 
-function authenticated(admin, user) {
+function signsIn(admin, user) {
   try {
     return Boolean(admin.auth(user.name, user.password));
   } catch (error) {

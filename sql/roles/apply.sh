@@ -26,7 +26,7 @@ esac
 
 here=$(dirname "$0")
 run_psql() {
-    psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 "$@"
+    PGOPTIONS="-c client_min_messages=warning" psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 "$@"
 }
 
 if ! answer=$(run_psql --dbname postgres --command 'select 1' 2>&1); then
