@@ -46,7 +46,12 @@ bench: venv ## Measure speed against the raw limits, in one run
 	$(BIN)/python -m benchmarks.replication
 	$(BIN)/python -m benchmarks.marts --scale 0.1
 
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header
+
 .PHONY: lock
 lock: ## Compute requirements/*.txt anew (needs uv)
-	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --all-extras --group dev -o requirements/dev.txt
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -c requirements/dev.txt -o requirements/service.txt
+	$(COMPILE) --upgrade pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/service.txt
+	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
+	$(COMPILE) pyproject.toml --extra warehouse -c requirements/dev.txt -o requirements/airflow.txt
+	echo apache-airflow-providers-mongo | $(COMPILE) --no-deps - -c requirements/dev.txt >> requirements/airflow.txt
