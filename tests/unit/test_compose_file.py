@@ -1,0 +1,123 @@
+"""`docker-compose.yml` and `.env-dev` agree, and what every service of ours must have is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from warehouse_jobs.orchestration.component_health import COMPONENTS
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+FILE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = FILE["services"]
+STEPS = {"mongo-init", "postgres-init", "airflow-init"}
+SERVERS = set(SERVICES) - STEPS
+
+_REFERENCE = re.compile(r"(?<!\$)\$\{(\w+)(?:(:\?|:-)([^}]*))?\}")
+_ASSIGNMENT = re.compile(r"^(\w+)=(.*)$", re.MULTILINE)
+
+REFERENCES = [(match[1], match[2], match[3]) for match in _REFERENCE.finditer(TEXT)]
+VALUES = dict(_ASSIGNMENT.findall((ROOT / ".env-dev").read_text(encoding="utf-8")))
+
+
+def is_secret(variable: str) -> bool:
+    return variable.endswith(("_PASSWORD", "_SECRET", "_KEY", "_LOGIN"))
+
+
+def test_both_files_name_the_same_variables() -> None:
+    assert {name for name, _, _ in REFERENCES} == set(VALUES)
+
+
+def test_a_missing_secret_stops_the_start_and_anything_else_has_a_default() -> None:
+    for name, operator, _ in REFERENCES:
+        assert operator == (":?" if is_secret(name) else ":-"), name
+
+
+def test_defaults_are_those_of_the_development_file() -> None:
+    assert {name: value for name, operator, value in REFERENCES if operator == ":-"} == {
+        name: value for name, value in VALUES.items() if not is_secret(name)
+    }
+
+
+def test_every_variable_is_explained_in_one_line() -> None:
+    lines = (ROOT / ".env-dev").read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        if _ASSIGNMENT.match(line):
+            assert lines[number - 1].startswith("# "), line
+
+
+def test_development_secrets_are_as_the_scripts_demand() -> None:
+    fernet = VALUES["AIRFLOW_FERNET_KEY"]
+    secrets = [VALUES[name] for name in VALUES if is_secret(name) and VALUES[name] != fernet]
+    assert all(re.fullmatch(r"[A-Za-z0-9._~-]+", secret) for secret in secrets)
+    assert len(VALUES["AIRFLOW_JWT_SECRET"]) >= 64
+
+
+def test_no_value_of_the_compose_file_is_a_secret() -> None:
+    assert not [name for name, value in VALUES.items() if is_secret(name) and len(value) > 8 and value in TEXT]
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_every_service_is_bounded_and_starts_in_order(name: str) -> None:
+    service = SERVICES[name]
+    assert service["init"] is True
+    assert service["mem_limit"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["logging"]["options"]["max-size"]
+    assert service["restart"] == ("no" if name in STEPS else "unless-stopped")
+    for other, after in service.get("depends_on", {}).items():
+        wanted = "service_completed_successfully" if other in STEPS else "service_healthy"
+        assert after["condition"] == wanted, other
+
+
+@pytest.mark.parametrize("name", sorted(SERVERS))
+def test_every_server_is_watched_and_stopped_patiently(name: str) -> None:
+    service = SERVICES[name]
+    assert service["stop_grace_period"]
+    assert service["cpus"]
+    assert name == "replicator" or "healthcheck" in service, "the service's image has a health check of its own"
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_images_are_pinned(name: str) -> None:
+    assert re.search(r":v?\d+(\.\d+)+$", SERVICES[name]["image"])
+
+
+def test_published_ports_are_this_machines_alone() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert len(ports) == 6
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_what_is_mounted_from_the_repository_is_there() -> None:
+    mounts = [mount for service in SERVICES.values() for mount in service.get("volumes", [])]
+    sources = {mount.split(":")[0] for mount in mounts if mount.startswith("./")}
+    # Docker makes the directory of the logs.
+    missing = {source for source in sources - {"./airflow/logs"} if not (ROOT / source).exists()}
+    assert missing == set()
+    assert {"./airflow/dags", "./airflow/logs"} <= sources, "as the users of the project know them"
+
+
+def test_the_service_needs_no_privileges() -> None:
+    service = SERVICES["replicator"]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+
+
+def test_the_health_checks_of_airflow_name_components_that_there_are() -> None:
+    asked = [
+        service["healthcheck"]["test"][-1]
+        for name, service in SERVICES.items()
+        if name.startswith("airflow-")
+        if "component_health" in str(service.get("healthcheck"))
+    ]
+    assert sorted(asked) == sorted(COMPONENTS)
+
+
+def test_only_monitoring_is_optional() -> None:
+    assert {name for name, service in SERVICES.items() if "profiles" in service} == {"prometheus", "grafana"}
