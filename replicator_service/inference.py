@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from replicator_service.core.errors import ConfigurationError, ReplicatorError
 from replicator_service.core.mapping.inference import Origin, Proposal, Sampled, Skipped, fold, propose, render_file
 from replicator_service.core.mapping.loader import load_mapping
-from replicator_service.core.mapping.problems import closest
+from replicator_service.core.mapping.problems import MappingError, closest
 from replicator_service.source.catalog import CollectionKind, SourceCollection, list_collections, list_databases
 from replicator_service.source.connection import connect, disconnect
 from replicator_service.source.ranges import Size, collection_size
@@ -80,8 +80,7 @@ def infer(
     not_replicable = [Skipped(name, _KINDS[listed[name].kind]) for name in chosen if not listed[name].is_streamed]
     proposal = propose(samples, not_replicable)
     text = render_file(proposal, Origin(command, settings.mongo_database))
-    # What cannot be read again (a file over the size of a mapping) is told now, with the loader's own words.
-    load_mapping(text, name="that would be written")
+    _check_readable(text)
     return Inferred(proposal, text)
 
 
@@ -115,6 +114,17 @@ def _chosen(listed: Mapping[str, SourceCollection], wanted: Sequence[str], datab
                 hint="Name collections that can be replicated.",
             )
     return sorted(set(wanted) or listed)
+
+
+def _check_readable(text: str) -> None:
+    """A mapping file has bounds, which very many wide collections pass: say so before it is written."""
+    try:
+        load_mapping(text, name="inferred")
+    except MappingError as error:
+        raise ConfigurationError(
+            f"the mapping of all this could not be read again: {error.problems[0].message}",
+            hint="Infer some of the collections with --collection; the others become document tables.",
+        ) from None
 
 
 def _nothing_there(client: Client, database: str) -> ConfigurationError:

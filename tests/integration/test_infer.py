@@ -200,6 +200,20 @@ def test_a_missing_database_is_told_with_those_that_exist(source: Source) -> Non
     assert source.name in done.stderr
 
 
+def test_a_mapping_beyond_its_own_limits_is_told_before_it_is_written(source: Source, tmp_path: Path) -> None:
+    # 21 array fields with 200 long names each, in five collections, are over 4 MiB.
+    wide = {f"{'x' * 180}{number}": 1 for number in range(200)}
+    document = {f"list{number}": [wide] for number in range(21)}
+    for number in range(5):
+        source.db[f"things{number}"].insert_one(dict(document))
+    file = tmp_path / "my.yml"
+    done = infer(source, "-o", str(file))
+    assert done.exit_code == 2
+    assert "larger than 4 MiB" in done.stderr
+    assert "--collection" in done.stderr
+    assert not file.exists()
+
+
 def test_a_server_that_is_away_is_a_matter_of_the_connection(source: Source) -> None:
     done = infer(source, REPLICATOR_MONGO_URI="mongodb://127.0.0.1:9/")
     assert done.exit_code == 3

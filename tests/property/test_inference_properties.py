@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +20,10 @@ from tests.support.transforms import cells_of, write
 if TYPE_CHECKING:
     from replicator_service.core.mapping.inference.proposal import ProposedTable
 
+# jsonschema has no types; it is here with Airflow.
+JSONSCHEMA: Any = importlib.import_module("jsonschema")
+SCHEMA_FILE = Path(__file__).parents[2] / "mappings" / "mapping.schema.json"
+SCHEMA = JSONSCHEMA.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30).filter(
     lambda name: not name.startswith("system.")
 )
@@ -24,10 +31,14 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 @given(st.dictionaries(NAMES, collections(), max_size=3), st.text(max_size=20))
 @settings(max_examples=80, deadline=None)
-def test_the_file_reads_as_the_tables_that_were_proposed(databases: dict[str, list[bytes]], skipped: str) -> None:
+def test_the_file_reads_as_the_tables_that_were_proposed_and_fits_the_schema(
+    databases: dict[str, list[bytes]], skipped: str
+) -> None:
     samples = [Sampled(name, len(raws), fold(raws)) for name, raws in databases.items()]
     proposal = propose([*samples, Sampled(f"empty {skipped}", 0, fold([]))])
-    read = load_mapping(file_of(proposal), name="inferred")
+    text = file_of(proposal)
+    read = load_mapping(text, name="inferred")
+    SCHEMA.validate(yaml.safe_load(text))
     assert read.collections == tuple(proposed.as_typed() for proposed in proposal.collections)
     assert {each.collection for each in proposal.document_tables} | {each.collection for each in read.collections} == {
         *databases,

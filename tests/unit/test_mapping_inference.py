@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import bson
 import pytest
-from bson import Binary, Code, DBRef, Decimal128, Int64, MinKey, ObjectId, Timestamp
+from bson import Binary, Code, DBRef, Decimal128, Int64, MinKey, ObjectId, Timestamp, json_util
 from bson.datetime_ms import DatetimeMS
 
 from replicator_service.core.mapping.inference import ProposedCollection, Sampled, Skipped, fold, merged, propose
@@ -328,3 +329,11 @@ def test_the_file_looks_as_a_person_would_write_it() -> None:
     assert text.startswith("# yaml-language-server: $schema=mapping.schema.json\n")
     assert '"shop" as typed tables: 1 collection, 2 documents read by' in text
     assert text[text.index("version:") :] == EXPECTED
+
+
+def test_the_example_of_the_how_to_is_what_is_inferred() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "new-database.md").read_text(encoding="utf-8")
+    documents = json_util.loads(page.split("```json\n")[1].split("```")[0])
+    proposal = proposal_of(*documents, collection="Orders")
+    text = file_of(proposal)
+    assert text[text.index("collections:\n") :] == page.split("```yaml\n")[1].split("```")[0]

@@ -38,7 +38,7 @@ _HEADER = """\
 #   arrays   Rows of a child table have _id and _ordinal. {{from: parent, type: text}} repeats a field of the document.
 #   indexes  Add the few that your queries use, for instance `indexes: [user_id]` below `columns`.
 #
-# docs/mapping.md explains the rest. `replicator mapping check` reads the file again."""
+# docs/reference/mapping.md explains the rest. `replicator mapping check` tells whether the file can be read."""
 
 
 @dataclass(frozen=True, slots=True)
