@@ -41,6 +41,7 @@ def gauges(present: Present) -> Iterable[Metric]:
     yield gauge(stream, Name.CONVERGING, {(): float(present.is_converging)})
     yield gauge(stream, Name.LAG, {(): _known(present.lag_seconds)})
     yield gauge(stream, Name.OPLOG_HEADROOM, {(): _known(present.oplog_headroom_seconds)})
+    yield gauge(stream, Name.OPLOG_WHOLE, {(): float(present.oplog_is_whole)})
     yield gauge(stream, Name.DEAD_LETTERS, {(): float(present.dead_letters)})
     is_fresh = present.database_seen.is_fresh(present.now)
     yield from _collections(stream, present.database.collections.values() if present.database and is_fresh else ())

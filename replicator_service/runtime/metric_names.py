@@ -20,6 +20,7 @@ class Name(StrEnum):
     CONVERGING = "replicator_converging"
     LAG = "replicator_lag_seconds"
     OPLOG_HEADROOM = "replicator_oplog_headroom_seconds"
+    OPLOG_WHOLE = "replicator_oplog_whole"
     COLLECTIONS = "replicator_collections"
     SNAPSHOT_PROGRESS = "replicator_snapshot_progress"
     SNAPSHOT_DOCUMENTS = "replicator_snapshot_documents"
@@ -48,6 +49,7 @@ HELP = {
     Name.CONVERGING: "1 while some rows may be newer than the checkpoint.",
     Name.LAG: "MongoDB's operation time minus the checkpoint's cluster time; NaN while either is unknown.",
     Name.OPLOG_HEADROOM: "History left behind the checkpoint; NaN while unknown, negative when lost.",
+    Name.OPLOG_WHOLE: "1 while MongoDB has never discarded history: a short headroom then only says that it is young.",
     Name.COLLECTIONS: "Collections by what is done with them.",
     Name.SNAPSHOT_PROGRESS: "Share of a collection's documents that its snapshot has written; 1 when complete.",
     Name.SNAPSHOT_DOCUMENTS: "Documents that the snapshot of a collection has written, while it is not complete.",

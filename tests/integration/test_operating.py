@@ -61,7 +61,10 @@ def test_a_service_tells_what_it_does_and_ends_cleanly_on_sigterm(
             assert service.get(path) == (200, "ok\n"), path
         source.db.orders.insert_one({"_id": "last"})
         assert service.end(signal.SIGTERM) == 0
-        assert [line["event"] for line in service.lines()][-2:] == ["stopping", "service stopped"]
+        told = [line["event"] for line in service.lines()]
+        assert told[0] == "service started"
+        assert "stopping" in told
+        assert told[-1] == "service stopped"
     assert count(sink, source, "orders") >= 100
 
 
