@@ -52,11 +52,15 @@ class LetterGroup:
 
 @dataclass(frozen=True, slots=True)
 class DifferenceGroup:
-    """How many differences of one kind remain in a collection."""
+    """How many differences of one kind remain in a collection.
+
+    Those of documents that wait as dead letters are apart: no repair can write them before their cause is gone.
+    """
 
     collection: str
     kind: DifferenceKind
     count: int
+    are_dead_letters: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,11 @@ class LastReconciliation:
     def outstanding(self) -> int:
         """How many differences were found and not repaired."""
         return self.differences - self.repaired
+
+    @property
+    def are_dead_letters(self) -> bool:
+        """Whether everything outstanding waits as a dead letter."""
+        return sum(group.count for group in self.groups if group.are_dead_letters) == self.outstanding > 0
 
 
 @dataclass(frozen=True, slots=True)

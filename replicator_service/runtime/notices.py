@@ -167,7 +167,14 @@ def _differences(present: Present, at: datetime) -> Iterator[Notice]:
     if database is None:
         return
     last, attempt = database.last_reconciliation, database.reconciliation_attempt
-    if last is not None and last.outstanding > 0:
+    if last is not None and last.are_dead_letters:
+        yield Notice(
+            Severity.INFO,
+            "differences",
+            "The differences of the last reconciliation are the dead letters.",
+            "Nothing else differs. They are equal as soon as the letters are written.",
+        )
+    elif last is not None and last.outstanding > 0:
         yield Notice(
             Severity.CRITICAL,
             "differences",
@@ -202,7 +209,7 @@ def _dead_letters(present: Present) -> Iterator[Notice]:
             "dead letters",
             f"{_counted(count, 'document')} could not be written and {'waits' if count == 1 else 'wait'} as "
             f"{'a dead letter' if count == 1 else 'dead letters'}.",
-            "Remove the cause, then try again with 'replicator dead-letters retry'.",
+            "Everything else goes on. Remove the cause, then have them written again.",
             "replicator dead-letters list",
         )
 

@@ -93,7 +93,13 @@ def last_reconciliation(view: DatabaseView | None) -> Json | None:
         "repaired": last.repaired,
         "outstanding": last.outstanding,
         "outstanding_by_kind": [
-            {"collection": each.collection, "kind": each.kind.value, "count": each.count} for each in last.groups
+            {
+                "collection": each.collection,
+                "kind": each.kind.value,
+                "count": each.count,
+                "dead_letters": each.are_dead_letters,
+            }
+            for each in last.groups
         ],
     }
 

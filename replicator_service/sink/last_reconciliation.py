@@ -36,10 +36,14 @@ from counted
 """A comparison of everything replaces older ones of single collections; newer ones are added to it."""
 
 _OUTSTANDING = """
-select collection, kind, count(*)
+select
+    collection,
+    kind,
+    count(*),
+    coalesce(detail, '') = 'dead letter'
 from replicator.reconciliation_difference
 where run_id = any(%(runs)s) and repaired_at is null
-group by collection, kind
+group by collection, kind, coalesce(detail, '') = 'dead letter'
 order by count(*) desc, collection, kind
 limit %(limit)s
 """
@@ -69,7 +73,7 @@ def last_reconciliation(connection: Connection, stream: str) -> LastReconciliati
             return None
         at, differences, repaired, documents, runs = row
         found = connection.execute(_OUTSTANDING, {"runs": runs, "limit": GROUPS}).fetchall() if runs else []
-    groups = tuple(DifferenceGroup(collection, DifferenceKind(kind), count) for collection, kind, count in found)
+    groups = tuple(DifferenceGroup(row[0], DifferenceKind(row[1]), row[2], are_dead_letters=row[3]) for row in found)
     return LastReconciliation(at, differences, repaired, documents, groups)
 
 

@@ -14,6 +14,9 @@ GROUPS = 20
 LETTERS = 5_000
 """So many of the latest letters are looked at: a table of millions must not slow the look of every other second."""
 
+_PREFIX = "PostgreSQL refuses the row: "
+"""What most reasons begin with, and a list of them says already."""
+
 _GROUPS = r"""
 with latest as (
     select collection, error, created_at
@@ -44,4 +47,7 @@ def letter_groups(connection: Connection, stream: str) -> tuple[LetterGroup, ...
     parameters = {"stream": stream, "letters": LETTERS, "groups": GROUPS}
     with translated():
         rows = connection.execute(_GROUPS, parameters).fetchall()
-    return tuple(LetterGroup(*row) for row in rows)
+    return tuple(
+        LetterGroup(collection, reason.removeprefix(_PREFIX), count, latest)
+        for collection, reason, count, latest in rows
+    )

@@ -72,7 +72,7 @@ export class Chart {
       parts.push(node("line", { class: value ? "grid" : "base", x1: plot.left, x2: plot.right, y1: y(value), y2: y(value) }));
       parts.push(text(this.axis(value), { class: "tick", x: plot.right + 6, y: y(value) + 3.5 }));
     }
-    for (const minutes of marks(span)) {
+    for (const minutes of marks(span, plot.right)) {
       const place = x(now - minutes * 60);
       const anchor = minutes === 0 ? "end" : minutes * 60 === span ? "start" : "middle";
       const label = minutes === 0 ? "now" : `−${minutes} min`;
@@ -113,7 +113,8 @@ export class Chart {
   }
 }
 
-function marks(span) {
+function marks(span, width) {
+  if (width < 320) return [span / 60, 0];
   return span === 900 ? [15, 10, 5, 0] : span === 300 ? [5, 4, 3, 2, 1, 0] : [2, 1, 0];
 }
 
@@ -123,10 +124,10 @@ function largest(values) {
   return found;
 }
 
-/** The next of 1, 2, 5, 10, 20, 50 … */
+/** The next of 1, 2, 3, 4, 5, 6, 8, 10, 20, 30 … */
 function ceiling(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((each) => each * power).find((each) => each >= value * 0.999);
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((each) => each * power).find((each) => each >= value * 0.999);
 }
 
 function nearest(times, x, place) {

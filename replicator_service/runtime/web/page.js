@@ -80,7 +80,7 @@ function facts(list, found) {
 // ---- the parts of the page -------------------------------------------------------------------------------------
 
 function showState(status) {
-  const name = status.state.replaceAll("_", " ");
+  const name = words.capital(status.state.replaceAll("_", " "));
   write(by("stream"), status.stream);
   write(by("state"), name);
   by("state").dataset.state = status.state;
@@ -117,7 +117,7 @@ function showFigures(status) {
   write(by("headroom-note"), headroomNote(status));
   figure(by("letters"), [words.count(status.dead_letters), ""], status.dead_letters ? "warning" : "");
   const last = status.last_reconciliation;
-  figure(by("differences"), [last ? words.count(last.outstanding) : words.UNKNOWN, ""], last?.outstanding ? "critical" : "");
+  figure(by("differences"), [last ? words.count(last.outstanding) : words.UNKNOWN, ""], last?.outstanding ? toneOf(status, "differences") : "");
   write(by("differences-note"), last ? `compared ${words.ago(last.at, now)}` : "not compared yet");
 }
 
@@ -177,7 +177,7 @@ const collectionRows = new Rows(
       return cell;
     });
     cells[0].scope = "row";
-    cells[0].append(make("span", "collection"), make("span", "table"));
+    cells[0].append(make("span", "collection"), " ", make("span", "table"));
     cells[1].append(make("span", "word"), bar);
     row.append(...cells);
     return row;
@@ -241,7 +241,7 @@ function compare(one, other) {
 
 const reasonRows = new Rows(
   by("reasons"),
-  () => make("li", "", make("span", "many"), make("p", "", make("b"), make("span", "reason")), make("span", "when")),
+  () => make("li", "", make("span", "many"), make("p", "", make("b"), " ", make("span", "reason")), make("span", "when")),
   (element, each) => {
     const [many, told, when] = element.children;
     write(many, words.count(each.count));
@@ -262,12 +262,12 @@ function showLetters(status) {
 
 const outstandingRows = new Rows(
   by("outstanding"),
-  () => make("li", "", make("span", "many"), make("p", "", make("b"), make("span", "reason"))),
+  () => make("li", "", make("span", "many"), make("p", "", make("b"), " ", make("span", "reason"))),
   (element, each) => {
     const [many, told] = element.children;
     write(many, words.count(each.count));
     write(told.firstElementChild, each.collection);
-    write(told.lastElementChild, KINDS[each.kind] ?? each.kind);
+    write(told.lastElementChild, `${KINDS[each.kind] ?? each.kind}${each.dead_letters ? ", kept as dead letter" : ""}`);
   },
 );
 const KINDS = {
@@ -291,7 +291,7 @@ function showReconciliation(status) {
   }
   if (last && isRunning) found.push(["Running", `since ${words.moment(attempt.started_at, now)}`, words.exact(attempt.started_at)]);
   facts(by("reconciliation"), found);
-  outstandingRows.show(last?.outstanding_by_kind ?? [], (each) => JSON.stringify([each.collection, each.kind]));
+  outstandingRows.show(last?.outstanding_by_kind ?? [], (each) => JSON.stringify([each.collection, each.kind, each.dead_letters]));
   const commands = by("reconciliation-commands");
   const command = !last ? "replicator reconcile" : last.outstanding ? "replicator reconcile --repair" : "";
   commands.hidden = !command;
@@ -305,15 +305,12 @@ function resultOf(last) {
 
 const martRows = new Rows(
   by("marts"),
-  () => make("li", "", make("h3"), make("dl", "facts")),
+  () => make("li", "", make("h3"), make("span", "when"), make("p")),
   (element, each) => {
-    write(element.firstElementChild, `mart.${each.name}`);
-    facts(element.lastElementChild, [
-      ["As of", `${words.ago(each.as_of, now)}, ${words.moment(each.as_of, now)}`, words.exact(each.as_of)],
-      ["Loaded", `${words.ago(each.loaded_at, now)}, in ${words.rate(each.seconds)} s`, words.exact(each.loaded_at)],
-      ["Rows", words.count(each.rows)],
-      ["Changed", changesOf(each)],
-    ]);
+    const [name, when, told] = element.children;
+    write(name, `mart.${each.name}`);
+    write(when, words.ago(each.loaded_at, now), `loaded ${words.exact(each.loaded_at)}`);
+    write(told, `${words.noun(each.rows, "row", "rows")}, ${changesOf(each)}; as of ${words.moment(each.as_of, now)}`, words.exact(each.as_of));
   },
 );
 
@@ -324,7 +321,7 @@ function changesOf(each) {
     [each.overwritten, "overwritten"],
     [each.closed, "closed"],
   ];
-  return told.filter(([many]) => many).map(([many, what]) => `${words.count(many)} ${what}`).join(", ") || "nothing";
+  return told.filter(([many]) => many).map(([many, what]) => `${words.count(many)} ${what}`).join(", ") || "nothing changed";
 }
 
 function showMarts(status) {
@@ -338,7 +335,7 @@ function showInstance(status) {
   const found = [["Role", status.role ?? words.UNKNOWN]];
   if (status.leader) {
     const where = status.leader.address ? ` at ${status.leader.address}` : "";
-    found.push(["Lease", `session ${status.leader.pid}${where}, ${words.ago(status.leader.since, now)}`, words.exact(status.leader.since)]);
+    found.push(["Lease", `session ${status.leader.pid}${where}, since ${words.moment(status.leader.since, now)}`, words.exact(status.leader.since)]);
   } else {
     found.push(["Lease", "nobody holds it"]);
   }

@@ -61,3 +61,7 @@ export function share(value) {
 export function noun(number, one, many) {
   return `${count(number)} ${number === 1 ? one : many}`;
 }
+
+export function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,223 @@
+"""``python -m devstack.pictures``: the pictures of the page in the docs, taken of a real system under real traffic.
+
+Real servers, the service and the shop's customers run for two minutes: customers come in bursts, some documents are
+refused, the stream is held for a moment, both sides are compared and the marts loaded. Then Chromium takes the
+pictures. ``--stay`` leaves everything running, to look at the page by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import psycopg
+import typer
+from psycopg import sql
+from pymongo import MongoClient
+
+from devstack.chromium import find_chromium, running_chromium
+from devstack.demo.lag import LagMeter
+from devstack.demo.stage import MAPPING, POSTGRES_VERSION, ROOT, SINK, SOURCE
+from devstack.demo.traffic import LiveTraffic, write_history
+from devstack.errors import DevstackError
+from devstack.ports import LOOPBACK, free_port
+from devstack.scratch import scratch_directory
+from devstack.service import ServiceOptions, ServiceProcess
+from devstack.stack import running_stack
+from warehouse_jobs.marts import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from devstack.stack import Stack
+
+DIRECTORY = ROOT / "docs" / "pictures"
+_SCRATCH = ROOT / ".devstack" / "pictures"
+
+_DOCUMENTS = 12_000
+_RATE = 60.0
+_SECONDS = 115.0
+_BURSTS = ((10.0, 9.0, 300.0), (36.0, 16.0, 420.0), (84.0, 10.0, 650.0))
+"""When a burst begins, how long it is, and its changes a second."""
+_HELD = (62.0, 7.0)
+"""When the stream is paused, and for how long."""
+_REFUSED = 30.0
+"""When reviews come whose rating PostgreSQL refuses."""
+
+_MARTS = ("user_activity", "support_efficiency")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture: its name, the window in CSS pixels, and what the reader prefers."""
+
+    name: str
+    width: int
+    height: int
+    scheme: Literal["light", "dark"]
+    scale: float = 1.0
+
+
+PICTURES = (
+    Picture("page-light.png", 1180, 1420, "light"),
+    Picture("page-dark.png", 1180, 900, "dark"),
+    Picture("page-phone.png", 390, 844, "light", 1.5),
+)
+
+
+def main() -> int:
+    """Take the pictures and return the exit code."""
+    parser = argparse.ArgumentParser(prog="devstack.pictures", description="Pictures of the page for the docs.")
+    parser.add_argument("--to", type=Path, default=DIRECTORY, help="where the pictures go")
+    parser.add_argument("--seconds", type=float, default=_SECONDS, help="how long there is traffic before")
+    parser.add_argument("--stay", action="store_true", help="leave everything running until Ctrl-C")
+    arguments = parser.parse_args()
+    try:
+        find_chromium()
+        with scratch_directory(_SCRATCH, postgres_version=POSTGRES_VERSION) as directory, ExitStack() as ends:
+            system = System(directory, ends)
+            system.live(arguments.seconds)
+            take(system.url, arguments.to, PICTURES)
+            if arguments.stay:
+                typer.echo(system.url)
+                threading.Event().wait()
+    except DevstackError as error:
+        typer.echo(f"devstack.pictures: {error}\n{error.hint}", err=True)
+        return 3
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def take(url: str, directory: Path, pictures: Iterable[Picture]) -> None:
+    """Take each picture of the page at ``url``, once it has shown what the service says."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with running_chromium() as browser:
+        for each in pictures:
+            page = browser.new_page(
+                viewport={"width": each.width, "height": each.height},
+                color_scheme=each.scheme,
+                device_scale_factor=each.scale,
+            )
+            page.goto(url)
+            page.wait_for_selector("#state:not([data-state=''])")
+            page.wait_for_selector("#chart-lag svg path")
+            page.screenshot(path=directory / each.name)
+            page.close()
+
+
+class System:
+    """Servers, the service and customers, taken down by ``ends``."""
+
+    def __init__(self, directory: Path, ends: ExitStack) -> None:
+        self._ends = ends
+        self._stack: Stack = ends.enter_context(running_stack(directory, postgres_version=POSTGRES_VERSION))
+        with psycopg.connect(self._stack.postgres.dsn(), autocommit=True) as connection:
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(SINK)))
+        self._dsn = self._stack.postgres.dsn(SINK)
+        self._client = ends.enter_context(MongoClient[dict[str, Any]](self._stack.mongo.uri, tz_aware=True))
+        write_history(self._client[SOURCE], _DOCUMENTS, datetime.now(UTC), lambda _: None)
+        port = free_port()
+        self.url = f"http://{LOOPBACK}:{port}/"
+        options = ServiceOptions(self._stack.mongo.uri, self._dsn, SOURCE, port, MAPPING)
+        # The charts remember what this process has done: the first load would dwarf everything that comes after.
+        with ServiceProcess(directory, options) as self._service:
+            self._wait_for_rows()
+        self._service = ends.enter_context(ServiceProcess(directory, options))
+
+    def live(self, seconds: float) -> None:
+        """Let customers in, and let happen what happens to a shop; afterwards they go on coming."""
+        meter = LagMeter(self._dsn, SOURCE)
+        self._ends.callback(meter.stop)
+        meter.start()
+        self._customers(_RATE, meter)
+        programme: list[tuple[float, Callable[[], object]]] = [
+            (_REFUSED, self._write_what_is_refused),
+            (_HELD[0], lambda: self._replicator("pause")),
+            (sum(_HELD), lambda: self._replicator("resume")),
+            (5.0, self._load_marts),
+            (24.0, lambda: self._replicator("reconcile")),
+        ]
+        for begin, length, rate in _BURSTS:
+            programme.append((begin, lambda rate=rate, length=length: self._burst(rate, length, meter)))  # type: ignore[misc]
+        began = time.monotonic()
+        for at, action in sorted(programme, key=lambda each: each[0]):
+            self._sleep_until(began + at)
+            action()
+        self._sleep_until(began + seconds)
+
+    def _customers(self, rate: float, meter: LagMeter) -> LiveTraffic:
+        traffic = LiveTraffic(self._stack.mongo.uri, SOURCE, rate=rate, lag=meter)
+        self._ends.callback(traffic.stop)
+        traffic.start()
+        return traffic
+
+    def _burst(self, rate: float, seconds: float, meter: LagMeter) -> None:
+        traffic = self._customers(rate, meter)
+        threading.Timer(seconds, traffic.stop).start()
+
+    def _write_what_is_refused(self) -> None:
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            connection.execute(
+                "alter table origin.moderation_queue add constraint rating_is_known check (rating between 1 and 5)"
+            )
+        reviews = [{"review_id": f"imported-{number}", "rating": 10 + number} for number in range(3)]
+        self._client[SOURCE]["ModerationQueue"].insert_many(reviews)
+
+    def _load_marts(self) -> None:
+        # The day before, and now: so that there is something to have changed.
+        for before in (timedelta(days=1), timedelta()):
+            for mart in _MARTS:
+                load(self._dsn, mart, datetime.now(UTC) - before)
+
+    def _wait_for_rows(self) -> None:
+        query = "select coalesce(bool_and(state = 'streaming'), false) from replicator.collection"
+        deadline = time.monotonic() + 60
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            while not self._is_true(connection, query):
+                self._service.require_running()
+                if time.monotonic() > deadline:
+                    raise DevstackError("The service did not finish its first load.", hint=f"See {self._service.log}.")
+                time.sleep(0.2)
+
+    @staticmethod
+    def _is_true(connection: psycopg.Connection[tuple[Any, ...]], query: str) -> bool:
+        try:
+            row = connection.execute(query).fetchone()
+        except psycopg.errors.UndefinedTable:
+            return False
+        return bool(row and row[0])
+
+    def _sleep_until(self, moment: float) -> None:
+        while (left := moment - time.monotonic()) > 0:
+            self._service.require_running()
+            time.sleep(min(left, 0.5))
+
+    def _replicator(self, command: str) -> None:
+        environ = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "REPLICATOR_MONGO_URI": self._stack.mongo.uri,
+            "REPLICATOR_POSTGRES_DSN": self._dsn,
+            "REPLICATOR_MONGO_DATABASE": SOURCE,
+            "REPLICATOR_MAPPING": str(MAPPING),
+        }
+        program = Path(sys.executable).with_name("replicator")
+        ended = subprocess.run(  # noqa: S603 - our own program
+            [program, command], env=environ, capture_output=True, text=True, check=False, timeout=60
+        )
+        if ended.returncode:
+            told = ended.stdout + ended.stderr
+            raise DevstackError(f"replicator {command} ended with {ended.returncode}.", hint=told[-1_500:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
