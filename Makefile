@@ -41,6 +41,10 @@ lint: venv ## Check style, import rules and SQL
 types: venv ## Check types
 	$(BIN)/mypy
 
+.PHONY: docs
+docs: venv ## Write the reference part of the docs from the code
+	$(BIN)/python -m devstack.reference
+
 .PHONY: bench
 bench: venv ## Measure speed against the raw limits, in one run
 	$(BIN)/python -m benchmarks.replication

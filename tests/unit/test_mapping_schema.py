@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -16,8 +15,11 @@ from replicator_service.core.mapping.columns import MAX_COLUMNS, OWN_COLUMNS, SY
 from replicator_service.core.mapping.indexes import MAX_INDEX_COLUMNS
 from replicator_service.core.mapping.loader import load_mapping
 from replicator_service.core.mapping.model import ColumnType, KeepBson
+from tests.support.doc_blocks import ROOT, blocks
 
-ROOT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 SCHEMA = json.loads((ROOT / "mappings" / "mapping.schema.json").read_text(encoding="utf-8"))
 # jsonschema has no types; it is here with Airflow.
 JSONSCHEMA: Any = importlib.import_module("jsonschema")
@@ -45,9 +47,10 @@ def test_every_mapping_of_the_project_is_accepted_by_both(path: Path) -> None:
 
 
 def test_every_example_of_the_documentation_is_accepted_by_both() -> None:
-    text = (ROOT / "docs" / "reference" / "mapping.md").read_text(encoding="utf-8")
-    examples = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "version:" in block]
+    pages = sorted((ROOT / "docs").rglob("*.md"))
+    found = [block for page in pages for block in blocks(page) if block.language == "yaml"]
+    examples = [block for block in found if re.search("^version: 1$", block.text, re.MULTILINE)]
     assert len(examples) >= 2
     for example in examples:
-        load_mapping(example, name="docs/reference/mapping.md")
-        JSONSCHEMA.Draft202012Validator(SCHEMA).validate(yaml.safe_load(example))
+        load_mapping(example.text, name=example.place)
+        JSONSCHEMA.Draft202012Validator(SCHEMA).validate(yaml.safe_load(example.text))

@@ -1,11 +1,7 @@
-"""The table of landing places, made by asking the code: ``python -m replicator_service.core.codec.landing``.
-
-``docs/reference/types.md`` is its output; a test compares the two.
-"""
+"""The table of landing places, made by asking the code: ``docs/reference/types.md`` is what :func:`page` gives."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,7 +127,3 @@ def _column_table() -> str:
 
 def _code(text: str) -> str:
     return "`` ` ``" if text == "`" else f"`{text}`"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

@@ -1,0 +1,25 @@
+"""The reference part of the documentation, made by asking the code: ``python -m devstack.reference``.
+
+Each module makes one page of ``docs/reference/``; a test asserts that the committed files are what they make. The
+functions return whole pages and touch no file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from devstack.reference import commands, http, mapping, metrics, settings
+from replicator_service.core.codec import landing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "settings.md": settings.page,
+    "mapping.md": mapping.page,
+    "types.md": landing.page,
+    "cli.md": commands.page,
+    "http.md": http.page,
+    "metrics.md": metrics.page,
+}
+"""Names of files in ``docs/reference/`` and what makes them."""

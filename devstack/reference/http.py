@@ -1,0 +1,98 @@
+"""The page of HTTP: the routes of the service, its states, and an answer of ``/status`` as the code gives it."""
+
+from __future__ import annotations
+
+import json
+
+from devstack.reference.markdown import code, filled, table
+from devstack.reference.sample import AT, PRESENT
+from replicator_service.runtime.health import State
+from replicator_service.runtime.history import SAMPLE_SECONDS, SAMPLES, SERIES
+from replicator_service.runtime.http import make_routes
+from replicator_service.runtime.metrics import Metrics
+from replicator_service.runtime.notices import MEANINGS
+from replicator_service.runtime.present import FRESH_SECONDS
+from replicator_service.runtime.probes import readiness
+from replicator_service.runtime.status import status
+from replicator_service.settings import Settings
+
+_MAX_LAG = Settings.model_fields["ready_max_lag_seconds"].default
+
+_ROUTES = {
+    "/": "always; the page for people. It asks `/status` and `/history` by itself.",
+    "/livez": "its threads turn. A standby, a paused service and one that waits for a server are alive: do not restart "
+    "them. Looks at no database.",
+    "/readyz": "it leads or stands by, knows of no error, and lags less than `REPLICATOR_READY_MAX_LAG_SECONDS`.",
+    "/startupz": "it has led or stood by since it began.",
+    "/healthz": "it is alive and has not failed.",
+    "/status": "always; JSON, see below.",
+    "/history": f"always; JSON: the last {SAMPLES * SAMPLE_SECONDS / 60:.0f} minutes, a sample a second. "
+    "`?since=NUMBER` leaves out what the asker has already.",
+    "/metrics": "always; [metrics](metrics.md) for Prometheus.",
+    "/web/{name}": "there is such a file of the page.",
+}
+
+_ACTIONS = {
+    State.STARTING: "Nothing, or start the server that `error` names.",
+    State.SNAPSHOTTING: "Nothing; `snapshot_progress` shows how far.",
+    State.STREAMING: "Nothing.",
+    State.CONVERGING: "Nothing; it ends by itself.",
+    State.PAUSED: "`replicator resume`, before the oplog headroom is used up.",
+    State.STANDBY: "Nothing.",
+    State.RESYNC_REQUIRED: "By default nothing: everything is read again. With `REPLICATOR_ON_HISTORY_LOST=stop`: "
+    "`replicator resync --all`.",
+    State.FAILED: "The last line of the log has cause and hint; the process ends with an exit code.",
+}
+
+_FIELDS = {
+    "state": "One of the states above; `meaning` says it in a sentence.",
+    "role": "`leader` or `standby`.",
+    "cluster_time": "The checkpoint: `seconds * 2^32 + increment`; `cluster_wall_time` is the same as a time.",
+    "lag_seconds": "MongoDB's latest operation time minus the checkpoint's.",
+    "converging": "Whether some rows may be newer than the checkpoint.",
+    "oplog_headroom_seconds": "History left behind the checkpoint; with `oplog_is_whole` none was ever discarded.",
+    "dead_letters": "How many documents wait; `dead_letter_reasons` says why, the most frequent reason first.",
+    "collections": "By name. `rows` is PostgreSQL's estimate, `snapshot_progress` a share from 0 to 1; `last_change` "
+    "and `events_per_second` are what this process has seen.",
+    "unsupported_collections": "What MongoDB has no change events for, by name with its kind.",
+    "last_reconciliation": "`differences` found, `repaired`, and still `outstanding`; `reconciliation_attempt` is one "
+    "that began later and runs, or has failed.",
+    "marts": "The last load of each that was published.",
+    "error": "The last error that has not been overcome, or null.",
+    "notices": "What a person should know, the most severe first, each with what to do.",
+    "servers": "When each was last seen; `leader` is the session that holds the lease.",
+    "events_total": "What this process has made durable, with `rows_applied_total`.",
+}
+
+
+def page() -> str:
+    """The whole page."""
+    return filled(
+        "http",
+        {
+            "routes": table(("path", "200 when"), [(code(path), _ROUTES[path]) for path in _paths()]),
+            "probe": _probe(),
+            "states": table(("state", "meaning", "what to do"), [(code(s), MEANINGS[s], _ACTIONS[s]) for s in State]),
+            "fresh": f"{FRESH_SECONDS:.0f}",
+            "fields": table(("key", "meaning"), [(code(name), meaning) for name, meaning in _FIELDS.items()]),
+            "answer": json.dumps(_answer(), indent=2, ensure_ascii=False),
+            "series": ", ".join(map(code, SERIES)),
+        },
+    )
+
+
+def _paths() -> list[str]:
+    routes = make_routes(lambda: PRESENT, Metrics(), max_lag_seconds=_MAX_LAG, version="")
+    paths = [getattr(route, "path", "") for route in routes.routes]
+    if unknown := set(paths) ^ _ROUTES.keys():
+        raise LookupError(f"{', '.join(sorted(unknown))}: the service and devstack/reference/http.py differ")
+    return [path for path in _ROUTES if path in paths]
+
+
+def _probe() -> str:
+    verdicts = readiness(PRESENT, max_lag_seconds=_MAX_LAG)
+    return "".join(f"[{'+' if each.holds else '-'}] {each.name}: {each.detail}\n" for each in verdicts) + "ok\n"
+
+
+def _answer() -> dict[str, object]:
+    return status(PRESENT, at=AT, max_lag_seconds=_MAX_LAG, version="0.1.0", events=1_204_512, rows=2_310_087)

@@ -1,0 +1,32 @@
+"""The page of metrics: names, kinds, labels and meanings, taken from an exposition of the service's own registry."""
+
+from __future__ import annotations
+
+import re
+
+from devstack.reference.markdown import code, filled, table
+from devstack.reference.sample import PRESENT, STREAM, committed
+from replicator_service.runtime.metric_names import HELP, Name
+from replicator_service.runtime.metrics import Metrics
+
+
+def page() -> str:
+    """The whole page."""
+    metrics = Metrics(version="0.1.0", stream=STREAM)
+    metrics.show(lambda: PRESENT)
+    metrics.committed(committed())
+    text = metrics.exposition().decode()
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    rows = [(code(name), kinds[name], _labels(name, text), HELP[name]) for name in Name]
+    shown = "".join(
+        f"{line}\n" for line in text.splitlines() if line.startswith("replicator_") and "_bucket" not in line
+    )
+    return filled("metrics", {"metrics": table(("metric", "kind", "labels", "meaning"), rows), "exposition": shown})
+
+
+def _labels(name: Name, text: str) -> str:
+    """The labels of the first sample; the bounds of a histogram's buckets are no label of it."""
+    found = re.search(rf"^{name}(?:_count)?\{{(.*?)\}} ", text, re.MULTILINE)
+    if found is None:
+        raise LookupError(f"the sample has no {name}: add it to devstack/reference/sample.py")
+    return ", ".join(code(label) for label in re.findall(r'(\w+)="', found[1]))

@@ -1,0 +1,100 @@
+"""A service in the middle of its work, as it sees itself: what the examples of the reference are made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+from replicator_service.core.overview import (
+    CollectionView,
+    DatabaseView,
+    DifferenceGroup,
+    LastReconciliation,
+    Leader,
+    LetterGroup,
+    MartView,
+    SourceView,
+)
+from replicator_service.core.position import Position
+from replicator_service.core.reconciliation import DifferenceKind
+from replicator_service.core.steps import CollectionState, Commit
+from replicator_service.pipeline.observer import Committed
+from replicator_service.runtime.activity import Movement
+from replicator_service.runtime.health import Report, Role, State
+from replicator_service.runtime.present import Present, Sighting
+
+STREAM = "origin"
+AT = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+_SECONDS = int(AT.timestamp())
+_CLUSTER_TIME = (_SECONDS << 32) + 7
+_MONOTONIC = 5_000.0
+
+
+def _at(hour: int) -> datetime:
+    return AT.replace(hour=hour)
+
+
+PRESENT = Present(
+    now=_MONOTONIC,
+    report=Report(
+        state=State.SNAPSHOTTING,
+        role=Role.LEADER,
+        stream=STREAM,
+        cluster_time=_CLUSTER_TIME,
+        dead_letters=1,
+        ticks={"stream-reader": _MONOTONIC, "planner": _MONOTONIC, "writer": _MONOTONIC},
+        started=True,
+    ),
+    source=SourceView(_CLUSTER_TIME, (_SECONDS - 90_000) << 32, {"weather": "timeseries"}),
+    database=DatabaseView(
+        is_installed=True,
+        cluster_time=_CLUSTER_TIME,
+        epoch=3,
+        dead_letters=1,
+        collections={
+            "EventLogs": CollectionView(
+                "EventLogs", "event_logs", CollectionState.SNAPSHOTTING, 61_000, 60_000, 240_000, 0
+            ),
+            "SupportTickets": CollectionView(
+                "SupportTickets", "support_tickets", CollectionState.STREAMING, 877, None, None, 1
+            ),
+        },
+        last_reconciliation=LastReconciliation(
+            at=_at(2),
+            differences=3,
+            repaired=2,
+            documents=18_762,
+            groups=(DifferenceGroup("SupportTickets", DifferenceKind.MISSING, 1, are_dead_letters=True),),
+        ),
+        leader=Leader(pid=4711, application="replicator writer", address="10.0.0.7", since=_at(1)),
+        letter_groups=(
+            LetterGroup(
+                "SupportTickets",
+                'new row for relation "support_tickets" violates check constraint "no_urgency"',
+                1,
+                _at(9),
+            ),
+        ),
+        marts=(MartView("user_activity", _at(6), _at(6), 0.41, 1_000, 3, 120, 0, 0),),
+    ),
+    source_seen=Sighting(_MONOTONIC),
+    database_seen=Sighting(_MONOTONIC),
+    movements={"SupportTickets": Movement(_CLUSTER_TIME, 12.5)},
+    snapshot_seconds_left={"EventLogs": 9.0},
+)
+"""One collection is read again while the stream goes on, and one document was refused."""
+
+
+def committed() -> Committed:
+    """One commit, so that every counter has a sample."""
+    events = Counter({("SupportTickets", "update"): 2, ("SupportTickets", "insert"): 1})
+    return Committed(
+        commit=Commit(Position({}, _CLUSTER_TIME), None, events=events),
+        rows=7,
+        rejected=0,
+        settled=0,
+        swept=0,
+        altered=0,
+        dead_letters=1,
+        seconds=0.004,
+    )
