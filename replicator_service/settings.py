@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from replicator_service.core.addresses import Flaw, database_flaw, mongo_uri_flaw, postgres_dsn_flaw
 from replicator_service.core.errors import ConfigurationError
+from replicator_service.core.mapping.problems import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PREFIX = "REPLICATOR_"
 
@@ -101,35 +103,89 @@ def load_http_address(environ: Mapping[str, str] = os.environ) -> HttpAddress:
     return _load(HttpAddress, environ, {})
 
 
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str | None]:
+    """Variables that look like settings and are none, each with the one that was probably meant."""
+    known = [name.upper() for name in Settings.model_fields]
+    names = [variable.removeprefix(PREFIX) for variable in sorted(environ) if variable.startswith(PREFIX)]
+    meant = {name: closest(name, known) for name in names if name.removesuffix("_FILE") not in known}
+    return {PREFIX + name: right and PREFIX + right for name, right in meant.items()}
+
+
 def _load(model: type[_Model], environ: Mapping[str, str], overrides: Mapping[str, object]) -> _Model:
     values: dict[str, Any] = {}
+    flaws: dict[str, Flaw] = {}
     for name in model.model_fields:
-        variable = PREFIX + name.upper()
-        if variable in environ and environ[variable] != "":
-            values[name] = environ[variable]
-        elif variable + "_FILE" in environ:
-            values[name] = _read_file(variable + "_FILE", environ[variable + "_FILE"])
+        if value := _value(PREFIX + name.upper(), environ):
+            values[name] = value
+            if flaw := _FLAWS[name](value) if name in _FLAWS else None:
+                flaws[name] = flaw
     values |= {name: value for name, value in overrides.items() if value is not None}
     try:
-        return model.model_validate(values)
+        settings = model.model_validate(values)
     except ValidationError as error:
-        raise _explain(error) from None
+        raise _explained(flaws, _problems(error, environ)) from None
+    if flaws:
+        raise _explained(flaws, {})
+    return settings
+
+
+def _value(variable: str, environ: Mapping[str, str]) -> str:
+    """The value of a variable, or of the file that another one names. Blanks around it never belong to it."""
+    value, path = environ.get(variable, "").strip(), environ.get(variable + "_FILE", "")
+    if not path:
+        return value
+    if value:
+        raise ConfigurationError(
+            f"{variable} and {variable}_FILE are both set", hint="Remove one of them: they may not say the same."
+        )
+    return _read_file(variable + "_FILE", path)
 
 
 def _read_file(variable: str, path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        # Some editors begin a file with a byte order mark.
+        text = Path(path).read_text(encoding="utf-8-sig").strip()
     except OSError as error:
         raise ConfigurationError(
             f"the file named by {variable} cannot be read: {error.strerror}",
             hint="Check the path and its permissions.",
         ) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            f"the file named by {variable} is not text in UTF-8", hint="It holds the value alone, on one line."
+        ) from None
+    if len(text.splitlines()) != 1:
+        problem = "holds more than one line" if text else "is empty"
+        raise ConfigurationError(
+            f"the file named by {variable} {problem}", hint="It holds the value alone, on one line."
+        )
+    return text
 
 
-def _explain(error: ValidationError) -> ConfigurationError:
-    lines = []
+_FLAWS: dict[str, Callable[[str], Flaw | None]] = {
+    "mongo_uri": mongo_uri_flaw,
+    "postgres_dsn": postgres_dsn_flaw,
+    "mongo_database": database_flaw,
+}
+
+
+def _problems(error: ValidationError, environ: Mapping[str, str]) -> dict[str, str]:
+    """What is wrong with each setting."""
+    meant = {right: wrong for wrong, right in unknown_variables(environ).items() if right is not None}
+    problems = {}
     for each in error.errors(include_input=False, include_url=False, include_context=False):
-        variable = PREFIX + str(each["loc"][0]).upper() if each["loc"] else "a setting"
-        problem = "is missing" if each["type"] == "missing" else f"is wrong: {each['msg']}"
-        lines.append(f"{variable} {problem}")
-    return ConfigurationError("; ".join(lines), hint="'replicator run --help' lists the settings.")
+        name = str(each["loc"][0]) if each["loc"] else "setting"
+        if each["type"] != "missing":
+            problems[name] = f"is wrong: {each['msg']}"
+        elif wrong := meant.get(PREFIX + name.upper()):
+            problems[name] = f"is missing, and {wrong} is set but unknown"
+        else:
+            problems[name] = "is missing"
+    return problems
+
+
+def _explained(flaws: Mapping[str, Flaw], problems: Mapping[str, str]) -> ConfigurationError:
+    told = {**problems, **{name: f"is wrong: it {flaw.cause}" for name, flaw in flaws.items()}}
+    message = "; ".join(f"{PREFIX}{name.upper()} {problem}" for name, problem in told.items())
+    fixes = list(dict.fromkeys(flaw.fix for flaw in flaws.values()))
+    return ConfigurationError(message, hint=" ".join(fixes) or "'replicator run --help' lists the settings.")

@@ -13,6 +13,8 @@ MASK = "***"
 _USER_INFORMATION = re.compile(
     r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<user>[^:/?#@\s]*):(?P<secret>[^\s]*)@", re.IGNORECASE
 )
+_EXAMPLE = "://USER:PASSWORD@"
+"""How hints show an address."""
 _SECRET_WORD = re.compile(
     r"(?P<name>\b\w*(?:password|passwd|pwd|passfile|secret|token)\w*\s*[=:]\s*)(?P<value>'(?:[^'\\]|\\.)*'|[^\s&;,'\"]+)",
     re.IGNORECASE,
@@ -23,8 +25,14 @@ _QUOTED = re.compile(r"(?P<quote>['\"`])(?P<text>[^'\"`]+)(?P=quote)")
 
 def mask_address(text: str) -> str:
     """Replace the password of every address in ``text``, and the value of every option that is named like one."""
-    masked = _USER_INFORMATION.sub(rf"\g<scheme>\g<user>:{MASK}@", text)
+    masked = _USER_INFORMATION.sub(_without_secret, text)
     return _SECRET_WORD.sub(rf"\g<name>{MASK}", masked)
+
+
+def _without_secret(match: re.Match[str]) -> str:
+    if match[0].endswith(_EXAMPLE):
+        return match[0]
+    return f"{match['scheme']}{match['user']}:{MASK}@"
 
 
 def place_of(address: str) -> str:
@@ -60,8 +68,10 @@ class Mask:
 
 
 def _may_be_secret(text: str, address: str) -> bool:
-    """Whether a piece of an address reaches into what may be its user and password."""
+    """Whether a piece of an address reaches into what may be its password. The user's name is no secret."""
     _, _, rest = address.partition("://")
     information, found, _ = rest.rpartition("@")
     start = rest.find(text)
+    if text == information.partition(":")[0]:
+        return False
     return bool(found) and 0 <= start <= len(information)

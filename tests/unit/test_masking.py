@@ -25,6 +25,7 @@ from replicator_service.runtime.masking import Mask, mask_address, place_of
         ("mongodb://h/?tlsCertificateKeyFilePassword=s3cret", "mongodb://h/?tlsCertificateKeyFilePassword=***"),
         ("authMechanismProperties=AWS_SESSION_TOKEN:s3cret", "authMechanismProperties=AWS_SESSION_TOKEN:***"),
         ("mongodb://h:27017/", "mongodb://h:27017/"),
+        ("write postgresql://USER:PASSWORD@HOST/DATABASE", "write postgresql://USER:PASSWORD@HOST/DATABASE"),
         ("the password is wrong", "the password is wrong"),
     ],
 )
@@ -51,6 +52,7 @@ def test_what_the_driver_quotes_of_a_malformed_address_is_masked(address: str) -
 def test_quoted_words_that_are_not_of_the_password_stay() -> None:
     mask = Mask(["mongodb://admin:secret@host:27017/"])
     assert mask("there is no collection 'Orders' on 'host:27017'") == "there is no collection 'Orders' on 'host:27017'"
+    assert mask("grant create to 'admin'") == "grant create to 'admin'"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from replicator_service.core.errors import ConfigurationError
-from replicator_service.settings import LogFormat, load_settings
+from replicator_service.settings import LogFormat, load_settings, unknown_variables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +32,59 @@ def test_a_secret_may_be_in_a_file_whose_last_line_break_does_not_count(tmp_path
 def test_a_file_that_is_not_there_is_named_by_its_variable() -> None:
     with pytest.raises(ConfigurationError, match="REPLICATOR_MONGO_URI_FILE"):
         load_settings({"REPLICATOR_MONGO_URI_FILE": "/nowhere/at/all"})
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"", "is empty"), (b" \n", "is empty"), (b"a\nb\n", "more than one line"), (b"\xff\xfea", "not text in UTF-8")],
+)
+def test_a_file_that_cannot_be_a_value_is_named_by_its_variable(tmp_path: Path, content: bytes, problem: str) -> None:
+    (tmp_path / "uri").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=f"REPLICATOR_MONGO_URI_FILE .*{problem}"):
+        load_settings({"REPLICATOR_MONGO_URI_FILE": str(tmp_path / "uri")})
+
+
+def test_blanks_and_a_byte_order_mark_around_a_value_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "uri").write_text("\ufeffmongodb://from-file/\r\n")
+    settings = load_settings(
+        {"REPLICATOR_MONGO_URI_FILE": str(tmp_path / "uri"), "REPLICATOR_POSTGRES_DSN": " postgresql://h/d "}
+    )
+    assert settings.mongo_uri.get_secret_value() == "mongodb://from-file/"
+    assert settings.postgres_dsn.get_secret_value() == "postgresql://h/d"
+
+
+def test_a_value_and_a_file_for_one_setting_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="REPLICATOR_MONGO_URI and REPLICATOR_MONGO_URI_FILE are both set"):
+        load_settings({**COMPLETE, "REPLICATOR_MONGO_URI_FILE": "/nowhere"})
+
+
+def test_a_slip_in_the_name_of_a_missing_setting_is_pointed_at() -> None:
+    environ = {**COMPLETE, "REPLICATOR_MONGO_URL": COMPLETE["REPLICATOR_MONGO_URI"]}
+    del environ["REPLICATOR_MONGO_URI"]
+    with pytest.raises(ConfigurationError, match="MONGO_URI is missing, and REPLICATOR_MONGO_URL is set but unknown"):
+        load_settings(environ)
+
+
+def test_unknown_variables_are_found_with_what_was_probably_meant() -> None:
+    environ = {
+        **COMPLETE,
+        "REPLICATOR_HTTP_PROT": "1",
+        "REPLICATOR_MAPPING_FILE": "f",
+        "REPLICATOR_ZZZ": "",
+        "PATH": "",
+    }
+    assert unknown_variables(environ) == {"REPLICATOR_HTTP_PROT": "REPLICATOR_HTTP_PORT", "REPLICATOR_ZZZ": None}
+
+
+def test_everything_that_is_wrong_is_named_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({"REPLICATOR_MONGO_URI": "mongodb://u:hid@den@h/", "REPLICATOR_HTTP_PORT": "x"})
+    message = caught.value.message
+    assert "REPLICATOR_MONGO_URI is wrong" in message
+    assert "REPLICATOR_POSTGRES_DSN is missing" in message
+    assert "REPLICATOR_HTTP_PORT is wrong" in message
+    assert "%40" in caught.value.hint
+    assert "den" not in message
 
 
 def test_every_missing_setting_is_named_at_once() -> None:

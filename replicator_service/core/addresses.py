@@ -1,0 +1,99 @@
+"""What is wrong with an address or a database's name by its form alone, before any server is asked.
+
+Drivers accept much of this and then wait for a host that is a piece of the password. Nothing here quotes an address.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_QUOTES = ("'", '"', "`")
+_DRIVER = re.compile(r"postgres(ql)?\+\w+://")
+_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_HOST = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*)(?::(?P<port>.*))?")
+_ENCODING = "User and password are percent-encoded: @ is %40, : is %3A, / is %2F, ? is %3F, % is %25."
+_UNENCODED = "has a user name or password with a character that stands for something else in an address"
+
+_FORBIDDEN_IN_NAMES = frozenset('/\\. "$*<>:|?\0')
+_SYSTEM_DATABASES = frozenset({"admin", "local", "config"})
+_NAME_BYTES = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is wrong, as the end of a sentence that begins with "it", and what to do about it."""
+
+    cause: str
+    fix: str
+
+
+def mongo_uri_flaw(uri: str) -> Flaw | None:
+    """What is wrong with an address of MongoDB, if anything can be told from here."""
+    scheme, found, rest = uri.partition("://")
+    form = "mongodb://USER:PASSWORD@HOST:PORT/?replicaSet=NAME&authSource=admin"
+    if uri.startswith(_QUOTES):
+        return _quoted()
+    if scheme.startswith("postgres"):
+        return Flaw("is an address of PostgreSQL", f"Write {form}")
+    if not found or scheme not in ("mongodb", "mongodb+srv"):
+        return Flaw("does not begin with mongodb:// or mongodb+srv://", f"Write {form}")
+    return _flaw_after_scheme(rest, ends_authority="/?", is_colon_plain=False)
+
+
+def postgres_dsn_flaw(dsn: str) -> Flaw | None:
+    """What is wrong with an address of PostgreSQL; its other form, ``host=... dbname=...``, is left to libpq."""
+    scheme, found, rest = dsn.partition("://")
+    form = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+    if dsn.startswith(_QUOTES):
+        return _quoted()
+    if dsn.startswith("jdbc:"):
+        return Flaw("is in the form of Java", f"Write {form}")
+    if _DRIVER.match(dsn):
+        return Flaw("names a driver of SQLAlchemy", "Leave out the + and what follows it up to ://")
+    if scheme.startswith("mongodb"):
+        return Flaw("is an address of MongoDB", f"Write {form}")
+    if found and scheme in ("postgresql", "postgres"):
+        return _flaw_after_scheme(rest, ends_authority="/", is_colon_plain=True)
+    if "=" not in dsn:
+        return Flaw("does not begin with postgresql://", f"Write {form}")
+    return None
+
+
+def database_flaw(name: str) -> Flaw | None:
+    """What keeps MongoDB from having, or from streaming, a database of this name."""
+    if name in _SYSTEM_DATABASES:
+        return Flaw("is a database of MongoDB's own, which has no change streams", "Name the database of the data.")
+    if _FORBIDDEN_IN_NAMES & set(name):
+        return Flaw("holds a character that names of databases cannot have", "Give the name alone, without quotes.")
+    if len(name.encode()) > _NAME_BYTES:
+        return Flaw(f"is longer than {_NAME_BYTES} bytes", "MongoDB has no such names.")
+    return None
+
+
+def _quoted() -> Flaw:
+    return Flaw("is in quotation marks", "Remove them: not everything that reads an env file does so by itself.")
+
+
+def _flaw_after_scheme(rest: str, *, ends_authority: str, is_colon_plain: bool) -> Flaw | None:
+    """Look for separators where a user name or a password holds them as they are.
+
+    An ``@`` may stand among the options, so one after the hosts tells nothing unless it follows what only looks like
+    a host and a port.
+    """
+    authority = re.split(f"[{ends_authority}]", rest, maxsplit=1)[0]
+    beyond = rest[len(authority) :]
+    information, has_user, hosts = authority.rpartition("@")
+    ports = [match["port"] for host in hosts.split(",") if (match := _HOST.fullmatch(host))]
+    has_odd_port = any(port is not None and not _is_port(port) for port in ports)
+    is_cut_short = "@" in beyond and (has_odd_port or "@" in beyond.partition("?")[0])
+    has_colons = information.count(":") > 1 and not is_colon_plain
+    if "@" in information or is_cut_short or has_colons or (has_user and _BAD_PERCENT.search(information)):
+        return Flaw(_UNENCODED, _ENCODING)
+    if has_odd_port:
+        return Flaw("has a port that is not a number from 1 to 65535", "Write HOST:PORT, or HOST alone.")
+    return None
+
+
+def _is_port(text: str) -> bool:
+    return text == "" or (text.isascii() and text.isdigit() and 1 <= int(text) <= 65_535)
