@@ -50,7 +50,7 @@ class AirflowOptions:
     """``metadata_dsn`` is the URI of an empty PostgreSQL database.
 
     ``secrets`` are the variables of the init step, such as ``POSTGRES_CONN_PASSWORD``. ``variables`` reach the DAGs and
-    their tasks.
+    their tasks. ``page_url`` is where a browser finds the page of the service, for a link in the navigation.
     """
 
     dags: Path
@@ -60,6 +60,8 @@ class AirflowOptions:
     variables: Mapping[str, str] = field(default_factory=dict)
     password: str = field(repr=False, default="admin")
     parallelism: int = 4
+    plugins: Path | None = None
+    page_url: str = ""
 
 
 class AirflowProcesses:
@@ -76,6 +78,7 @@ class AirflowProcesses:
         self.api = AirflowApi(options.port, USER, options.password)
         self._variables = {
             **options.variables,
+            "REPLICATOR_PAGE_URL": options.page_url,
             "AIRFLOW_HOME": str(self.home),
             "PYTHONUNBUFFERED": "1",
         }
@@ -178,6 +181,7 @@ def _write_configuration(home: Path, options: AirflowOptions) -> None:
         {
             "core": {
                 "dags_folder": str(options.dags.resolve()),
+                "plugins_folder": str((options.plugins or home / "plugins").resolve()),
                 "executor": "LocalExecutor",
                 "parallelism": str(options.parallelism),
                 "load_examples": "False",

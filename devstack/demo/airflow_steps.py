@@ -59,6 +59,8 @@ def start_airflow(stage: Stage, tell: Callable[[str], None]) -> None:
             "POSTGRES_CONN_PASSWORD": str(warehouse["password"]),
         },
         variables={"REPLICATOR_MAPPING": str(places.MAPPING)},
+        plugins=places.ROOT / "airflow" / "plugins",
+        page_url=f"{stage.url}/",
     )
     stage.airflow = stage.ends.enter_context(AirflowProcesses(stage.directory / "airflow", options))
     stage.airflow.wait_until_healthy()
