@@ -28,7 +28,7 @@ demo-check: venv ## The same, bounded in time, with an exit code
 
 .PHONY: test
 test: venv ## Run all tests on real servers
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 .PHONY: lint
 lint: venv ## Check style, import rules and SQL
