@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +44,10 @@ types: venv ## Check types
 .PHONY: docs
 docs: venv ## Write the reference part of the docs from the code
 	$(BIN)/python -m devstack.reference
+
+.PHONY: compose-check
+compose-check: venv ## Check docker-compose.yml and the images, as far as there is a container engine
+	$(BIN)/python -m deploy.check
 
 .PHONY: bench
 bench: venv ## Measure speed against the raw limits, in one run

@@ -2,5 +2,5 @@
 
 With an engine, the images are built and the whole system is brought up as a private project with its own ports and
 volumes, which are removed at the end. Where no registry answers, the published base images are stood in for by local
-ones (``stand_ins/``) that are called by private names: nothing is ever tagged as a published image.
+ones (``bases/``) that are called by private names: nothing is ever tagged as a published image.
 """

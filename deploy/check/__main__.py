@@ -1,0 +1,148 @@
+"""``python -m deploy.check``: every check that this machine allows, and what could not be checked.
+
+1. docker-compose.yml is valid with .env-dev, and a missing secret is named.
+2. Both images build on the published base images, or on stand-ins where no registry answers; they are looked at.
+3. The whole file comes up, replicates, runs its DAGs and survives a restart; then it is taken down again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from deploy.check.compose_file import is_valid, secrets_are_asked_for
+from deploy.check.composition import Composition, find_compose
+from deploy.check.engine import Engine, find_engine
+from deploy.check.images import (
+    ROOT,
+    airflow_is_built,
+    service_asks_for_its_settings,
+    service_has_no_ballast,
+    service_is_built,
+    service_is_locked_in,
+)
+from deploy.check.report import Report
+from deploy.check.stand_ins import PREFIX, BaseImages, make_stand_ins, obstacle
+from deploy.check.system import PORTS, System, override
+from devstack.ports import free_port
+
+_FILE = ROOT / "docker-compose.yml"
+_VALUES = ROOT / ".env-dev"
+_IMAGES = "the images"
+_SYSTEM = "the running system"
+
+
+def main() -> int:
+    """Check everything in order and give the exit code: 0, or 1 when something is not as it should be."""
+    report = Report()
+    values = _values()
+    # The file alone counts, not what happens to be set here.
+    environ = {name: value for name, value in os.environ.items() if name not in values}
+    composition = _check_file(report, environ)
+    engine = find_engine(environ)
+    if engine is None:
+        report.not_checked(f"{_IMAGES} and {_SYSTEM}", "no container engine answers (DOCKER_HOST or the default one)")
+    elif bases := _bases(report, engine):
+        _check_images(report, engine, bases)
+        if composition is None or report.exit_code:
+            report.not_checked(_SYSTEM, "it needs the above")
+        else:
+            _check_system(report, engine, composition, bases, values)
+        report.not_checked("the profile monitoring", "its images are not stood in for")
+    report.summary()
+    return report.exit_code
+
+
+def _check_file(report: Report, environ: dict[str, str]) -> Composition | None:
+    program = find_compose(environ)
+    if program is None:
+        report.not_checked("docker-compose.yml", "there is neither docker compose nor docker-compose here")
+        return None
+    composition = Composition(program, (_FILE,), _VALUES, PREFIX, environ)
+    report.check("docker-compose.yml is valid", partial(is_valid, composition))
+    report.check("a missing secret is named", partial(secrets_are_asked_for, composition))
+    return composition
+
+
+def _bases(report: Report, engine: Engine) -> BaseImages | None:
+    """The published base images where they can be had, otherwise stand-ins; None where neither is possible."""
+    published = _published()
+    if all(engine.pull(image) for image in (published.python, published.airflow, published.mongo, published.postgres)):
+        report.check("the published base images are here", lambda: f"engine {engine.version}")
+        return published
+    if reason := obstacle(engine):
+        report.not_checked(f"{_IMAGES} and {_SYSTEM}", f"no registry answers, and {reason}")
+        return None
+    made: list[BaseImages] = []
+
+    def make() -> str:
+        made.append(make_stand_ins(engine))
+        return f"no registry answers; made of the same programs, engine {engine.version}"
+
+    report.check("stand-ins for the published base images", make)
+    return made[0] if made else None
+
+
+def _published() -> BaseImages:
+    services = yaml.safe_load(_FILE.read_text(encoding="utf-8"))["services"]
+    return BaseImages(
+        python=_default_of(ROOT / "replicator_service" / "Dockerfile", "PYTHON_IMAGE"),
+        airflow=_default_of(ROOT / "airflow" / "Dockerfile", "AIRFLOW_IMAGE"),
+        mongo=services["mongo-origin"]["image"],
+        postgres=services["postgres-destination"]["image"],
+    )
+
+
+def _default_of(dockerfile: Path, argument: str) -> str:
+    lines = dockerfile.read_text(encoding="utf-8").splitlines()
+    return next(line.split("=", 1)[1] for line in lines if line.startswith(f"ARG {argument}="))
+
+
+def _check_images(report: Report, engine: Engine, bases: BaseImages) -> None:
+    if report.check("the service's image builds", partial(service_is_built, engine, bases.python)):
+        report.check("the service's image runs locked in", partial(service_is_locked_in, engine))
+        report.check("the service's image has no ballast", partial(service_has_no_ballast, engine))
+        report.check("the service's image asks for its settings", partial(service_asks_for_its_settings, engine))
+    report.check("Airflow's image builds", partial(airflow_is_built, engine, bases.airflow))
+
+
+def _check_system(
+    report: Report, engine: Engine, composition: Composition, bases: BaseImages, values: dict[str, str]
+) -> None:
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}-", ignore_cleanup_errors=True) as directory:
+        logs = Path(directory) / "logs"
+        logs.mkdir()
+        file = Path(directory) / "override.json"
+        file.write_text(override(bases, logs), encoding="utf-8")
+        ports = {name: str(free_port()) for name in PORTS}
+        project = replace(composition, files=(_FILE, file), environ={**composition.environ, **ports})
+        system = System(engine, project, {**values, **ports})
+        steps = {
+            "the whole system comes up": system.comes_up,
+            "the DAGs run": system.runs_the_dags,
+            "rows equal documents": system.is_equal,
+            "the service is ready": system.is_ready,
+            "down and up again keeps everything": system.survives_a_restart,
+        }
+        # What an interrupted run has left behind.
+        project.down(volumes=True)
+        try:
+            # Each step needs those before it.
+            all(report.check(name, step) for name, step in steps.items())
+        finally:
+            project.down(volumes=True)
+
+
+def _values() -> dict[str, str]:
+    lines = _VALUES.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
