@@ -41,7 +41,7 @@ class LogFormat(StrEnum):
 
 
 _HTTP_HOST: str = Field("127.0.0.1", description="Address that the health endpoints and the page listen on.")
-_HTTP_PORT: int = Field(8081, ge=0, le=65535, description="Port of the same; 0 takes a free one.")
+_HTTP_PORT: int = Field(8081, ge=0, le=65535, description="Its port; 0 takes a free one, which the log names.")
 
 
 class HttpAddress(BaseSettings):
@@ -59,31 +59,44 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     mongo_uri: SecretStr = Field(description="Address of the MongoDB replica set, mongodb://USER:PASSWORD@HOST/...")
-    mongo_database: str = Field("origin", min_length=1, max_length=63, description="The database to replicate.")
+    mongo_database: str = Field(
+        "origin",
+        min_length=1,
+        max_length=63,
+        description="The database to replicate; the tables are in a schema of the same name.",
+    )
     postgres_dsn: SecretStr = Field(description="Address of PostgreSQL, postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
     mapping: Path | None = Field(
-        None, description="Mapping file (YAML). Without one, every collection is a document table."
+        None, description="Path of the mapping file (YAML). Without one, every collection is a document table."
     )
     http_host: str = _HTTP_HOST
     http_port: int = _HTTP_PORT
-    batch_max_events: int = Field(10_000, ge=1, le=1_000_000, description="Events in one commit, at most.")
+    batch_max_events: int = Field(10_000, ge=1, le=1_000_000, description="Change events in one commit, at most.")
     batch_max_bytes: int = Field(
-        16 * 2**20, ge=2**16, description="Bytes of events in one commit, give or take a reply."
+        16 * 2**20, ge=2**16, description="Bytes of change events in one commit, give or take one reply of MongoDB."
     )
-    batch_max_ms: int = Field(500, ge=1, le=60_000, description="How long a batch may stay open while events come in.")
+    batch_max_ms: int = Field(
+        500, ge=1, le=60_000, description="Milliseconds that a batch may stay open while events keep coming in."
+    )
     chunk_documents: int = Field(10_000, ge=1, le=1_000_000, description="Documents in one chunk of a snapshot.")
     on_history_lost: OnHistoryLost = Field(
-        OnHistoryLost.RESYNC, description="resync: read everything again by itself; stop: wait for a person."
+        OnHistoryLost.RESYNC,
+        description="When MongoDB no longer has the changes after the checkpoint. resync: read everything again; stop: "
+        "wait for a person.",
     )
-    dead_letter_max_run: int = Field(1_000, ge=1, description="Refused documents in a row that stop the service.")
+    dead_letter_max_run: int = Field(1_000, ge=1, description="So many refused documents in a row stop the service.")
     dead_letter_max_share: float = Field(
-        0.5, gt=0, le=1, description="Share of refused documents, of the last 10,000, that stops the service."
+        0.5, gt=0, le=1, description="The share of refused documents, of the last 10,000, that stops the service."
     )
-    ready_max_lag_seconds: float = Field(300.0, gt=0, description="/readyz fails when the leader lags more than this.")
+    ready_max_lag_seconds: float = Field(
+        300.0, gt=0, description="/readyz fails while the lag is longer than so many seconds."
+    )
     lease_seconds: float = Field(
-        30.0, ge=3, description="A standby takes over from a leader that is frozen after this long."
+        30.0, ge=3, description="Seconds after which a standby takes over from a leader that is frozen."
     )
-    log_format: LogFormat = Field(LogFormat.AUTO, description="auto, console or json.")
+    log_format: LogFormat = Field(
+        LogFormat.AUTO, description="console, json, or auto: console on a terminal, JSON elsewhere."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
 
 
