@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,6 +38,12 @@ def print_json(value: object) -> None:
     sys.stdout.flush()
 
 
+def print_json_line(value: object) -> None:
+    """Print one JSON document in one line."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
 def print_text(text: str) -> None:
     """Print text as it is."""
     sys.stdout.write(text.rstrip("\n") + "\n")
@@ -54,7 +61,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, rig
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that neither guesses markup in other people's words nor cuts lines in a pipe."""
+    """A console that neither guesses markup in other people's words nor cuts lines in a pipe.
+
+    What the terminal's encoding lacks becomes a question mark: names of collections may be in any script.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="replace")
     made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
     if not made.is_terminal:
         made.width = max(made.width, 160)

@@ -176,7 +176,7 @@ def test_status_asks_the_service_and_without_one_postgresql(operator: Operator, 
     assert told["state"] == "stopped"
     assert told["lag_seconds"] is None
     assert told["collections"]["orders"]["state"] == "streaming"
-    assert operator.replicator("status", "--url", "http://127.0.0.1:9/").exit_code == 2
+    assert operator.replicator("status", "--url", "http://127.0.0.1:9/").exit_code == 3
 
 
 def test_a_port_in_use_ends_the_start_with_the_cause(operator: Operator) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-
 from typer.testing import CliRunner
 
 from tests.support.monitoring import GRAFANA, queries, read
 from warehouse_jobs.cli import main
 
 if TYPE_CHECKING:
-    import pytest
     import psycopg
+    import pytest
 
     from tests.marts.shop import Shop
 
