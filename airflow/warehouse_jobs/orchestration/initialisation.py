@@ -29,10 +29,14 @@ POOL = "reconciliation"
 POOL_SLOTS = 2
 
 _CONFIGURATION = 2
+_CONNECTION = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the init step and give the exit code: 0, or 2 when a variable is missing or wrong."""
+    """Run the init step and give the exit code.
+
+    0, 2 when a variable is missing or wrong, 3 when the metadata database cannot be used.
+    """
     parser = argparse.ArgumentParser(prog="initialisation", description="Make Airflow ready; may be repeated.")
     parser.add_argument("--overwrite", action="store_true", help="replace connections that exist")
     overwrite: bool = parser.parse_args(arguments).overwrite
@@ -42,6 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VariablesError as error:
         sys.stderr.write(f"error: {error}\n")
         return _CONFIGURATION
+    if refusal := _refusal():
+        sys.stderr.write(
+            f"error: Airflow's metadata database cannot be used: {refusal}. See AIRFLOW__DATABASE__SQL_ALCHEMY_CONN; "
+            "with docker compose, AIRFLOW_POSTGRES_PASSWORD in .env has to be what the volume was made with\n"
+        )
+        return _CONNECTION
     _airflow("db", "migrate")
     if not _pool_exists():
         _airflow("pools", "set", POOL, str(POOL_SLOTS), "Parts of collections that are compared at once")
@@ -60,6 +70,22 @@ def _airflow(*words: str) -> None:
 
     arguments = get_parser().parse_args(words)
     arguments.func(arguments)
+
+
+def _refusal() -> str | None:
+    """Why the metadata database lets nobody in; Airflow itself would tell it at the end of a hundred lines."""
+    from airflow.configuration import conf
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import OperationalError
+
+    engine = create_engine(conf.get_mandatory_value("database", "sql_alchemy_conn"))
+    try:
+        engine.connect().close()
+    except OperationalError as error:
+        return str(error.orig).strip().splitlines()[0]
+    finally:
+        engine.dispose()
+    return None
 
 
 def _pool_exists() -> bool:
