@@ -15,7 +15,9 @@ from replicator_service.cli.output import Json, console, print_json, wants_json
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.findings import Finding, Level, exit_code
 from replicator_service.preflight import SETTINGS, preflight
-from replicator_service.settings import load_settings
+from replicator_service.settings import load_settings, unknown_variables
+
+UNKNOWN = "unknown settings"
 
 _SIGNS = {
     Level.OK: Text("✔", "green"),
@@ -32,7 +34,7 @@ def check_command(context: typer.Context, *, json: Json = False) -> None:  # noq
     except ConfigurationError as error:
         findings = [Finding(SETTINGS, Level.FAIL, error.message, error.hint, error.exit_code)]
     else:
-        findings = preflight(settings, now=time.time())
+        findings = [*_unknown_settings(), *preflight(settings, now=time.time())]
     mask = address_mask(os.environ)
     findings = [replace(found, cause=mask(found.cause), fix=mask(found.fix)) for found in findings]
     code = exit_code(findings)
@@ -41,6 +43,16 @@ def check_command(context: typer.Context, *, json: Json = False) -> None:  # noq
     else:
         show(findings)
     raise typer.Exit(code)
+
+
+def _unknown_settings() -> list[Finding]:
+    """A slip in a variable's name leaves the default in place, without a word."""
+    return [
+        Finding(
+            UNKNOWN, Level.WARN, f"{variable} is not a setting", f"Did you mean {meant}?" if meant else "Remove it."
+        )
+        for variable, meant in unknown_variables().items()
+    ]
 
 
 def report(findings: list[Finding]) -> dict[str, Any]:

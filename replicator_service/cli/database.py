@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.problems import closest
 from replicator_service.sink.connection import Connection, connect
+from replicator_service.sink.migrations import require_known
 from replicator_service.sink.overview import is_installed
 from replicator_service.sink.registry import registered
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 def control_tables(settings: Settings) -> Iterator[Connection]:
     """A connection to the database that holds the control tables.
 
-    Raises :class:`ConfigurationError` when there are none yet, :class:`Retryable` when the server is away.
+    Raises :class:`ConfigurationError` when there are none yet or a newer program has made them, :class:`Retryable`
+    when the server is away.
     """
     connection = connect(settings.postgres_dsn.get_secret_value(), application_name="replicator command")
     with connection:
@@ -31,6 +33,7 @@ def control_tables(settings: Settings) -> Iterator[Connection]:
                 hint="Start the service once with 'replicator run', and check that REPLICATOR_POSTGRES_DSN names the "
                 "right database.",
             )
+        require_known(connection)
         yield connection
 
 

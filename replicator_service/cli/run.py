@@ -30,7 +30,7 @@ from replicator_service.runtime.metrics import Metrics
 from replicator_service.runtime.narrator import Narrator
 from replicator_service.runtime.present import Watch
 from replicator_service.runtime.server import HttpServer
-from replicator_service.settings import LogFormat, Settings, load_settings
+from replicator_service.settings import LogFormat, Settings, load_settings, unknown_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +61,8 @@ def run_command(
     )
     mapping = read_mapping(settings.mapping)
     log = _logger(settings)
+    for variable, meant in unknown_variables().items():
+        log.warning("unknown setting", variable=variable, hint=f"Did you mean {meant}?" if meant else "")
     stopping = threading.Event()
     keep_collector_out()
     with _signals(stopping, log):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 _QUOTES = ("'", '"', "`")
 _DRIVER = re.compile(r"postgres(ql)?\+\w+://")
@@ -88,11 +89,20 @@ def _flaw_after_scheme(rest: str, *, ends_authority: str, is_colon_plain: bool) 
     has_odd_port = any(port is not None and not _is_port(port) for port in ports)
     is_cut_short = "@" in beyond and (has_odd_port or "@" in beyond.partition("?")[0])
     has_colons = information.count(":") > 1 and not is_colon_plain
-    if "@" in information or is_cut_short or has_colons or (has_user and _BAD_PERCENT.search(information)):
+    if "@" in information or is_cut_short or has_colons or (has_user and not _is_encoded(information)):
         return Flaw(_UNENCODED, _ENCODING)
     if has_odd_port:
         return Flaw("has a port that is not a number from 1 to 65535", "Write HOST:PORT, or HOST alone.")
     return None
+
+
+def _is_encoded(text: str) -> bool:
+    """Whether every % begins an encoded byte, and the bytes are UTF-8, as both drivers take them to be."""
+    try:
+        unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        return False
+    return not _BAD_PERCENT.search(text)
 
 
 def _is_port(text: str) -> bool:

@@ -10,6 +10,7 @@ from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.naming import schema_name
 from replicator_service.sink.connection import Connection
 from replicator_service.sink.connection import connect as connect_sink
+from replicator_service.sink.migrations import require_known
 from replicator_service.sink.overview import is_installed
 from replicator_service.source.connection import Client, read_only_database, server_facts
 from replicator_service.source.connection import connect as connect_source
@@ -48,7 +49,7 @@ class Servers:
 def opened_sink(settings: Settings) -> Iterator[Connection]:
     """A connection to the control tables.
 
-    Raises :class:`ConfigurationError` when nothing has ever been replicated.
+    Raises :class:`ConfigurationError` when nothing has ever been replicated, or by a newer program.
     """
     with connect_sink(settings.postgres_dsn.get_secret_value(), application_name=_APPLICATION) as connection:
         if not is_installed(connection):
@@ -56,6 +57,7 @@ def opened_sink(settings: Settings) -> Iterator[Connection]:
                 "nothing has been replicated into this PostgreSQL database yet",
                 hint="Run 'replicator run' first, and check REPLICATOR_POSTGRES_DSN.",
             )
+        require_known(connection)
         yield connection
 
 

@@ -48,7 +48,7 @@ def connect(dsn: str, *, application_name: str, durable: bool = True) -> HeardCo
     position are lost together, never one without the other, and the stream goes on from the older position.
     A line on which the server cannot be heard any more counts as lost (see :mod:`replicator_service.sink.silence`).
 
-    Raises :class:`ConfigurationError` (credentials, address, version) or :class:`Retryable`.
+    Raises :class:`ConfigurationError` (credentials, address, version, encoding) or :class:`Retryable`.
     """
     with translated():
         connection = HeardConnection.connect(dsn, autocommit=True, application_name=application_name, **_KEEPALIVES)
@@ -57,6 +57,13 @@ def connect(dsn: str, *, application_name: str, durable: bool = True) -> HeardCo
             connection.close()
             raise ConfigurationError(
                 f"PostgreSQL {version} is too old: 15 or later is needed", hint="Upgrade PostgreSQL."
+            )
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            connection.close()
+            raise ConfigurationError(
+                f"the PostgreSQL database's encoding is {encoding}, which cannot hold every text of MongoDB",
+                hint="Create another one: create database ... encoding 'UTF8' template template0.",
             )
         settings = {**_SESSION, "synchronous_commit": "on" if durable else "off"}
         calls = sql.SQL(", ").join(

@@ -27,6 +27,13 @@ where n.nspname = 'replicator' and c.relkind = 'r'
     and not has_table_privilege(c.oid, 'select, insert, update, delete')
 """
 
+_FOREIGN = """
+select array_agg(c.relname::text order by c.relname)
+from pg_class as c
+inner join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = 'replicator' and c.relkind in ('r', 'p', 'v', 'm')
+"""
+
 
 def check_control_tables(connection: Connection, stream: str, checks: Checklist) -> None:
     """Look at the schema ``replicator``."""
@@ -63,7 +70,16 @@ def _check_version(connection: Connection, checks: Checklist) -> None:
             "coalesce(has_table_privilege(to_regclass('replicator.schema_migration'), 'select'), true)"
         ).fetchone()
         if not (there and there[0]):
-            checks.ok(TABLES, "will be created at the first start")
+            foreign = connection.execute(_FOREIGN).fetchone()
+            if foreign and foreign[0]:
+                checks.fail(
+                    TABLES,
+                    f"the schema replicator holds tables that this program has not made: {', '.join(foreign[0])}",
+                    "Check that REPLICATOR_POSTGRES_DSN names the right database. If the schema is of no use: "
+                    "drop schema replicator cascade; everything is then read again.",
+                )
+            else:
+                checks.ok(TABLES, "will be created at the first start")
             return
         forbidden = connection.execute(_FORBIDDEN).fetchone()
         if forbidden and forbidden[0]:

@@ -14,6 +14,7 @@ from replicator_service.core.errors import (
     ReplicatorError,
     Retryable,
 )
+from replicator_service.sink.refusals import why_refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,15 +25,15 @@ _REJECTING_CLASSES = frozenset({"22", "23", "44", "54", "P0"})
 _PASSING_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 """Connection, transaction state, rollback, resources, objects in use, operator intervention, system error."""
 
-_UNUSABLE_CONNECTION = {
-    "password authentication failed": "PostgreSQL refuses the user name or password",
-    "no password supplied": "PostgreSQL asks for a password and none is set",
-    "no pg_hba.conf entry": "PostgreSQL does not let this user connect from this host",
-    "does not exist": "the database or the user of the connection does not exist",
-    "permission denied for database": "the user may not connect to this database",
+_PASSING = {
+    "25006": (
+        "PostgreSQL is read-only here: a standby, or set so for this user or database",
+        "Address the primary, with target_session_attrs=read-write; or set default_transaction_read_only to off.",
+    ),
+    "53100": ("PostgreSQL's disk is full", "Free space on it: the service goes on by itself."),
+    "53200": ("PostgreSQL is out of memory", "The service goes on by itself when there is some again."),
 }
-"""libpq gives no SQLSTATE for a connection that fails: the one place where a message has to be read. A server that
-speaks another language is retried instead, with its own words in the log."""
+"""Those of the passing states that somebody has to do something about."""
 
 
 @contextmanager
@@ -54,6 +55,9 @@ def translate(error: psycopg.Error) -> ReplicatorError:
             f"PostgreSQL refuses the row: {_primary(error)} (SQLSTATE {state})",
             hint="Remove what refuses it (a constraint, a trigger, an index), then: replicator dead-letters retry",
         )
+    if state in _PASSING:
+        cause, hint = _PASSING[state]
+        return Retryable(f"{cause} (SQLSTATE {state})", hint=hint)
     if state[:2] in _PASSING_CLASSES:
         return Retryable(
             f"PostgreSQL is not available for a while (SQLSTATE {state})",
@@ -100,15 +104,8 @@ def _where(diagnostic: psycopg.errors.Diagnostic) -> str:
 
 
 def _translate_without_state(error: psycopg.Error) -> ReplicatorError:
-    text = str(error)
     if isinstance(error, psycopg.OperationalError):
-        for pattern, cause in _UNUSABLE_CONNECTION.items():
-            if pattern in text:
-                return ConfigurationError(cause, hint="Check REPLICATOR_POSTGRES_DSN and the server's pg_hba.conf.")
-        return Retryable(
-            "PostgreSQL cannot be reached, or the connection to it was lost",
-            hint="Check that it runs and that REPLICATOR_POSTGRES_DSN names the right host and port.",
-        )
+        return why_refused(str(error))
     if isinstance(error, psycopg.ProgrammingError):
         return ConfigurationError(
             "the PostgreSQL connection string cannot be read",

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replicator_service.core.errors import Fatal
+import psycopg
+
+from replicator_service.core.errors import ConfigurationError
 from replicator_service.sink.errors import translated
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from replicator_service.sink.connection import Connection
 
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('replicator:migrations', 0))"
@@ -57,10 +62,13 @@ def migrate(connection: Connection, migrations: list[Migration] | None = None) -
 
     Safe to call from several instances at once, and again.
 
-    Raises :class:`Fatal` when an applied file was changed, or the database is newer than this program.
+    All or nothing: a start that is cut short leaves nothing behind.
+
+    Raises :class:`ConfigurationError` when an applied file was changed, the database is newer than this program, or
+    somebody else's tables are in the way.
     """
     wanted = read_migrations() if migrations is None else migrations
-    with translated(), connection.transaction():
+    with translated(), connection.transaction(), _alone():
         connection.execute(_LOCK)
         # A user who may not create schemas may not even ask for one that is there.
         if connection.execute("select from pg_namespace where nspname = 'replicator'").rowcount == 0:
@@ -79,16 +87,41 @@ def migrate(connection: Connection, migrations: list[Migration] | None = None) -
     return [migration.version for migration in pending]
 
 
+def require_known(connection: Connection) -> None:
+    """Refuse control tables that a newer program has made: their columns may mean something else there.
+
+    Raises :class:`ConfigurationError`.
+    """
+    with translated():
+        rows = connection.execute("select version, checksum from replicator.schema_migration").fetchall()
+    _require_known(dict(rows), read_migrations())
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Say of a statement that does not fit what is there that the schema is not ours."""
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege:
+        raise
+    except psycopg.ProgrammingError as error:
+        raise ConfigurationError(
+            f"the schema 'replicator' holds something that this program has not made ({error.diag.message_primary})",
+            hint="Check that REPLICATOR_POSTGRES_DSN names the right database. If it does and the schema is of no use: "
+            "drop schema replicator cascade; everything is then read again.",
+        ) from error
+
+
 def _require_known(applied: dict[int, str], wanted: list[Migration]) -> None:
     known = {migration.version: migration.checksum for migration in wanted}
     for version, checksum in applied.items():
         if version not in known:
-            raise Fatal(
+            raise ConfigurationError(
                 f"the control tables are of a newer version ({version}) than this program",
                 hint="Run the newer release, or restore the schema 'replicator' of the older one.",
             )
         if known[version] != checksum:
-            raise Fatal(
+            raise ConfigurationError(
                 f"migration {version} was changed after it had been applied",
                 hint="Install an unchanged release; migrations are never edited, only added.",
             )

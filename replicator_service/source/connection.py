@@ -13,7 +13,9 @@ from pymongo import MongoClient, ReadPreference
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
-from replicator_service.core.errors import ConfigurationError
+from replicator_service.core.errors import ConfigurationError, Retryable
+from replicator_service.source.absence import why_absent
+from replicator_service.source.address import parse
 from replicator_service.source.errors import translated
 
 if TYPE_CHECKING:
@@ -55,8 +57,10 @@ class ServerFacts:
 def connect(uri: str, *, app_name: str = "replicator", server_selection_ms: int = 5_000) -> Client:
     """A client for the primary. Does not talk to the server yet.
 
-    Raises :class:`ConfigurationError` for an address that cannot be parsed.
+    Raises :class:`ConfigurationError` for an address that cannot be parsed, :class:`Retryable` for one of the form
+    ``mongodb+srv`` that cannot be looked up.
     """
+    parse(uri)
     with translated():
         return MongoClient(
             uri,
@@ -86,11 +90,15 @@ def read_only_database(client: Client, name: str) -> Database[dict[str, Any]]:
 def server_facts(client: Client) -> ServerFacts:
     """Ask the server what it is.
 
-    Raises :class:`ConfigurationError` for a standalone server, a sharded cluster or a version before 5.0.
+    Raises :class:`ConfigurationError` for a standalone server, a sharded cluster or a version before 5.0,
+    :class:`Retryable` with the reason when none can be asked.
     """
-    with translated():
-        hello = client.admin.command("hello")
-        info = client.server_info()
+    try:
+        with translated():
+            hello = client.admin.command("hello")
+            info = client.server_info()
+    except Retryable as error:
+        raise why_absent(client) or error from None
     version = tuple(int(part) for part in info["versionArray"][:3])
     if hello.get("msg") == "isdbgrid":
         raise ConfigurationError(

@@ -57,11 +57,11 @@ def translate(error: errors.PyMongoError) -> ReplicatorError:
     match error:
         case errors.OperationFailure():
             return _translate_reply(error)
-        case errors.ConfigurationError() | errors.InvalidURI():
+        case errors.ConfigurationError():
+            # Addresses are parsed before: this is about what the driver has met.
             return ConfigurationError(
-                "the MongoDB address cannot be used",
-                hint="REPLICATOR_MONGO_URI is mongodb://USER:PASSWORD@HOST:PORT/?replicaSet=NAME&authSource=admin, "
-                "with user and password percent-encoded and options spelled as MongoDB does.",
+                "MongoDB's driver cannot work with this server, or not as the address asks",
+                hint="MongoDB 5.0 or later is needed. Then look at the options in REPLICATOR_MONGO_URI.",
             )
         case errors.ServerSelectionTimeoutError():
             return Retryable(
@@ -96,7 +96,8 @@ def _translate_reply(error: errors.OperationFailure) -> ReplicatorError:
         return ConfigurationError(
             f"the MongoDB user lacks a privilege for {_command_name(error)}",
             hint="Grant the role 'read' on the replicated database (it includes changeStream and find), "
-            "for instance: db.grantRolesToUser(USER, [{role: 'read', db: DATABASE}]).",
+            "for instance: db.grantRolesToUser(USER, [{role: 'read', db: DATABASE}]). An address without a user has "
+            "no privileges.",
         )
     if code in _NOT_A_REPLICA_SET:
         return ConfigurationError(

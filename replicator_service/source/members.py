@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
-from pymongo.uri_parser import parse_uri
 
 from replicator_service.core.errors import ReplicatorError, Retryable
-from replicator_service.source.errors import translated
+from replicator_service.source.address import Address, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from replicator_service.core.findings import Checklist
 
@@ -30,34 +29,6 @@ class Hello:
     local_time: float
     is_mongos: bool
     is_uninitiated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A parsed address, without its credentials."""
-
-    nodes: tuple[tuple[str, int | None], ...]
-    options: Mapping[str, Any]
-
-    @property
-    def replica_set(self) -> str | None:
-        """The name of the set that the address asks for."""
-        return next((str(value) for name, value in self.options.items() if name.lower() == "replicaset"), None)
-
-    @property
-    def is_direct(self) -> bool:
-        """Whether the address asks for one server alone."""
-        return any(bool(value) for name, value in self.options.items() if name.lower() == "directconnection")
-
-
-def parse(uri: str) -> Address:
-    """Take an address apart; a ``mongodb+srv`` one is looked up.
-
-    Raises :class:`ConfigurationError`.
-    """
-    with translated():
-        parsed = parse_uri(uri, warn=False)
-    return Address(tuple(parsed["nodelist"]), parsed["options"])
 
 
 def reach(uri: str, checks: Checklist, name: str, *, wait_ms: int) -> Hello | None:

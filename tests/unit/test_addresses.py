@@ -30,6 +30,7 @@ from replicator_service.core.addresses import database_flaw, mongo_uri_flaw, pos
         ("mongodb://u:p:ss@h:27017/", "stands for something else"),
         ("mongodb://u:p@/ss@h:27017/", "stands for something else"),
         ("mongodb://u:p%ss@h:27017/", "stands for something else"),
+        ("mongodb://u:p%80@h:27017/", "stands for something else"),
         ("mongodb://h:port/", "port"),
         ("mongodb://a:27017,b:99999/", "port"),
     ],
