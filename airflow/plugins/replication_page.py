@@ -1,7 +1,7 @@
 """The page of the replication in Airflow's navigation: a link to the address in ``REPLICATOR_PAGE_URL``.
 
-The address is one that the reader's browser can reach. Without the variable there is no link. The page opens in a tab
-of its own: it lets nobody put it into a frame.
+The address is one that the reader's browser can reach. Without the variable there is no link. The page opens inside
+Airflow, beside the navigation: a link without a route of its own is a dead button in Airflow 3.3.
 """  # noqa: INP001 - a folder that Airflow looks into, not a package
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def _views() -> list[dict[str, Any]]:
         {
             "name": "Replication",
             "href": address,
+            "url_route": "replication",
             "destination": "nav",
             "nav_top_level": True,
             "icon": _icon("#52525b"),

@@ -37,7 +37,7 @@ class Sample:
     rows_per_second: Number
     commit_ms: Number
     dead_letters: Number
-    memory_mb: Number
+    memory_mib: Number
 
 
 SERIES = tuple(field.name for field in fields(Sample))
@@ -129,7 +129,7 @@ class Recorder:
                 rows_per_second=rows,
                 commit_ms=None if work.slowest_seconds is None else _short(work.slowest_seconds * 1_000),
                 dead_letters=present.dead_letters,
-                memory_mb=None if memory is None else round(memory / 2**20),
+                memory_mib=None if memory is None else round(memory / 2**20),
             )
         )
 

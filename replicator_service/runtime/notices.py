@@ -75,19 +75,20 @@ def notices(present: Present, *, at: datetime, max_lag_seconds: float) -> list[N
 
 def _errors(present: Present) -> Iterator[Notice]:
     error = present.report.error
-    if error is not None:
-        is_final = present.state in {State.FAILED, State.RESYNC_REQUIRED}
-        severity = Severity.CRITICAL if is_final else Severity.WARNING
-        yield Notice(severity, "error", _sentence(error.message), error.hint)
+    if error is None or error.message in (present.source_seen.problem, present.database_seen.problem):
+        # What keeps the service from a server is told with the server.
+        return
+    is_final = present.state in {State.FAILED, State.RESYNC_REQUIRED}
+    yield Notice(Severity.CRITICAL if is_final else Severity.WARNING, "error", _sentence(error.message), error.hint)
 
 
 def _servers(present: Present) -> Iterator[Notice]:
-    mongodb = "Changes wait in its oplog. Replication goes on by itself as soon as it answers."
-    postgresql = "Changes wait in MongoDB's oplog. Replication goes on by itself as soon as PostgreSQL answers."
-    if problem := _problem(present.source_seen, present.now):
-        yield Notice(Severity.CRITICAL, "mongodb", f"MongoDB does not answer: {problem}.", mongodb)
-    if problem := _problem(present.database_seen, present.now):
-        yield Notice(Severity.CRITICAL, "postgresql", f"PostgreSQL does not answer: {problem}.", postgresql)
+    for name, seen in (("MongoDB", present.source_seen), ("PostgreSQL", present.database_seen)):
+        if problem := _problem(seen, present.now):
+            error = present.report.error
+            hint = f"{_sentence(error.hint)} " if error is not None and error.message == seen.problem else ""
+            meanwhile = "Changes wait in MongoDB's oplog; replication goes on by itself once it answers."
+            yield Notice(Severity.CRITICAL, name.lower(), f"{name} does not answer: {problem}.", hint + meanwhile)
 
 
 def _problem(seen: Sighting, now: float) -> str | None:

@@ -23,11 +23,11 @@ _TYPES = {
 }
 
 SECURITY = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-"""The page runs nothing but its own files, and nobody puts it into a frame."""
+"""The page runs nothing but its own files. It may be shown in a frame, as Airflow does: nothing on it can be done."""
 
 
 @dataclass(frozen=True, slots=True)

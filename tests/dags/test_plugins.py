@@ -41,7 +41,7 @@ def test_the_page_of_the_replication_is_in_the_navigation(airflow_home: AirflowH
     (view,) = told["views"]
     assert (view["name"], view["href"]) == ("Replication", "http://127.0.0.1:8081/")
     assert (view["destination"], view["nav_top_level"]) == ("nav", True)
-    assert view["url_route"] is None
+    assert view["url_route"] == "replication"
 
 
 @pytest.mark.parametrize("address", ["", "javascript:alert(1)", "the page"])

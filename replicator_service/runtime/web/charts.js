@@ -1,8 +1,8 @@
 // Line charts of the last minutes, drawn as SVG in the pixels that are there.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WINDOWS = [120, 300, 900];
-const ROOM = { top: 8, right: 44, bottom: 18, left: 0 };
+const WINDOWS = [120, 180, 300, 600, 900];
+const ROOM = { top: 8, right: 48, bottom: 18, left: 0 };
 
 /** A chart in `figure`: a caption with the present values, and the lines below it. */
 export class Chart {
@@ -114,8 +114,10 @@ export class Chart {
 }
 
 function marks(span, width) {
-  if (width < 320) return [span / 60, 0];
-  return span === 900 ? [15, 10, 5, 0] : span === 300 ? [5, 4, 3, 2, 1, 0] : [2, 1, 0];
+  const minutes = span / 60;
+  if (width < 320) return [minutes, 0];
+  const step = minutes <= 5 ? 1 : minutes <= 10 ? 2 : 5;
+  return Array.from({ length: minutes / step + 1 }, (_, index) => minutes - index * step);
 }
 
 function largest(values) {

@@ -190,7 +190,7 @@ const collectionRows = new Rows(
     const isReading = each.state === "snapshotting";
     row.dataset.state = each.state;
     write(word, isReading ? progressOf(each) : each.state);
-    bar.hidden = !isReading;
+    bar.hidden = !isReading || !each.snapshot_documents;
     const percent = Math.floor((each.snapshot_progress ?? 0) * 100);
     bar.setAttribute("aria-valuenow", String(percent));
     bar.setAttribute("aria-label", `Snapshot of ${each.name}`);
@@ -382,8 +382,8 @@ const charts = [
     title: "Memory",
     least: 100,
     height: 84,
-    axis: (value) => `${words.rate(value)} MB`,
-    series: [{ key: "memory_mb", label: "memory", kind: "first", format: suffixed(" MB") }],
+    axis: (value) => `${words.rate(value)} MiB`,
+    series: [{ key: "memory_mib", label: "memory", kind: "first", format: suffixed(" MiB") }],
   }),
   new Chart(by("chart-letters"), {
     title: "Dead letters",

@@ -1,0 +1,177 @@
+"""What PostgreSQL tells of a stream: reasons of dead letters, what a reconciliation left, the marts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from replicator_service.core.overview import Attempt, DatabaseView, DifferenceGroup
+from replicator_service.core.reconciliation import Difference, DifferenceKind, PartResult
+from replicator_service.sink.connection import connect
+from replicator_service.sink.letter_groups import GROUPS, LETTERS
+from replicator_service.sink.migrations import migrate
+from replicator_service.sink.overview import read_overview
+from replicator_service.sink.reconciliation import finish_run, record_part, start_run
+from replicator_service.source.connection import connect as connect_source
+from replicator_service.source.vitals import oplog_start
+from tests.marts.things import set_things, things
+from warehouse_jobs.marts import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from replicator_service.sink.connection import Connection
+    from tests.support.databases import Sink, Source
+
+DAY = datetime(2026, 3, 4, tzinfo=UTC)
+
+
+@pytest.fixture
+def connection(sink: Sink) -> Iterator[Connection]:
+    """A database with the control tables."""
+    with connect(sink.dsn, application_name="test") as opened:
+        migrate(opened)
+        yield opened
+
+
+def overview(connection: Connection) -> DatabaseView:
+    return read_overview(connection, "shop", "shop")
+
+
+def add_letters(connection: Connection, collection: str, errors: list[str], stream: str = "shop") -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into replicator.dead_letter (stream, collection, source_id, operation, error) "
+            "values (%s, %s, %s, 'insert', %s)",
+            [(stream, collection, str(number), error) for number, error in enumerate(errors)],
+        )
+
+
+def groups(connection: Connection) -> list[tuple[str, str, int]]:
+    return [(each.collection, each.reason, each.count) for each in overview(connection).letter_groups]
+
+
+def test_dead_letters_are_grouped_by_what_is_wrong_and_not_by_the_numbers_in_it(connection: Connection) -> None:
+    sizes = [
+        f'index row size {size} exceeds maximum 2704 for index "by_2_names" (SQLSTATE 54000)' for size in (2712, 99)
+    ]
+    add_letters(connection, "Orders", [f"PostgreSQL refuses the row: {each}" for each in sizes])
+    add_letters(connection, "Carts", ["x" * 1_000, *["no total (SQLSTATE 23514)"] * 3])
+    add_letters(connection, "Orders", ["of another stream"], stream="other")
+    assert groups(connection) == [
+        ("Carts", "no total (SQLSTATE 23514)", 3),
+        ("Orders", 'index row size … exceeds maximum … for index "by_2_names" (SQLSTATE 54000)', 2),
+        ("Carts", "x" * 200, 1),
+    ]
+    seen = overview(connection)
+    assert seen.dead_letters == 6
+    assert abs(seen.letter_groups[0].latest - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_however_many_letters_there_are_few_groups_of_the_latest_are_read(connection: Connection) -> None:
+    add_letters(connection, "Orders", ["old"] * 50)
+    add_letters(connection, "Orders", [f"reason {'abcdefghijklmnopqrstuvwxyz'[at % 26]}" for at in range(LETTERS)])
+    found = groups(connection)
+    assert len(found) == GROUPS
+    assert "old" not in {reason for _, reason, _ in found}
+    assert overview(connection).dead_letters == LETTERS + 50
+
+
+def reconcile(connection: Connection, name: str | None, *found: Difference, error: str | None = None) -> int:
+    """Record a run as the reconciliation does."""
+    run = start_run(connection, "shop", None if name is None else [name], repair=False, deep=False)
+    repaired = sum(each.repaired for each in found)
+    part = PartResult(name or "Orders", name or "Orders", 1, 1_000, len(found), repaired)
+    record_part(connection, run, part, found)
+    finish_run(connection, run, error=error)
+    return run
+
+
+def difference(key: str, kind: DifferenceKind, detail: str = "", *, repaired: bool = False) -> Difference:
+    return Difference(key, kind, detail, repaired=repaired)
+
+
+def test_what_a_reconciliation_left_is_told_by_collection_and_kind(connection: Connection) -> None:
+    assert overview(connection).last_reconciliation is None
+    reconcile(connection, None, difference("1", DifferenceKind.MISSING))
+    reconcile(
+        connection,
+        None,
+        difference("1", DifferenceKind.MISSING),
+        difference("2", DifferenceKind.MISSING),
+        difference("3", DifferenceKind.DIFFERENT, "total", repaired=True),
+        difference("4", DifferenceKind.MISSING, "dead letter"),
+    )
+    reconcile(connection, "Carts", difference("9", DifferenceKind.UNEXPECTED))
+    last = overview(connection).last_reconciliation
+    assert last is not None
+    assert (last.documents, last.differences, last.repaired, last.outstanding) == (2_000, 5, 1, 4)
+    assert last.groups == (
+        DifferenceGroup("Orders", DifferenceKind.MISSING, 2),
+        DifferenceGroup("Carts", DifferenceKind.UNEXPECTED, 1),
+        DifferenceGroup("Orders", DifferenceKind.MISSING, 1, are_dead_letters=True),
+    )
+    assert not last.are_dead_letters
+
+
+def test_an_attempt_after_the_last_reconciliation_is_told_until_it_ends_well(connection: Connection) -> None:
+    reconcile(connection, None)
+    assert overview(connection).reconciliation_attempt is None
+    running = start_run(connection, "shop", None, repair=False, deep=False)
+    attempt = overview(connection).reconciliation_attempt
+    assert attempt == Attempt(attempt.started_at, None) if attempt else False
+    finish_run(connection, running, error="a part failed")
+    attempt = overview(connection).reconciliation_attempt
+    assert attempt is not None
+    assert attempt.error == "a part failed"
+    reconcile(connection, None)
+    assert overview(connection).reconciliation_attempt is None
+
+
+def test_the_last_load_of_each_mart_is_told(connection: Connection, sink: Sink) -> None:
+    assert overview(connection).marts == ()
+    with psycopg.connect(sink.dsn, autocommit=True) as shop:
+        for day, amount in ((1, 10), (2, 11)):
+            set_things(shop, {"a": ("x", amount), "b": ("y", 1)})
+            load(sink.dsn, things(), DAY + timedelta(days=day))
+    (mart,) = overview(connection).marts
+    assert (mart.name, mart.as_of, mart.rows) == ("things", DAY + timedelta(days=2), 2)
+    assert (mart.inserted, mart.versioned, mart.closed) == (0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "revoke all on schema mart from public, watcher",
+        "grant usage on schema mart to watcher",
+        "drop table mart.load_run; create table mart.load_run (mart text); grant all on schema mart to watcher",
+        "drop schema mart cascade",
+    ],
+)
+def test_marts_that_may_not_be_read_are_nothing_rather_than_an_error(
+    connection: Connection, sink: Sink, statement: str
+) -> None:
+    with psycopg.connect(sink.dsn, autocommit=True) as owner:
+        owner.execute("do $$ begin create role watcher; exception when duplicate_object then null; end $$")
+        owner.execute("grant usage on schema replicator to watcher")
+        owner.execute("grant select on all tables in schema replicator to watcher")
+        set_things(owner, {"a": ("x", 1)})
+        load(sink.dsn, things(), DAY)
+        for each in statement.split("; "):
+            owner.execute(each)
+    connection.execute("set role watcher")
+    assert overview(connection).marts == ()
+    assert overview(connection).is_installed
+
+
+def test_the_oplog_of_a_new_replica_set_has_discarded_nothing(source: Source) -> None:
+    client = connect_source(source.uri)
+    try:
+        oldest, is_whole = oplog_start(client)
+    finally:
+        client.close()
+    assert oldest is not None
+    assert is_whole

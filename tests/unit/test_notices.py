@@ -1,0 +1,175 @@
+"""What a person is told: the rules, and that nothing is told without a reason."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from replicator_service.core.errors import Fatal, Retryable
+from replicator_service.core.overview import (
+    Attempt,
+    DatabaseView,
+    DifferenceGroup,
+    LastReconciliation,
+    Leader,
+    MartView,
+    SourceView,
+)
+from replicator_service.core.reconciliation import DifferenceKind
+from replicator_service.runtime.health import State
+from replicator_service.runtime.notices import MEANINGS, Notice, Severity, notices, spelled
+from replicator_service.runtime.probes import STUCK_SECONDS
+from tests.support.health import Surroundings, at_second
+
+NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+HOUR = 3_600
+YEARS = 10**9
+
+
+@pytest.fixture
+def around() -> Surroundings:
+    surroundings = Surroundings()
+    surroundings.lead(checkpoint=YEARS, operation=YEARS, oldest=YEARS - 48 * HOUR)
+    return surroundings
+
+
+def told(around: Surroundings) -> list[Notice]:
+    return notices(around.present, at=NOW, max_lag_seconds=300)
+
+
+def only(around: Surroundings) -> Notice:
+    (notice,) = told(around)
+    return notice
+
+
+def see(around: Surroundings, **values: object) -> None:
+    around.see_database(DatabaseView(is_installed=True, **values))  # type: ignore[arg-type]
+
+
+def mart(loaded: timedelta) -> MartView:
+    return MartView("user_activity", NOW - loaded, NOW - loaded, 1.0, 5, 0, 0, 0, 0)
+
+
+def test_nothing_is_told_of_a_service_that_is_well(around: Surroundings) -> None:
+    see(
+        around,
+        last_reconciliation=LastReconciliation(NOW - timedelta(hours=25), 4, 4),
+        marts=(mart(timedelta(hours=25)),),
+    )
+    assert told(around) == []
+
+
+def test_every_state_has_a_meaning() -> None:
+    assert set(MEANINGS) == set(State)
+
+
+def test_an_error_is_told_with_its_hint_and_matters_more_when_it_does_not_pass(around: Surroundings) -> None:
+    around.health.entered(State.STREAMING, Retryable("something passes", hint="Wait."))
+    assert only(around) == Notice(Severity.WARNING, "error", "Something passes.", "Wait.")
+    around.health.entered(State.FAILED, Fatal("something broke", hint="Mend it."))
+    assert only(around).severity is Severity.CRITICAL
+
+
+def test_a_server_that_is_away_is_told_once_with_the_hint_of_the_error(around: Surroundings) -> None:
+    around.health.entered(State.STREAMING, Retryable("no server can be reached", hint="Start it."))
+    around.watch.source_missed("no server can be reached")
+    notice = only(around)
+    assert notice.message == "MongoDB does not answer: no server can be reached; last seen 0 seconds ago."
+    assert notice.hint.startswith("Start it. Changes wait")
+
+
+def test_a_server_that_hangs_is_away_as_well(around: Surroundings) -> None:
+    see(around)
+    around.now += 20
+    around.see_source(YEARS, YEARS - 48 * HOUR)
+    assert only(around).message == "PostgreSQL does not answer: last seen 20 seconds ago."
+
+
+def test_a_thread_that_does_not_turn_is_told(around: Surroundings) -> None:
+    around.now += STUCK_SECONDS + 1
+    around.see_source(YEARS, YEARS - 48 * HOUR)
+    assert [notice.subject for notice in told(around)] == ["stuck", "stuck"]
+
+
+def test_a_standby_tells_when_nobody_leads_but_only_when_postgresql_says_so(around: Surroundings) -> None:
+    around.health.standing_by(cluster_time=at_second(YEARS))
+    assert told(around) == []
+    see(around, leader=Leader(1, "writer", None, NOW))
+    assert told(around) == []
+    see(around)
+    assert only(around).subject == "no leader"
+
+
+@pytest.mark.parametrize(
+    ("headroom", "severity"),
+    [(2 * HOUR, None), (HOUR - 1, Severity.WARNING), (599, Severity.CRITICAL), (-1, Severity.CRITICAL)],
+)
+def test_a_short_headroom_is_told_in_time(around: Surroundings, headroom: int, severity: Severity | None) -> None:
+    around.see_source(YEARS, YEARS - headroom)
+    assert [notice.severity for notice in told(around)] == ([severity] if severity else [])
+
+
+def test_a_young_oplog_that_has_discarded_nothing_is_no_danger(around: Surroundings) -> None:
+    around.watch.source_seen(SourceView(at_second(YEARS), at_second(YEARS - 5), oplog_is_whole=True))
+    assert told(around) == []
+
+
+@pytest.mark.parametrize(("lag", "severity"), [(60, None), (61, Severity.WARNING), (301, Severity.CRITICAL)])
+def test_lag_is_told_by_the_limit_of_readiness(around: Surroundings, lag: int, severity: Severity | None) -> None:
+    around.see_source(YEARS + lag, YEARS - 48 * HOUR)
+    assert [notice.severity for notice in told(around)] == ([severity] if severity else [])
+
+
+def test_a_paused_stream_is_told_with_how_to_resume_it_and_not_with_its_lag(around: Surroundings) -> None:
+    around.health.paused(is_paused=True)
+    around.see_source(YEARS + HOUR, YEARS - 48 * HOUR)
+    assert only(around).command == "replicator resume"
+
+
+def test_differences_that_remain_ask_for_a_repair(around: Surroundings) -> None:
+    group = DifferenceGroup("Orders", DifferenceKind.MISSING, 1)
+    see(around, last_reconciliation=LastReconciliation(NOW, 3, 2, 10, (group,)))
+    notice = only(around)
+    assert notice.message == "1 difference between MongoDB and PostgreSQL remains."
+    assert notice.command == "replicator reconcile --repair"
+
+
+def test_differences_that_are_dead_letters_ask_for_no_repair(around: Surroundings) -> None:
+    group = DifferenceGroup("Orders", DifferenceKind.MISSING, 2, are_dead_letters=True)
+    see(around, dead_letters=2, last_reconciliation=LastReconciliation(NOW, 2, 0, 10, (group,)))
+    assert [(notice.subject, notice.command) for notice in told(around)] == [
+        ("dead letters", "replicator dead-letters list"),
+        ("differences", None),
+    ]
+
+
+def test_a_reconciliation_that_failed_or_did_not_happen_is_told(around: Surroundings) -> None:
+    old = LastReconciliation(NOW - timedelta(hours=27), 0, 0)
+    see(around, last_reconciliation=old)
+    assert only(around).message == "Both sides were last compared 27 hours ago."
+    see(around, last_reconciliation=old, reconciliation_attempt=Attempt(NOW - timedelta(hours=3), "a part failed"))
+    assert only(around).message == "The reconciliation begun 3 hours ago failed: A part failed."
+    see(around, last_reconciliation=None, reconciliation_attempt=Attempt(NOW, None))
+    assert told(around) == []
+
+
+def test_a_stale_mart_is_told_by_its_name(around: Surroundings) -> None:
+    see(around, marts=(mart(timedelta(days=3)),))
+    assert only(around).message == "The mart user_activity was last loaded 3 days ago."
+
+
+def test_the_most_severe_comes_first(around: Surroundings) -> None:
+    see(around, dead_letters=1, last_reconciliation=LastReconciliation(NOW, 1, 0), marts=(mart(timedelta(days=3)),))
+    around.see_source(YEARS + 90, YEARS - 48 * HOUR)
+    severities = [notice.severity for notice in told(around)]
+    assert severities == sorted(severities, key=list(Severity).index)
+    assert severities[0] is Severity.CRITICAL
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 seconds"), (1, "1 second"), (99, "99 seconds"), (120, "2 minutes"), (7_200, "2 hours"), (2e5, "2 days")],
+)
+def test_durations_are_said_in_one_unit(seconds: float, text: str) -> None:
+    assert spelled(seconds) == text
