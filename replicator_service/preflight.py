@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import ReplicatorError
-from replicator_service.core.findings import Checklist, Finding
+from replicator_service.core.findings import Checklist, Finding, Level
 from replicator_service.core.naming import schema_name
 from replicator_service.mapping_file import read_mapping
+from replicator_service.sink.control_checks import TABLES as CONTROL_TABLES
 from replicator_service.sink.preflight import check_sink
 from replicator_service.source.preflight import POSITION, TOPOLOGY, check_position, check_source
 
@@ -30,13 +31,20 @@ def preflight(settings: Settings, *, now: float) -> list[Finding]:
     checkpoint = check_sink(
         settings.postgres_dsn.get_secret_value(), database, schema_name(database), mapping, checks, now=now
     )
-    if checkpoint is None or checkpoint.position is None:
+    if not _is_good(CONTROL_TABLES, checks):
+        checks.skip(POSITION)
+    elif checkpoint is None or checkpoint.position is None:
         checks.ok(POSITION, "none yet: everything will be read")
     elif any(checks.failed(name) for name in ("mongodb reachable", TOPOLOGY, "mongodb primary", "mongodb credentials")):
         checks.skip(POSITION)
     else:
         check_position(uri, database, checkpoint.position, checks)
     return checks.findings
+
+
+def _is_good(name: str, checks: Checklist) -> bool:
+    """Whether this check was made and found what it wanted."""
+    return any(found.name == name and found.level is Level.OK for found in checks.findings)
 
 
 def _check_mapping(settings: Settings, checks: Checklist) -> Mapping | None:
