@@ -68,8 +68,8 @@ class Picture:
 
 
 PICTURES = (
-    Picture("page-light.png", 1100, 1330, "light"),
-    Picture("page-dark.png", 1100, 860, "dark"),
+    Picture("page-light.png", 1040, 1050, "light"),
+    Picture("page-dark.png", 1040, 1050, "dark"),
     Picture("page-phone.png", 390, 844, "light", 1.5),
 )
 

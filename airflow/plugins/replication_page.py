@@ -34,7 +34,7 @@ def _views() -> list[dict[str, Any]]:
             "url_route": "replication",
             "destination": "nav",
             "nav_top_level": True,
-            "icon": _icon("#52525b"),
+            "icon": _icon("#71717a"),
             "icon_dark_mode": _icon("#d4d4d8"),
         }
     ]

@@ -359,7 +359,7 @@ const charts = [
   new Chart(by("chart-lag"), {
     title: "Lag",
     least: 5,
-    axis: (value) => `${words.rate(value)} s`,
+    axis: (value) => (value < 120 ? `${words.rate(value)} s` : words.spelled(value)),
     series: [{ key: "lag_seconds", label: "lag", kind: "first", format: (value) => (value === null ? "unknown" : value < 1 ? "< 1 s" : words.spelled(value)) }],
   }),
   new Chart(by("chart-throughput"), {
@@ -375,15 +375,15 @@ const charts = [
     title: "Slowest commit",
     least: 20,
     height: 84,
-    axis: (value) => `${words.rate(value)} ms`,
-    series: [{ key: "commit_ms", label: "commit", kind: "first", format: suffixed(" ms") }],
+    axis: words.instant,
+    series: [{ key: "commit_ms", label: "commit", kind: "first", format: words.instant }],
   }),
   new Chart(by("chart-memory"), {
     title: "Memory",
     least: 100,
     height: 84,
-    axis: (value) => `${words.rate(value)} MiB`,
-    series: [{ key: "memory_mib", label: "memory", kind: "first", format: suffixed(" MiB") }],
+    axis: words.memory,
+    series: [{ key: "memory_mib", label: "memory", kind: "first", format: words.memory }],
   }),
   new Chart(by("chart-letters"), {
     title: "Dead letters",

@@ -29,6 +29,18 @@ export function duration(seconds) {
   return [plain.format(Math.round(seconds / 86_400)), "days"];
 }
 
+/** A short time, given in milliseconds. */
+export function instant(milliseconds) {
+  if (milliseconds === null) return UNKNOWN;
+  return milliseconds < 1_000 ? `${rate(milliseconds)} ms` : `${rate(milliseconds / 1_000)} s`;
+}
+
+/** An amount of memory, given in MiB. */
+export function memory(size) {
+  if (size === null) return UNKNOWN;
+  return size < 1_000 ? `${rate(size)} MiB` : `${rate(size / 1_024)} GiB`;
+}
+
 export function spelled(seconds) {
   return duration(seconds).join(" ");
 }
