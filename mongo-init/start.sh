@@ -33,7 +33,7 @@ done
 
 case "$code" in
     62) echo "error: the volume of MongoDB was written by another version than this one: start the image of that" \
-            "version and upgrade one major version at a time (docs/operations.md, Upgrade)" >&2 ;;
+            "version and upgrade one major version at a time (docs/how-to/upgrade.md)" >&2 ;;
     48) echo "error: the port of MongoDB is taken by another program on this machine" >&2 ;;
     100) echo "error: MongoDB cannot use its volume: it is full, belongs to another user, or is in use by another" \
             "mongod; the lines above name the reason" >&2 ;;

@@ -18,7 +18,7 @@ version="$(postgres --version | sed -E 's/.*\) ([0-9]+).*/\1/')"
 
 refuse() {
     fail "the volume of PostgreSQL holds data of version $(cat "$1/PG_VERSION") in $1, and this is version $version, \
-with data in $data: start the image that made them and dump the databases (docs/operations.md, Upgrade)"
+with data in $data: start the image that made them and dump the databases (docs/how-to/upgrade.md)"
 }
 
 if [ ! -s "$data/PG_VERSION" ]; then
