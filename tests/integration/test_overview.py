@@ -72,12 +72,12 @@ def test_dead_letters_are_grouped_by_what_is_wrong_and_not_by_the_numbers_in_it(
 
 
 def test_however_many_letters_there_are_few_groups_of_the_latest_are_read(connection: Connection) -> None:
-    add_letters(connection, "Orders", ["old"] * 50)
+    add_letters(connection, "Orders", ["old"] * 300)
     add_letters(connection, "Orders", [f"reason {'abcdefghijklmnopqrstuvwxyz'[at % 26]}" for at in range(LETTERS)])
     found = groups(connection)
     assert len(found) == GROUPS
     assert "old" not in {reason for _, reason, _ in found}
-    assert overview(connection).dead_letters == LETTERS + 50
+    assert overview(connection).dead_letters == LETTERS + 300
 
 
 def reconcile(connection: Connection, name: str | None, *found: Difference, error: str | None = None) -> int:
@@ -143,16 +143,21 @@ def test_the_last_load_of_each_mart_is_told(connection: Connection, sink: Sink) 
 
 
 @pytest.mark.parametrize(
-    "statement",
+    "statements",
     [
-        "revoke all on schema mart from public, watcher",
-        "grant usage on schema mart to watcher",
-        "drop table mart.load_run; create table mart.load_run (mart text); grant all on schema mart to watcher",
-        "drop schema mart cascade",
+        ("grant select on mart.load_run to watcher",),
+        ("grant usage on schema mart to watcher",),
+        (
+            "grant usage on schema mart to watcher",
+            "drop table mart.load_run",
+            "create table mart.load_run (mart text)",
+            "grant select on mart.load_run to watcher",
+        ),
+        ("drop schema mart cascade",),
     ],
 )
 def test_marts_that_may_not_be_read_are_nothing_rather_than_an_error(
-    connection: Connection, sink: Sink, statement: str
+    connection: Connection, sink: Sink, statements: tuple[str, ...]
 ) -> None:
     with psycopg.connect(sink.dsn, autocommit=True) as owner:
         owner.execute("do $$ begin create role watcher; exception when duplicate_object then null; end $$")
@@ -160,7 +165,7 @@ def test_marts_that_may_not_be_read_are_nothing_rather_than_an_error(
         owner.execute("grant select on all tables in schema replicator to watcher")
         set_things(owner, {"a": ("x", 1)})
         load(sink.dsn, things(), DAY)
-        for each in statement.split("; "):
+        for each in statements:
             owner.execute(each)
     connection.execute("set role watcher")
     assert overview(connection).marts == ()
