@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -27,10 +28,14 @@ from deploy.check.images import (
     service_is_built,
     service_is_locked_in,
 )
+from deploy.check.monitoring import scrapes
 from deploy.check.report import Report
 from deploy.check.stand_ins import PREFIX, BaseImages, make_stand_ins, obstacle
 from deploy.check.system import PORTS, System, override
 from devstack.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _FILE = ROOT / "docker-compose.yml"
 _VALUES = ROOT / ".env-dev"
@@ -54,7 +59,7 @@ def main() -> int:
             report.not_checked(_SYSTEM, "it needs the above")
         else:
             _check_system(report, engine, composition, bases, values)
-        report.not_checked("the profile monitoring", "its images are not stood in for")
+        report.not_checked("Grafana", "no package of it is published where stand-ins come from")
     report.summary()
     return report.exit_code
 
@@ -73,7 +78,7 @@ def _check_file(report: Report, environ: dict[str, str]) -> Composition | None:
 def _bases(report: Report, engine: Engine) -> BaseImages | None:
     """The published base images where they can be had, otherwise stand-ins; None where neither is possible."""
     published = _published()
-    if all(engine.pull(image) for image in (published.python, published.airflow, published.mongo, published.postgres)):
+    if all(engine.pull(image) for image in astuple(published)):
         report.check("the published base images are here", lambda: f"engine {engine.version}")
         return published
     if reason := obstacle(engine):
@@ -96,6 +101,7 @@ def _published() -> BaseImages:
         airflow=_default_of(ROOT / "airflow" / "Dockerfile", "AIRFLOW_IMAGE"),
         mongo=services["mongo-origin"]["image"],
         postgres=services["postgres-destination"]["image"],
+        prometheus=services["prometheus"]["image"],
     )
 
 
@@ -123,20 +129,25 @@ def _check_system(
         ports = {name: str(free_port()) for name in PORTS}
         project = replace(composition, files=(_FILE, file), environ={**composition.environ, **ports})
         system = System(engine, project, {**values, **ports})
-        steps = {
+        steps: dict[str, Callable[[], str]] = {
+            "nothing is left of an earlier run": partial(_removed, project),
             "the whole system comes up": system.comes_up,
             "the DAGs run": system.runs_the_dags,
             "rows equal documents": system.is_equal,
             "the service is ready": system.is_ready,
             "down and up again keeps everything": system.survives_a_restart,
+            "Prometheus sees the service": partial(scrapes, project, int(ports["PROMETHEUS_PORT"])),
         }
-        # What an interrupted run has left behind.
-        project.down(volumes=True)
         try:
             # Each step needs those before it.
             all(report.check(name, step) for name, step in steps.items())
         finally:
-            project.down(volumes=True)
+            report.check("everything is taken down", partial(_removed, project))
+
+
+def _removed(project: Composition) -> str:
+    project.down(volumes=True)
+    return "images stay, which makes the next check quick"
 
 
 def _values() -> dict[str, str]:

@@ -32,13 +32,14 @@ class Composition:
         """Read and check the files, changing nothing."""
         return ran([*self._words(), "config"], seconds=_ANSWER_SECONDS, environ=self.environ)
 
-    def up(self) -> None:
-        """Start everything in its order, from images that exist."""
-        succeeded([*self._words(), "up", "--detach", "--no-build"], seconds=_UP_SECONDS, environ=self.environ)
+    def up(self, *services: str) -> None:
+        """Start everything in its order, or these services, from images that exist."""
+        words = ["up", "--detach", "--no-build", *services]
+        succeeded([*self._words(), *words], seconds=_UP_SECONDS, environ=self.environ)
 
     def down(self, *, volumes: bool = False) -> None:
-        """Remove the containers and networks; also the volumes if asked for."""
-        words = ["down", "--remove-orphans", *(["--volumes"] if volumes else [])]
+        """Remove the containers and networks, those of every profile; also the volumes if asked for."""
+        words = ["--profile", "monitoring", "down", "--remove-orphans", *(["--volumes"] if volumes else [])]
         succeeded([*self._words(), *words], seconds=_DOWN_SECONDS, environ=self.environ)
 
     def container(self, service: str) -> str | None:

@@ -17,6 +17,8 @@ AIRFLOW = f"{PREFIX}/airflow-jobs:local"
 
 _BUDGET_MB = 120
 _MAPPING = "/mappings/shop.yml"
+_AS_PYTHON = ("--entrypoint", "python")
+_PIP = ("-m", "pip", "--disable-pip-version-check")
 _ABSENT = ("airflow", "faker", "pip", "hatchling", "devstack")
 
 
@@ -71,22 +73,21 @@ def service_asks_for_its_settings(engine: Engine) -> str:
 
 
 def airflow_is_built(engine: Engine, base: str) -> str:
-    """Airflow's image builds, and every package of its base is still there in its version."""
+    """Airflow's image builds, and every package of its base is still there in its version and suits ours."""
     engine.build(ROOT / "airflow" / "Dockerfile", ROOT, AIRFLOW, AIRFLOW_IMAGE=base)
     before, after = _packages(engine, base), _packages(engine, AIRFLOW)
     if changed := sorted(before - after):
         raise CheckFailedError(f"packages of the base are gone or changed: {', '.join(changed)}")
+    engine.run(AIRFLOW, *_PIP, "check", options=_AS_PYTHON)
     return f"adds {_added(engine, AIRFLOW, base):.0f} MB and {len(after - before)} packages to its base"
 
 
 def _packages(engine: Engine, image: str) -> set[str]:
-    options = ("--entrypoint", "python")
-    listed = engine.run(image, "-m", "pip", "--disable-pip-version-check", "list", "--format=freeze", options=options)
-    return set(listed.split())
+    return set(engine.run(image, *_PIP, "list", "--format=freeze", options=_AS_PYTHON).split())
 
 
 def _python(engine: Engine, program: str) -> str:
-    return engine.run(REPLICATOR, "-c", program, options=("--entrypoint", "python"))
+    return engine.run(REPLICATOR, "-c", program, options=_AS_PYTHON)
 
 
 def _added(engine: Engine, image: str, base: str) -> float:

@@ -27,7 +27,6 @@ PREFIX = "mongo-pg-replicator-check"
 _RELEASE = "bookworm"
 _DEBIAN = f"{PREFIX}/debian:{_RELEASE}"
 _BASES = Path(__file__).parent / "bases"
-_ROOT = Path(__file__).parents[2]
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _DEBOOTSTRAP_SECONDS = 300
 _IMPORT_SECONDS = 120
@@ -41,6 +40,7 @@ class BaseImages:
     airflow: str
     mongo: str
     postgres: str
+    prometheus: str
 
 
 def obstacle(engine: Engine) -> str | None:
@@ -62,6 +62,7 @@ def make_stand_ins(engine: Engine) -> BaseImages:
         airflow=_built(engine, "airflow", python),
         mongo=_built(engine, "mongo", python),
         postgres=_built(engine, "postgres", _DEBIAN),
+        prometheus=_built(engine, "prometheus", _DEBIAN),
     )
 
 
@@ -82,7 +83,8 @@ def _built(engine: Engine, name: str, base: str) -> str:
     with tempfile.TemporaryDirectory() as directory:
         context = Path(directory)
         try:
-            _CONTEXTS[name](context)
+            if name in _CONTEXTS:
+                _CONTEXTS[name](context)
         except DevstackError as error:
             raise CheckFailedError(f"the programs of {name} cannot be had", output=str(error)) from None
         engine.build(_BASES / f"{name}.Dockerfile", context, image, BASE=base)
@@ -104,10 +106,6 @@ def _python_context(context: Path) -> None:
 
 
 def _airflow_context(context: Path) -> None:
-    """The versions that the tests run with, without their hashes, which constraints may not have."""
-    pinned = (_ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8").splitlines()
-    lines = [line.split(" \\")[0] for line in pinned if "==" in line and not line.startswith(" ")]
-    (context / "constraints.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     shutil.copy(_BASES / "airflow-entrypoint.sh", context)
 
 

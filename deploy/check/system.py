@@ -43,7 +43,7 @@ SERVERS = (
     "airflow-dag-processor",
     "airflow-triggerer",
 )
-PORTS = ("MONGO_PORT", "POSTGRES_PORT", "REPLICATOR_PORT", "AIRFLOW_PORT")
+PORTS = ("MONGO_PORT", "POSTGRES_PORT", "REPLICATOR_PORT", "AIRFLOW_PORT", "PROMETHEUS_PORT")
 
 _HEALTHY_SECONDS = 300.0
 _RUN_SECONDS = 240.0
@@ -60,11 +60,13 @@ def override(bases: BaseImages, logs: Path) -> str:
     images |= dict.fromkeys(("postgres-destination", "postgres-init", "airflow-postgres"), bases.postgres)
     services: dict[str, dict[str, Any]] = {name: {"image": image} for name, image in images.items()}
     services["replicator"] = {"image": REPLICATOR}
+    # Debian's promtool is older than the question of the health check.
+    question = ["CMD", "promtool", "query", "instant", "http://127.0.0.1:9090", "1"]
+    services["prometheus"] = {"image": bases.prometheus, "healthcheck": {"test": question}}
     for name in (*STEPS, *SERVERS):
         if name.startswith("airflow-") and name not in services:
             services[name] = {"image": AIRFLOW, "volumes": [f"{logs}:/opt/airflow/logs"]}
-    version = {"services": services}
-    return json.dumps(version, indent=2)
+    return json.dumps({"services": services}, indent=2)
 
 
 @dataclass(slots=True)

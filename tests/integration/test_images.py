@@ -1,20 +1,29 @@
-"""What the images are built from: the wheel has everything that the programs need without a checkout."""
+"""What the images are built from: the wheel has everything that the programs need without a checkout.
+
+The images themselves are built and run by `make compose-check`, which needs a container engine.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from devstack.wheels import requirement
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ROOT = Path(__file__).parents[2]
+DOCKERFILES = ("replicator_service/Dockerfile", "airflow/Dockerfile")
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +97,63 @@ print(replicator_service.__file__, sql_folder(), DEFAULT_DIRECTORY, len(read_mig
     assert all(path.startswith(str(installed)) for path in (package, sql, marts))
     assert int(count) >= 1
     assert names == ["support_efficiency", "user_activity"]
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_base_images_are_pinned_and_can_be_replaced(dockerfile: str) -> None:
+    text = (ROOT / dockerfile).read_text(encoding="utf-8")
+    pinned = re.findall(r"^ARG (\w+_IMAGE)=\S+:\d+\.\d+\.\d+-\S+$", text, re.MULTILINE)
+    assert len(pinned) == 1
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {f"${{{pinned[0]}}}"}
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_everything_that_is_copied_passes_the_ignore_file(dockerfile: str) -> None:
+    allowed = {
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line.startswith("!")
+    }
+    copies = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / dockerfile).read_text(encoding="utf-8"), re.MULTILINE)
+    sources = [source for line in copies for source in line.split()]
+    assert sources
+    for source in sources:
+        assert any(source == name or source.startswith(f"{name}/") for name in allowed), source
+        assert list(ROOT.glob(source)), source
+
+
+def test_the_images_have_the_airflow_that_the_tests_run_with() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (wanted,) = (each for each in project["optional-dependencies"]["airflow"] if each.startswith("apache-airflow=="))
+    version = wanted.split("==")[1]
+    assert f"AIRFLOW_IMAGE=apache/airflow:{version}-" in (ROOT / "airflow/Dockerfile").read_text(encoding="utf-8")
+    stand_in = (ROOT / "deploy/check/bases/airflow.Dockerfile").read_text(encoding="utf-8")
+    assert f"AIRFLOW_VERSION={version}\n" in stand_in
+
+
+@pytest.mark.parametrize("name", ["pymongo", "starlette", "psycopg", "tenacity"])
+def test_the_images_have_the_versions_that_the_tests_run_with(name: str) -> None:
+    pinned = {requirement(name, ROOT / "requirements" / f"{file}.txt") for file in ("dev", "service", "airflow")}
+    assert len({line.split()[0] for line in pinned}) == 1
+
+
+def test_only_what_is_missing_is_added_to_airflow(capsys: pytest.CaptureFixture[str]) -> None:
+    specification = importlib.util.spec_from_file_location("missing", ROOT / "airflow" / "missing_requirements.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    text = """
+# a comment
+pytest==0.0.1 \\
+    --hash=sha256:aa
+no-such-package==1.2 ; python_version > '3' \\
+    --hash=sha256:bb \\
+    --hash=sha256:cc
+    # via somebody
+no-such-other==1.0 ; sys_platform == 'win32' \\
+    --hash=sha256:dd
+"""
+    found = module.missing(text)
+    assert found == "no-such-package==1.2 ; python_version > '3' --hash=sha256:bb --hash=sha256:cc\n"
+    assert re.fullmatch(r"kept pytest \S+; tests run with ==0\.0\.1\n", capsys.readouterr().err)
