@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from replicator_service.core.addresses import Flaw, database_flaw, mongo_uri_flaw, postgres_dsn_flaw
 from replicator_service.core.errors import ConfigurationError
@@ -44,19 +44,33 @@ _HTTP_HOST: str = Field("127.0.0.1", description="Address that the health endpoi
 _HTTP_PORT: int = Field(8081, ge=0, le=65535, description="Its port; 0 takes a free one, which the log names.")
 
 
-class HttpAddress(BaseSettings):
-    """Where the service listens: all that its health check has to know, which so needs no secrets."""
+class _Variables(BaseSettings):
+    """Takes what it is given: the environment is read here, where an empty variable counts as not set."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the framework's signature, here and below
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave out the sources that would read it once more."""
+        return (init_settings,)
+
+
+class HttpAddress(_Variables):
+    """Where the service listens: all that its health check has to know, which so needs no secrets."""
 
     http_host: str = _HTTP_HOST
     http_port: int = _HTTP_PORT
 
 
-class Settings(BaseSettings):
+class Settings(_Variables):
     """Every setting of the service with its default."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     mongo_uri: SecretStr = Field(description="Address of the MongoDB replica set, mongodb://USER:PASSWORD@HOST/...")
     mongo_database: str = Field(

@@ -43,7 +43,8 @@ class Source:
     def status(self) -> Json:
         """The JSON of ``/status``, or one of the same form from PostgreSQL.
 
-        Raises :class:`Retryable` when neither can be asked, :class:`ConfigurationError` for what is no address.
+        Raises :class:`Retryable` when neither can be asked, :class:`ConfigurationError` for what is no address and for
+        settings that do not lead to PostgreSQL.
         """
         try:
             found = _get(self.address, "/status")
@@ -73,7 +74,9 @@ class Source:
                 stream = settings.mongo_database
                 view = read_overview(connection, stream, schema_name(stream))
         except ReplicatorError as error:
-            raise Retryable(
+            # Settings do not come by waiting; a server may.
+            kind = ConfigurationError if isinstance(error, ConfigurationError) else Retryable
+            raise kind(
                 f"{silence}, and PostgreSQL cannot be asked instead: {error.message}", hint=f"{_HINT} {error.hint}"
             ) from None
         return from_database(stream, view, silence, at=datetime.now(UTC))

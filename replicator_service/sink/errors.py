@@ -108,8 +108,8 @@ def _translate_without_state(error: psycopg.Error) -> ReplicatorError:
         return why_refused(str(error))
     if isinstance(error, psycopg.ProgrammingError):
         return ConfigurationError(
-            "the PostgreSQL connection string cannot be read",
-            hint="REPLICATOR_POSTGRES_DSN is postgresql://USER:PASSWORD@HOST:PORT/DATABASE, percent-encoded.",
+            "the PostgreSQL connection string cannot be read, or has an option that does not exist",
+            hint="REPLICATOR_POSTGRES_DSN is postgresql://USER:PASSWORD@HOST:PORT/DATABASE?OPTIONS, percent-encoded.",
         )
     if isinstance(error, psycopg.DataError):
         return RecordRejected(f"the row cannot be sent to PostgreSQL ({type(error).__name__})")

@@ -92,7 +92,7 @@ def require_known(connection: Connection) -> None:
 
     Raises :class:`ConfigurationError`.
     """
-    with translated():
+    with translated(), _alone():
         rows = connection.execute("select version, checksum from replicator.schema_migration").fetchall()
     _require_known(dict(rows), read_migrations())
 

@@ -110,6 +110,7 @@ _PASSING: tuple[tuple[str, str, str], ...] = (
     ),
 )
 _PLACE = re.compile(r'server at "(?P<host>[^"]*)"(?: \([^)]*\))?, port (?P<port>\d+) failed')
+_NAME = re.compile(r"(?:resolve host|translate host name) ['\"](?P<host>[^'\"]*)['\"]")
 
 
 def why_refused(message: str) -> ReplicatorError:
@@ -128,4 +129,5 @@ def why_refused(message: str) -> ReplicatorError:
 
 def _places(message: str) -> str:
     places = dict.fromkeys(f"{match['host']}:{match['port']}" for match in _PLACE.finditer(message))
+    places |= dict.fromkeys(match["host"] for match in _NAME.finditer(message))
     return ", ".join(places) or "the server"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,13 @@ from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from replicator_service.core.errors import ConfigurationError, Retryable
-from replicator_service.source.absence import why_absent
+from replicator_service.source.absence import uninitiated, why_absent
 from replicator_service.source.address import parse
 from replicator_service.source.errors import translated
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pymongo.database import Database
 
 MINIMUM_VERSION = (5, 0)
@@ -61,7 +63,7 @@ def connect(uri: str, *, app_name: str = "replicator", server_selection_ms: int 
     ``mongodb+srv`` that cannot be looked up.
     """
     parse(uri)
-    with translated():
+    with translated(), _readable_certificates():
         return MongoClient(
             uri,
             appname=app_name,
@@ -74,6 +76,17 @@ def connect(uri: str, *, app_name: str = "replicator", server_selection_ms: int 
             read_preference=ReadPreference.PRIMARY,
             retryReads=True,
         )
+
+
+@contextmanager
+def _readable_certificates() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            "a certificate or key file of the MongoDB address cannot be used",
+            hint="Check tlsCAFile and tlsCertificateKeyFile in REPLICATOR_MONGO_URI: both are files in PEM form.",
+        ) from error
 
 
 def disconnect(client: Client) -> None:
@@ -105,6 +118,8 @@ def server_facts(client: Client) -> ServerFacts:
             "the address leads to a mongos: sharded clusters are not supported",
             hint="Replicate from a replica set.",
         )
+    if hello.get("isreplicaset"):
+        raise uninitiated()
     if "setName" not in hello:
         raise ConfigurationError(
             "MongoDB runs as a standalone server: it has no change streams",

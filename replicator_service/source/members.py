@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from replicator_service.core.errors import ReplicatorError, Retryable
 from replicator_service.source.address import Address, parse
+from replicator_service.source.connection import connect, disconnect, server_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,26 +36,29 @@ def reach(uri: str, checks: Checklist, name: str, *, wait_ms: int) -> Hello | No
     """Ask every server of the address what it is, without credentials; the first answer, or None."""
     try:
         address = parse(uri)
+        answers = [(node, _hello(node, address, wait_ms)) for node in address.nodes]
+        found = [answer for _, answer in answers if answer is not None]
+        if not found:
+            _raise_why(uri, wait_ms)
     except ReplicatorError as error:
         checks.fail(name, error.message, error.hint, exit_code=error.exit_code)
         return None
-    answers = [(node, _hello(node, address, wait_ms)) for node in address.nodes]
     silent = ", ".join(_spelled(node) for node, answer in answers if answer is None)
-    found = [answer for _, answer in answers if answer is not None]
-    if not found:
-        checks.fail(
-            name,
-            f"no server answers at {silent}",
-            "Check that MongoDB runs, that the host and port in REPLICATOR_MONGO_URI are right, and that no firewall "
-            "(or a missing tls=true) is in between.",
-            exit_code=Retryable.exit_code,
-        )
-        return None
     if silent:
         checks.warn(name, f"no answer from {silent}", "Start these members, or remove them from the address.")
     else:
         checks.ok(name, f"{len(found)} of {len(answers)} servers of the address answer")
     return next((answer for answer in found if answer.set_name), found[0])
+
+
+def _raise_why(uri: str, wait_ms: int) -> NoReturn:
+    """Meet the same trouble as the service would, which can say what it is."""
+    client = connect(uri, server_selection_ms=wait_ms)
+    try:
+        server_facts(client)
+    finally:
+        disconnect(client)
+    raise Retryable("MongoDB answers only now", hint="Run the check again.")
 
 
 def check_topology(hello: Hello, checks: Checklist, name: str) -> None:
@@ -128,7 +132,7 @@ def _hello(node: tuple[str, int | None], address: Address, wait_ms: int) -> Hell
         )
         with client:
             reply = client.admin.command("hello")
-    except PyMongoError:
+    except (PyMongoError, OSError):
         return None
     return Hello(
         reply.get("setName"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 
 from replicator_service.core.position import to_cluster_time
+from replicator_service.source.absence import uninitiated
 from replicator_service.source.catalog import list_collections
 from replicator_service.source.errors import translated
 
@@ -25,7 +26,10 @@ def operation_time(database: Database[dict[str, Any]]) -> int:
     Raises :class:`Retryable` when there is no primary that answers.
     """
     with translated(), pymongo.timeout(ANSWER_SECONDS):
-        return to_cluster_time(database.command({"ping": 1})["operationTime"])
+        reply = database.command({"ping": 1})
+    if "operationTime" not in reply:
+        raise uninitiated()
+    return to_cluster_time(reply["operationTime"])
 
 
 def oldest_time(client: Client) -> int | None:

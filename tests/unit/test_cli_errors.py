@@ -87,7 +87,7 @@ def test_a_malformed_address_is_explained_without_its_password() -> None:
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_a_password_in_an_address_on_the_command_line_is_not_repeated(form: list[str]) -> None:
     result = replicator("status", "--url", "http://admin:geheim@127.0.0.1:9/", *form)
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert "127.0.0.1:9" in result.output
     assert "geheim" not in result.output
 

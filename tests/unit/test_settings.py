@@ -116,6 +116,13 @@ def test_an_empty_variable_counts_as_not_set() -> None:
     assert load_settings({**COMPLETE, "REPLICATOR_MAPPING": "", "REPLICATOR_HTTP_PORT": ""}).mapping is None
 
 
+def test_nothing_is_read_from_anywhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLICATOR_HTTP_PORT", "")
+    monkeypatch.setenv("REPLICATOR_MONGO_DATABASE", "other")
+    settings = load_settings(COMPLETE)
+    assert (settings.http_port, settings.mongo_database) == (8081, "origin")
+
+
 def test_the_command_line_wins_over_the_environment() -> None:
     settings = load_settings({**COMPLETE, "REPLICATOR_HTTP_PORT": "9000"}, http_port=0, log_format=LogFormat.JSON)
     assert (settings.http_port, settings.log_format) == (0, LogFormat.JSON)
