@@ -72,8 +72,12 @@ def _collections(stream: str, views: Iterable[CollectionView]) -> Iterable[Metri
 
 def _reconciliation(stream: str, database: DatabaseView | None, *, is_fresh: bool) -> Iterable[Metric]:
     last = database.last_reconciliation if database else None
-    outstanding = last.outstanding if last and is_fresh else None
+    outstanding = unexplained = None
+    if last and is_fresh:
+        outstanding = last.outstanding
+        unexplained = outstanding - sum(group.count for group in last.groups if group.are_dead_letters)
     yield gauge(stream, Name.RECONCILIATION_DIFFERENCES, {(): _known(outstanding)})
+    yield gauge(stream, Name.RECONCILIATION_UNEXPLAINED, {(): _known(unexplained)})
     yield gauge(stream, Name.RECONCILIATION_LAST_SUCCESS, {(): _known(last.at.timestamp() if last else None)})
 
 

@@ -26,6 +26,7 @@ class Name(StrEnum):
     SNAPSHOT_DOCUMENTS = "replicator_snapshot_documents"
     DEAD_LETTERS = "replicator_dead_letters"
     RECONCILIATION_DIFFERENCES = "replicator_reconciliation_differences"
+    RECONCILIATION_UNEXPLAINED = "replicator_reconciliation_unexplained_differences"
     RECONCILIATION_LAST_SUCCESS = "replicator_reconciliation_last_success_timestamp_seconds"
     MART_AS_OF = "replicator_mart_as_of_timestamp_seconds"
     MART_LOADED = "replicator_mart_loaded_timestamp_seconds"
@@ -55,6 +56,7 @@ HELP = {
     Name.SNAPSHOT_DOCUMENTS: "Documents that the snapshot of a collection has written, while it is not complete.",
     Name.DEAD_LETTERS: "Dead letters at present.",
     Name.RECONCILIATION_DIFFERENCES: "Differences that the last reconciliation left; NaN while unknown.",
+    Name.RECONCILIATION_UNEXPLAINED: "Those of them that do not wait as dead letters.",
     Name.RECONCILIATION_LAST_SUCCESS: "When both sides were last compared, differences or not; NaN before the first.",
     Name.MART_AS_OF: "The time that a mart shows; none before its first load.",
     Name.MART_LOADED: "When a mart was last loaded.",

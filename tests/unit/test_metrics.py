@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 from prometheus_client.parser import text_string_to_metric_families
 
 from replicator_service.core.errors import Retryable
-from replicator_service.core.overview import CollectionView, DatabaseView, LastReconciliation, MartView
+from replicator_service.core.overview import (
+    CollectionView,
+    DatabaseView,
+    DifferenceGroup,
+    LastReconciliation,
+    MartView,
+)
+from replicator_service.core.reconciliation import DifferenceKind
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.metrics import HELP, Name
 from tests.support.health import Surroundings
@@ -140,6 +147,7 @@ def test_marts_and_reconciliations_tell_when_they_were() -> None:
     around.see_database(full_view())
     found = scraped(around)
     assert found[Name.RECONCILIATION_DIFFERENCES][()] == 2
+    assert found[Name.RECONCILIATION_UNEXPLAINED][()] == 1
     assert found[Name.RECONCILIATION_LAST_SUCCESS][()] == NIGHT.timestamp()
     assert found[Name.MART_AS_OF] == {("user_activity",): NIGHT.timestamp()}
     assert found[Name.MART_ROWS] == {("user_activity",): 7}
@@ -195,7 +203,15 @@ def full_view() -> DatabaseView:
             "a": _collection("a", CollectionState.STREAMING),
             "half": _collection("half", CollectionState.SNAPSHOTTING, documents=50, expected=100),
         },
-        last_reconciliation=LastReconciliation(NIGHT, differences=3, repaired=1),
+        last_reconciliation=LastReconciliation(
+            NIGHT,
+            differences=3,
+            repaired=1,
+            groups=(
+                DifferenceGroup("a", DifferenceKind.MISSING, 1, are_dead_letters=True),
+                DifferenceGroup("a", DifferenceKind.DIFFERENT, 1),
+            ),
+        ),
         marts=(MartView("user_activity", NIGHT, NIGHT, 1.5, 7, 1, 2, 3, 0),),
     )
 
