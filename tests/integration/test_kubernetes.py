@@ -95,6 +95,16 @@ def test_metrics_are_found_and_let_through(resources: list[Resource], settings: 
     assert [each["port"] for each in ingress["ports"]] == [int(settings["REPLICATOR_HTTP_PORT"])]
 
 
+def test_the_alerts_are_those_of_compose_and_find_their_job(resources: list[Resource]) -> None:
+    alerts = yaml.safe_load((ROOT / "deploy" / "monitoring" / "alerts.yml").read_text(encoding="utf-8"))
+    rule = resource(resources, "PrometheusRule")["spec"]
+    assert rule == alerts, "bring prometheus-rule.yaml up to date as its first lines say"
+    # Without a jobLabel, the Prometheus Operator names the job after the Service.
+    assert "jobLabel" not in resource(resources, "ServiceMonitor")["spec"]
+    jobs = set(re.findall('job="([^"]+)"', str(alerts)))
+    assert jobs == {resource(resources, "Service")["metadata"]["name"]}
+
+
 def test_the_policy_lets_the_service_reach_its_servers_and_names(resources: list[Resource]) -> None:
     policy = resource(resources, "NetworkPolicy")["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
@@ -139,8 +149,17 @@ def test_the_addresses_of_the_example_are_placeholders(resources: list[Resource]
         assert all(host.endswith(".example.com") for host in re.findall(r"[@,]([a-z0-9.-]+)", address))
 
 
-def test_the_image_is_that_of_this_version(container: dict[str, Any]) -> None:
-    assert container["image"].rpartition(":")[2] == version("mongo-pg-replicator")
+def test_the_image_is_that_of_the_dockerfile_in_this_version(container: dict[str, Any], pod: dict[str, Any]) -> None:
+    dockerfile = (ROOT / "replicator_service" / "Dockerfile").read_text(encoding="utf-8")
+    deployment = resource(render(KUBERNETES / "base"), "Deployment")
+    (own,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert f"--tag {own['image']} " in dockerfile
+    assert own["image"].endswith(f":{version('mongo-pg-replicator')}")
+    assert container["image"].startswith("registry.example.com/")
+    whole = pod["spec"]["securityContext"]
+    assert f"USER {whole['runAsUser']}:{whole['runAsGroup']}" in dockerfile
+    assert 'ENTRYPOINT ["replicator"]' in dockerfile
+    assert container["args"] == ["run"]
 
 
 def test_pods_of_the_manifest_run_and_hand_over(
@@ -168,6 +187,18 @@ def test_pods_of_the_manifest_run_and_hand_over(
             standby.wait_for_state("streaming", timeout=grace)
             _wait_for_probes(standby, container)
             assert standby.status()["collections"]["UserSessions"]["table"].endswith("user_sessions")
+
+
+def test_the_guide_names_what_is_there() -> None:
+    guide = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:base|components|overlays)/[\w./-]*|deploy/kubernetes[\w./-]*)`", guide):
+        assert (ROOT / path).exists() or (KUBERNETES / path).exists(), path
+    for path in re.findall(r"(?:kustomize|-k|-f) ((?:deploy|replicator_service)/\S+)", guide):
+        assert (ROOT / path).exists(), path
+    images = set(re.findall(r"registry\.example\.com/\S+", guide))
+    (container,) = resource(render(EXAMPLE), "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert images == {container["image"]}
+    assert f"Kubernetes {OLDEST} and {NEWEST}" in guide
 
 
 def _wait_for_probes(service: RunningService, container: dict[str, Any]) -> None:
