@@ -88,9 +88,10 @@ def _bases(report: Report, engine: Engine) -> BaseImages | None:
 
     def make() -> str:
         made.append(make_stand_ins(engine))
-        return f"no registry answers; made of the same programs, engine {engine.version}"
+        return f"made of the same programs, engine {engine.version}"
 
     report.check("stand-ins for the published base images", make)
+    report.not_checked("the published base images themselves", "no registry answers")
     return made[0] if made else None
 
 

@@ -139,6 +139,9 @@ class System:
         status, body = self._get("/readyz?verbose")
         if status != http.client.OK:
             raise CheckFailedError("the service is not ready", output=body)
+        for path in ("/", "/web/page.js"):
+            if self._get(path)[0] != http.client.OK:
+                raise CheckFailedError(f"the page is not complete: {path}")
         told = json.loads(self._get("/status")[1])
         container = self.composition.container("replicator") or ""
         used = self.engine.call("stats", "--no-stream", "--format", "{{.MemUsage}}", container).split("/")[0].strip()
