@@ -17,7 +17,7 @@ _ENCODING = "User and password are percent-encoded: @ is %40, : is %3A, / is %2F
 _UNENCODED = "has a user name or password with a character that stands for something else in an address"
 
 _FORBIDDEN_IN_NAMES = frozenset('/\\. "$*<>:|?\0')
-_SYSTEM_DATABASES = frozenset({"admin", "local", "config"})
+SYSTEM_DATABASES = frozenset({"admin", "local", "config"})
 _NAME_BYTES = 63
 
 
@@ -63,7 +63,7 @@ def postgres_dsn_flaw(dsn: str) -> Flaw | None:
 
 def database_flaw(name: str) -> Flaw | None:
     """What keeps MongoDB from having, or from streaming, a database of this name."""
-    if name in _SYSTEM_DATABASES:
+    if name in SYSTEM_DATABASES:
         return Flaw("is a database of MongoDB's own, which has no change streams", "Name the database of the data.")
     if _FORBIDDEN_IN_NAMES & set(name):
         return Flaw("holds a character that names of databases cannot have", "Give the name alone, without quotes.")
@@ -79,15 +79,15 @@ def _quoted() -> Flaw:
 def _flaw_after_scheme(rest: str, *, ends_authority: str, is_colon_plain: bool) -> Flaw | None:
     """Look for separators where a user name or a password holds them as they are.
 
-    An ``@`` may stand among the options, so one after the hosts tells nothing unless it follows what only looks like
-    a host and a port.
+    An ``@`` may stand among the options, so one after the hosts tells nothing by itself; it does where what comes
+    before does not look like a host and a port, or is not ended by the usual ``/``.
     """
     authority = re.split(f"[{ends_authority}]", rest, maxsplit=1)[0]
     beyond = rest[len(authority) :]
     information, has_user, hosts = authority.rpartition("@")
     ports = [match["port"] for host in hosts.split(",") if (match := _HOST.fullmatch(host))]
     has_odd_port = any(port is not None and not _is_port(port) for port in ports)
-    is_cut_short = "@" in beyond and (has_odd_port or "@" in beyond.partition("?")[0])
+    is_cut_short = "@" in beyond and (has_odd_port or beyond.startswith("?") or "@" in beyond.partition("?")[0])
     has_colons = information.count(":") > 1 and not is_colon_plain
     if "@" in information or is_cut_short or has_colons or (has_user and not _is_encoded(information)):
         return Flaw(_UNENCODED, _ENCODING)

@@ -6,8 +6,12 @@ document is read at a cluster time.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from pymongo.errors import PyMongoError
+
+from replicator_service.core.addresses import SYSTEM_DATABASES
 from replicator_service.core.errors import ReplicatorError, ResyncRequired, Retryable
 from replicator_service.source import members, privileges, retention
 from replicator_service.source.catalog import CollectionKind
@@ -43,9 +47,11 @@ VERSION = "mongodb version"
 LARGE_EVENTS = "mongodb large events"
 CLOCK = "mongodb clock"
 POSITION = "position in history"
+DATABASE = "mongodb database"
 COLLECTIONS = "collections without change events"
 CAPPED = "capped collections"
 COLLATIONS = "collections with a collation"
+CONTENT = (DATABASE, COLLECTIONS, CAPPED, COLLATIONS)
 
 
 def check_source(uri: str, database_name: str, checks: Checklist, *, now: float) -> None:
@@ -53,14 +59,14 @@ def check_source(uri: str, database_name: str, checks: Checklist, *, now: float)
     hello = members.reach(uri, checks, REACHABLE, wait_ms=2_000)
     if hello is None:
         unasked = (TOPOLOGY, SET_NAME, MEMBERS, PRIMARY, CREDENTIALS, VERSION, LARGE_EVENTS, CLOCK)
-        checks.skip(*unasked, *privileges.NAMES, *retention.NAMES, COLLECTIONS, CAPPED, COLLATIONS)
+        checks.skip(*unasked, *privileges.NAMES, *retention.NAMES, *CONTENT)
         return
     members.check_topology(hello, checks, TOPOLOGY)
     members.check_set_name(uri, hello, checks, SET_NAME)
     members.check_members(uri, hello, checks, MEMBERS)
     _check_clock(hello, checks, now)
     if any(checks.failed(name) for name in (TOPOLOGY, SET_NAME)):
-        rest = (PRIMARY, CREDENTIALS, VERSION, LARGE_EVENTS, COLLECTIONS, CAPPED, COLLATIONS)
+        rest = (PRIMARY, CREDENTIALS, VERSION, LARGE_EVENTS, *CONTENT)
         checks.skip(*rest, *privileges.NAMES, *retention.NAMES)
         return
     client = connect(uri, app_name="replicator check", server_selection_ms=WAIT_MS)
@@ -96,7 +102,7 @@ def check_position(uri: str, database_name: str, position: Position, checks: Che
 
 
 def _check_server(client: Client, database: Database[dict[str, Any]], checks: Checklist) -> None:
-    rest = (VERSION, LARGE_EVENTS, *privileges.NAMES, *retention.NAMES, COLLECTIONS, CAPPED, COLLATIONS)
+    rest = (VERSION, LARGE_EVENTS, *privileges.NAMES, *retention.NAMES, *CONTENT)
     try:
         with translated():
             status = client.admin.command("connectionStatus")
@@ -153,15 +159,30 @@ def _check_clock(hello: members.Hello, checks: Checklist, now: float) -> None:
         checks.ok(CLOCK, "the clocks agree")
 
 
+def _other_databases(database: Database[dict[str, Any]]) -> str:
+    """The names that the user may see."""
+    with suppress(PyMongoError):
+        return _named(name for name in database.client.list_database_names() if name not in SYSTEM_DATABASES) or "none"
+    return "unknown, they cannot be listed"
+
+
 def _check_collections(database: Database[dict[str, Any]], checks: Checklist) -> None:
     try:
         with translated():
             listed = list(database.list_collections())
     except ReplicatorError:
-        checks.skip(COLLECTIONS, CAPPED, COLLATIONS)
+        checks.skip(*CONTENT)
         return
     listed = [entry for entry in listed if not entry["name"].startswith("system.")]
     kinds = {entry["name"]: entry.get("type", "collection") for entry in listed}
+    if kinds:
+        checks.ok(DATABASE, f"{database.name}, {len(kinds)} collection{'s'[: len(kinds) != 1]}")
+    else:
+        checks.warn(
+            DATABASE,
+            f"there is nothing in the database {database.name} yet",
+            f"If that is a surprise, check REPLICATOR_MONGO_DATABASE. There are: {_other_databases(database)}.",
+        )
     views = _named(name for name, kind in kinds.items() if kind == CollectionKind.VIEW)
     series = _named(name for name, kind in kinds.items() if kind == CollectionKind.TIME_SERIES)
     if views or series:

@@ -146,6 +146,16 @@ def test_an_unknown_variable_is_named_with_the_one_that_was_meant(operator: Oper
     assert "REPLICATOR_BATCH_MAX_EVENT is not a setting" in checked.output
 
 
+def test_a_slip_in_the_name_of_the_database_is_noticed_by_its_emptiness(operator: Operator, source: Source) -> None:
+    source.db.things.insert_one({"_id": 1})
+    slip = f"{source.name}x"
+    findings = operator.answer("check", REPLICATOR_MONGO_DATABASE=slip)["checks"]
+    (found,) = [each for each in findings if each["name"] == "mongodb database"]
+    assert found["level"] == "warn"
+    assert f"nothing in the database {slip}" in found["cause"]
+    assert source.name in found["fix"]
+
+
 @pytest.mark.parametrize(
     ("uri", "kind", "told"),
     [

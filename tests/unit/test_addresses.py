@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pymongo.errors import InvalidURI
+from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from replicator_service.core.addresses import database_flaw, mongo_uri_flaw, postgres_dsn_flaw
@@ -26,6 +26,7 @@ from replicator_service.core.addresses import database_flaw, mongo_uri_flaw, pos
         ("mongodb://u:p@ss@h:27017/?replicaSet=rs0", "stands for something else"),
         ("mongodb://u:p/ss@h:27017/?replicaSet=rs0", "stands for something else"),
         ("mongodb://u:1/ss@h:27017/", "stands for something else"),
+        ("mongodb://u:1?ss@h:27017/", "stands for something else"),
         ("mongodb://u:p?ss@h:27017/", "stands for something else"),
         ("mongodb://u:p:ss@h:27017/", "stands for something else"),
         ("mongodb://u:p@/ss@h:27017/", "stands for something else"),
@@ -96,7 +97,7 @@ def test_unusual_addresses_of_postgresql_are_let_through(dsn: str) -> None:
 def test_a_password_that_is_let_through_is_never_misread_by_a_driver(password: str) -> None:
     uri, dsn = f"mongodb://u:{password}@h:27017/d", f"postgresql://u:{password}@h:5432/d"
     if mongo_uri_flaw(uri) is None:
-        with suppress(InvalidURI):
+        with suppress(PyMongoError, ValueError):
             read = parse_uri(uri)
             assert (read["nodelist"], read["username"], read["database"]) == ([("h", 27017)], "u", "d")
     if postgres_dsn_flaw(dsn) is None:
