@@ -28,6 +28,7 @@ demo-check: venv ## The same, bounded in time, with an exit code
 
 .PHONY: test
 test: venv ## Run all tests on real servers
+	sh tests/tools.sh $(BIN)
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 .PHONY: lint

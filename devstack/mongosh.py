@@ -1,6 +1,7 @@
 """The MongoDB shell: the environment's, the PATH's, or the published npm package, fetched once into the cache.
 
-The servers do not need it; the scripts that set up a deployment (`mongo-init/`) do.
+The servers do not need it; the scripts that set up a deployment (`mongo-init/`) do. The package runs on node, which the
+project's own environment has (from PyPI).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,12 +40,18 @@ def find_mongosh(environment: Mapping[str, str] = os.environ) -> Path:
     return target / "node_modules" / ".bin" / "mongosh"
 
 
+def search_path(environment: Mapping[str, str] = os.environ) -> str:
+    """The PATH on which the shell's program finds node."""
+    return os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
+
+
 def _fetch(target: Path, environment: Mapping[str, str]) -> None:
-    npm = shutil.which("npm", path=environment.get("PATH"))
+    search = search_path(environment)
+    npm = shutil.which("npm", path=search)
     if npm is None:
         raise DevstackError(
             "There is no mongosh here, and no npm to fetch it with.",
-            hint="Install mongosh (or node with npm), or set MONGOSH to a mongosh program.",
+            hint="Run `make venv`, install mongosh, or set MONGOSH to a mongosh program.",
         )
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:
         contents = Path(scratch) / "contents"
@@ -52,7 +60,7 @@ def _fetch(target: Path, environment: Mapping[str, str]) -> None:
         ended = subprocess.run(  # noqa: S603 - npm with a pinned package
             [*command, f"mongosh@{VERSION}"],
             cwd=contents,
-            env=dict(environment),
+            env={**environment, "PATH": search},
             capture_output=True,
             text=True,
             check=False,

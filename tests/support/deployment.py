@@ -19,7 +19,7 @@ from pymongo import MongoClient
 
 from devstack.binaries import find_mongod, find_postgres
 from devstack.errors import DevstackError
-from devstack.mongosh import find_mongosh
+from devstack.mongosh import find_mongosh, search_path
 from devstack.ports import LOOPBACK, PortTakenError, on_free_port
 from devstack.process import ServerProcess, remove_directory, temporary_directory
 from tests.support.servers import start_postgres
@@ -196,7 +196,7 @@ def run_mongosh(*words: str, **environ: str) -> subprocess.CompletedProcess[str]
     try:
         return _run(
             [str(find_mongosh()), *words],
-            {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), **environ},
+            {"PATH": search_path(), "HOME": str(home), **environ},
         )
     finally:
         remove_directory(home)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 
 def promtool(*arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[str]:
     """Run promtool to its end. A machine without it fails the test, since nothing else can judge."""
-    program = shutil.which("promtool")
+    program = shutil.which("promtool", path=f"{os.environ.get('PATH', os.defpath)}:{Path(sys.executable).parent}")
     if program is None:
         pytest.fail(
-            "promtool is not installed. It is part of Prometheus: `apt-get install prometheus` on Debian and Ubuntu, "
-            "`brew install prometheus` on macOS."
+            "promtool is not installed. `make test` provides it; by hand: `sh tests/tools.sh .venv/bin`, or install "
+            "Prometheus."
         )
     done = subprocess.run([program, *arguments], input=given, capture_output=True, timeout=60, check=False)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())

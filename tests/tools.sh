@@ -1,0 +1,38 @@
+#!/bin/sh
+# Provides what the tests need and Python's packages do not have: `sh tests/tools.sh DIRECTORY` (of programs).
+#
+# * Chromium, to look at the page in a real browser: Debian's package, installed.
+# * promtool, to judge metrics and alerts: one program of Debian's package, put into the directory. Installing the whole
+#   package would start a Prometheus on this machine.
+set -eu
+
+directory=$1
+has() { command -v "$1" >/dev/null 2>&1; }
+as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
+
+needed=
+has chromium || has chromium-browser || has google-chrome || has google-chrome-stable || needed="$needed chromium"
+has promtool || [ -x "$directory/promtool" ] || needed="$needed promtool"
+[ -n "$needed" ] || exit 0
+
+if ! has apt-get; then
+    echo "error: the tests need$needed: install them with this machine's package manager" >&2
+    exit 1
+fi
+as_root apt-get update -qq
+case "$needed" in
+    *chromium*) as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core ;;
+esac
+case "$needed" in
+    *promtool*)
+        scratch=$(mktemp -d)
+        trap 'rm -rf "$scratch"' EXIT
+        (
+            cd "$scratch"
+            chmod 755 .
+            apt-get download -qq prometheus
+            dpkg-deb --extract ./*.deb package
+        )
+        mv "$scratch/package/usr/bin/promtool" "$directory/promtool"
+        ;;
+esac
