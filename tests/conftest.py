@@ -6,6 +6,7 @@ fails the tests that need it.
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
     from devstack.mongo import MongoReplicaSet
     from devstack.postgres import PostgresServer
+
+
+def pytest_configure() -> None:
+    """Commands under test can be interrupted, also when the tests run in a shell's background, which ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

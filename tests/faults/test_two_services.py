@@ -234,6 +234,7 @@ def test_a_leader_frozen_in_the_middle_of_a_copy_is_ended_and_a_slow_one_is_not(
                 assert not watch.end_if_frozen()
             clock.now += 30
             wait_until(watch.end_if_frozen, message="the end of the frozen session")
+            wait_until(lambda: not has_arrived(0), message="the session to be gone")
 
     with pytest.raises(psycopg.OperationalError):
         copy_until_ended()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pymongo.errors import OperationFailure
@@ -67,14 +67,20 @@ def test_an_empty_volume_becomes_a_replica_set_with_users(empty: MongoOrigin) ->
     }
 
 
+def told(server: MongoOrigin) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The users by their names, and the set's configuration; MongoDB lists users and roles in no certain order."""
+    with server.client(*ROOT) as client:
+        users = client.admin.command("usersInfo", 1)["users"]
+        for user in users:
+            user["roles"].sort(key=lambda role: role["role"])
+        return {user["_id"]: user for user in users}, client.admin.command("replSetGetConfig")["config"]
+
+
 def test_a_second_run_changes_nothing(ready: MongoOrigin) -> None:
-    with ready.client(*ROOT) as client:
-        before = client.admin.command("usersInfo", 1)["users"], client.admin.command("replSetGetConfig")["config"]
+    before = told(ready)
     done = ready.initialise()
     assert (done.returncode, done.stderr) == (0, "")
-    with ready.client(*ROOT) as client:
-        after = client.admin.command("usersInfo", 1)["users"], client.admin.command("replSetGetConfig")["config"]
-    assert after == before
+    assert told(ready) == before
 
 
 def test_a_changed_password_is_mended(ready: MongoOrigin) -> None:
