@@ -1,7 +1,7 @@
 """The MongoDB shell: the environment's, the PATH's, or the published npm package, fetched once into the cache.
 
 The servers do not need it; the scripts that set up a deployment (`mongo-init/`) do. The package runs on node, which the
-project's own environment has (from PyPI).
+project's own environment has.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``python -m deploy.check``: every check that this machine allows, and what could not be checked.
 
 1. docker-compose.yml is valid with .env-dev, and a missing secret is named.
-2. Both images build on the published base images, or on stand-ins where no registry answers; they are looked at.
+2. Both images build on the published base images, or on stand-ins where those cannot be pulled; they are looked at.
 3. The whole file comes up, replicates, runs its DAGs and survives a restart; then it is taken down again.
 """
 
@@ -82,7 +82,7 @@ def _bases(report: Report, engine: Engine) -> BaseImages | None:
         report.check("the published base images are here", lambda: f"engine {engine.version}")
         return published
     if reason := obstacle(engine):
-        report.not_checked(f"{_IMAGES} and {_SYSTEM}", f"no registry answers, and {reason}")
+        report.not_checked(f"{_IMAGES} and {_SYSTEM}", f"they cannot be pulled, and {reason}")
         return None
     made: list[BaseImages] = []
 
@@ -91,7 +91,7 @@ def _bases(report: Report, engine: Engine) -> BaseImages | None:
         return f"made of the same programs, engine {engine.version}"
 
     report.check("stand-ins for the published base images", make)
-    report.not_checked("the published base images themselves", "no registry answers")
+    report.not_checked("the published base images themselves", "they cannot be pulled")
     return made[0] if made else None
 
 

@@ -1,7 +1,7 @@
-"""Base images made on this machine, where no registry answers: Debian by debootstrap, the rest as ``bases/`` says.
+"""Base images made here, where the published ones cannot be pulled: Debian by debootstrap, the rest as ``bases/`` says.
 
 They hold the same programs as the published images: mongod and PostgreSQL of the tests' wheels, the real MongoDB shell,
-Airflow from PyPI. What they cannot tell is how the published images differ from them.
+Airflow as a Python package. What they cannot tell is how the published images differ from them.
 """
 
 from __future__ import annotations

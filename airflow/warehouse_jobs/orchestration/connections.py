@@ -1,6 +1,6 @@
 """Airflow's connections as the settings of the jobs.
 
-The connections are those of the user's README, ``mongo_db_conn`` and ``postgres_conn``, and may be edited in the UI.
+The connections are ``mongo_db_conn`` and ``postgres_conn`` (docs/reference/airflow.md), and may be edited in the UI.
 The providers' hooks read them; the jobs open their own connections. Airflow is imported inside the functions, so that
 this module costs nothing where DAG files are parsed.
 """

@@ -1,4 +1,4 @@
-"""What the init step reads from the environment: the connections of the user's README, with the secrets of ``.env``.
+"""What the init step reads from the environment: both connections, with the secrets of ``.env``.
 
 Each field of a connection has a variable: its id in capital letters and the field, such as ``POSTGRES_CONN_PASSWORD``.
 Passwords may also be in a file (``..._FILE``).
@@ -20,7 +20,7 @@ USER = "admin"
 
 _PASSWORD = "AIRFLOW_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
 
-_README: dict[str, dict[str, Any]] = {
+_CONNECTIONS: dict[str, dict[str, Any]] = {
     MONGO: {
         "conn_type": "mongo",
         "description": "The shop's database",
@@ -50,7 +50,7 @@ def connections(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     empty mean a server without users.
     """
     problems: list[str] = []
-    found = {name: _connection(name, dict(values), environ, problems) for name, values in _README.items()}
+    found = {name: _connection(name, dict(values), environ, problems) for name, values in _CONNECTIONS.items()}
     if problems:
         raise VariablesError("; ".join(problems))
     return found

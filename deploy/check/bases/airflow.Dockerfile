@@ -1,4 +1,4 @@
-# Stands in for the published image of Airflow: the same user, folders and entry point, with Airflow from PyPI.
+# Stands in for the published image of Airflow: the same user, folders and entry point, with Airflow as a Python package.
 ARG BASE
 FROM ${BASE}
 RUN useradd --uid 50000 --gid 0 --create-home --shell /bin/bash airflow \
