@@ -189,6 +189,13 @@ class Service:
             if holder.end_if_frozen():
                 self._log.warning("ended the session of a leader that is frozen")
                 continue
+            if holder.refusal is not None:
+                self._log.warning(
+                    "may not end the session of a leader that is frozen",
+                    cause=holder.refusal,
+                    hint="Let all instances use one role, or grant pg_signal_backend; or end that process.",
+                )
+                holder.refusal = None
             checkpoint = read_checkpoint(connection, self.stream)
             position = checkpoint.position if checkpoint else None
             self._health.standing_by(cluster_time=position.cluster_time if position else None)

@@ -244,6 +244,7 @@ class Term:
 
     def _write_on(self, writer: Writer) -> None:
         """Write until the outbox is closed and empty."""
+        writer.begin_renewing()
         while True:
             try:
                 step = self._outbox.get(timeout=1.0)

@@ -110,6 +110,10 @@ class Writer:
             raise
         return None
 
+    def begin_renewing(self) -> None:
+        """Promise to :meth:`renew` from here on."""
+        lease.begin_renewing(self._connection, self._stream)
+
     def renew(self) -> None:
         """Show that this leader lives while there is nothing to write."""
         lease.renew(self._connection)
