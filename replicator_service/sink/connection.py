@@ -9,7 +9,7 @@ from psycopg import sql
 
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.sink.errors import translated
-from replicator_service.sink.silence import HeardConnection, is_at_work
+from replicator_service.sink.silence import HeardConnection, Listener
 
 MINIMUM_VERSION = 150_000
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -72,5 +72,5 @@ def connect(dsn: str, *, application_name: str, durable: bool = True) -> HeardCo
         )
         row = connection.execute(sql.SQL("select pg_backend_pid(), {}").format(calls)).fetchone()
         pid = row[0] if row else 0
-        connection.listen(lambda: is_at_work(dsn, pid))
+        connection.listen(Listener(dsn, pid))
     return connection

@@ -27,11 +27,15 @@ _AGAIN_SECONDS = 1.0
 _STRIKES = 2
 """An answer that is just under way makes the server look idle: only two looks in a row count."""
 
-_IS_AT_WORK = (
-    "select coalesce(state not like 'idle%%', true) "
-    "and wait_event is distinct from 'ClientRead' and wait_event is distinct from 'ClientWrite' "
-    "from pg_stat_activity where pid = %s"
-)
+_LOOK = """
+select
+    coalesce(a.state not like 'idle%%', true)
+        and a.wait_event is distinct from 'ClientRead' and a.wait_event is distinct from 'ClientWrite',
+    c.bytes_processed
+from pg_stat_activity as a
+left join pg_stat_progress_copy as c on c.pid = a.pid
+where a.pid = %s
+"""
 
 
 class Unheard(psycopg.OperationalError):
@@ -78,19 +82,31 @@ class HeardConnection(psycopg.Connection[tuple[Any, ...]]):
             return end.value
 
 
-def is_at_work(dsn: str, pid: int) -> bool:
-    """Whether the server works on a statement of the backend ``pid``.
+class Listener:
+    """Tells whether the server works for the backend ``pid``: on a statement, or by taking in a COPY, however slowly.
 
     False too when there is no answer at all; a server that refuses to be asked is at least there.
     """
-    try:
-        with HeardConnection.connect(
-            dsn, autocommit=True, connect_timeout=ANSWER_SECONDS, application_name="replicator listener"
-        ) as connection:
-            connection.listen(lambda: False, silence_seconds=ANSWER_SECONDS - _AGAIN_SECONDS)
-            row = connection.execute(_IS_AT_WORK, (pid,)).fetchone()
-    except (Unheard, psycopg.errors.ConnectionTimeout):
-        return False
-    except psycopg.Error:
-        return True
-    return bool(row and row[0])
+
+    def __init__(self, dsn: str, pid: int) -> None:
+        self._dsn = dsn
+        self._pid = pid
+        self._bytes: int | None = None
+
+    def __call__(self) -> bool:
+        """One look, on a line of its own."""
+        try:
+            with HeardConnection.connect(
+                self._dsn, autocommit=True, connect_timeout=ANSWER_SECONDS, application_name="replicator listener"
+            ) as connection:
+                connection.listen(lambda: False, silence_seconds=ANSWER_SECONDS - _AGAIN_SECONDS)
+                row = connection.execute(_LOOK, (self._pid,)).fetchone()
+        except (Unheard, psycopg.errors.ConnectionTimeout):
+            return False
+        except psycopg.Error:
+            return True
+        is_working, arrived = row or (False, None)
+        # What is under way through proxies and buffers arrives although nothing is heard.
+        has_moved = arrived is not None and arrived != self._bytes
+        self._bytes = arrived
+        return bool(is_working or has_moved)

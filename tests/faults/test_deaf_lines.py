@@ -9,7 +9,7 @@ import pytest
 
 from devstack.proxy import TcpProxy
 from replicator_service.sink.connection import connect
-from replicator_service.sink.silence import Unheard, is_at_work
+from replicator_service.sink.silence import Listener, Unheard
 from tests.support.databases import Sink, fresh_sink, fresh_source
 from tests.support.load import Load
 from tests.support.replication import assert_same_documents, replicating
@@ -70,7 +70,7 @@ def test_a_long_statement_is_heard_although_nothing_comes(sink: Sink) -> None:
     with connect(sink.dsn, application_name="patient") as connection:
         row = connection.execute("select pg_backend_pid()").fetchone()
         assert row is not None
-        connection.listen(lambda: is_at_work(sink.dsn, row[0]), silence_seconds=0.1)
+        connection.listen(Listener(sink.dsn, row[0]), silence_seconds=0.1)
         assert connection.execute("select pg_sleep(1), 1").fetchall()
 
 
@@ -81,7 +81,20 @@ def test_a_server_that_works_on_nothing_of_ours_cannot_be_heard(sink: Sink) -> N
     ):
         row = idle.execute("select pg_backend_pid()").fetchone()
         assert row is not None
-        connection.listen(lambda: is_at_work(sink.dsn, row[0]), silence_seconds=0.1)
+        connection.listen(Listener(sink.dsn, row[0]), silence_seconds=0.1)
         with pytest.raises(Unheard):
             connection.execute("select pg_sleep(20)")
         assert connection.closed
+
+
+def test_a_copy_that_arrives_slowly_is_heard_as_work(sink: Sink) -> None:
+    with sink.connect() as connection:
+        pid = connection.info.backend_pid
+        listener = Listener(sink.dsn, pid)
+        connection.execute("create temporary table arrived (text text)")
+        assert not listener()
+        with connection.cursor() as cursor, cursor.copy("copy arrived from stdin") as copy:
+            for _ in range(3):
+                copy.write(b"x" * 200_000 + b"\n")
+                wait_until(listener, message="the bytes")
+            wait_until(lambda: not listener(), message="silence")
