@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from replicator_service.core.errors import ReplicatorError
 from replicator_service.core.naming import schema_name
 from replicator_service.core.overview import SourceView
-from replicator_service.sink.overview import read_overview
+from replicator_service.sink.overview import is_writing, read_overview
 from replicator_service.sink.pool import Pool, checked_out, make_pool
 from replicator_service.source.connection import Client, connect, read_only_database
 from replicator_service.source.vitals import operation_time, oplog_start, unsupported_collections
@@ -134,10 +134,15 @@ class SinkWatch:
         stream = self._settings.mongo_database
         try:
             with checked_out(self._opened()) as connection:
+                # First and by itself: it needs no table, so no lock of somebody's can hide that the writer waits.
+                self._watch.writer_seen(is_writing=is_writing(connection, stream))
                 view = read_overview(connection, stream, schema_name(stream))
         except ReplicatorError as error:
             self._watch.database_missed(error.message)
             return
+        except Exception as error:
+            self._watch.database_missed(f"its control tables are not understood ({type(error).__name__})")
+            raise
         self._watch.database_seen(view)
 
     def close(self) -> None:

@@ -7,16 +7,17 @@ it is for.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from replicator_service.core.overview import DatabaseView
 from replicator_service.runtime.health import Health, Report, Role, State
 from replicator_service.runtime.snapshot_pace import SnapshotPace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from replicator_service.core.overview import DatabaseView, SourceView
+    from replicator_service.core.overview import SourceView
     from replicator_service.runtime.activity import Activity, Movement
 
 FRESH_SECONDS = 15.0
@@ -49,6 +50,8 @@ class Present:
     database: DatabaseView | None = None
     source_seen: Sighting = field(default_factory=Sighting)
     database_seen: Sighting = field(default_factory=Sighting)
+    writer_seen: Sighting = field(default_factory=Sighting)
+    """When PostgreSQL last told whether the writer waits for it."""
     movements: Mapping[str, Movement] = field(default_factory=dict)
     """By collection, as far as this process has committed changes of it."""
     snapshot_seconds_left: Mapping[str, float] = field(default_factory=dict)
@@ -70,6 +73,12 @@ class Present:
         if self.report.cluster_time is not None:
             return self.report.cluster_time
         return self.database.cluster_time if self.database else None
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether the writer waits for PostgreSQL at present."""
+        is_fresh = self.writer_seen.is_fresh(self.now) or self.database_seen.is_fresh(self.now)
+        return is_fresh and self.database is not None and self.database.is_writing
 
     @property
     def lag_seconds(self) -> float | None:
@@ -119,6 +128,13 @@ class Watch:
         self._database: DatabaseView | None = None
         self._source_seen = Sighting()
         self._database_seen = Sighting()
+        self._writer_seen = Sighting()
+
+    def writer_seen(self, *, is_writing: bool) -> None:
+        """PostgreSQL has told whether the writer waits for it."""
+        with self._lock:
+            self._database = replace(self._database or DatabaseView(), is_writing=is_writing)
+            self._writer_seen = Sighting(self._clock())
 
     def source_seen(self, view: SourceView) -> None:
         """MongoDB has answered."""
@@ -155,6 +171,7 @@ class Watch:
                 self._database,
                 self._source_seen,
                 self._database_seen,
+                self._writer_seen,
                 movements,
                 self._pace.seconds_left(),
             )

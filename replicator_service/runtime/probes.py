@@ -66,8 +66,7 @@ def startup(present: Present) -> list[Verdict]:
 def _turning(present: Present, part: str) -> Verdict:
     age = max(0.0, present.now - present.report.ticks[part])
     detail, limit = f"turned {age:.0f} s ago", STUCK_SECONDS
-    database = present.database
-    if database is not None and database.is_writing and present.database_seen.is_fresh(present.now):
+    if present.is_writing:
         detail, limit = f"{detail}, PostgreSQL is at work", math.inf
     elif part == "stream-reader" and present.source_seen.is_fresh(present.now):
         limit = CALL_SECONDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replicator_service.core.errors import ReplicatorError
 from replicator_service.core.overview import MartView
 from replicator_service.sink.errors import translated
 
@@ -28,8 +29,12 @@ select exists (
 """Asked of the catalogue, since ``to_regclass`` fails in a schema that this user may not use."""
 
 _LAST_LOADS = """
-select distinct on (mart) mart, as_of, loaded_at, seconds, rows, inserted, versioned, closed, overwritten
+select distinct on (mart)
+    mart::text, as_of::timestamptz, loaded_at::timestamptz, seconds::double precision,
+    rows::bigint, inserted::bigint, versioned::bigint, closed::bigint, overwritten::bigint
 from mart.load_run
+where isfinite(as_of::timestamptz) and isfinite(loaded_at::timestamptz) and seconds::double precision < 'infinity'
+    and num_nulls(mart, rows, inserted, versioned, closed, overwritten) = 0
 order by mart, as_of desc
 limit 100
 """
@@ -39,7 +44,12 @@ def last_loads(connection: Connection) -> tuple[MartView, ...]:
     """The last load of each mart, by name."""
     with translated():
         row = connection.execute(_IS_READABLE, {"columns": len(_COLUMNS), "names": list(_COLUMNS)}).fetchone()
-        if not (row and row[0]):
-            return ()
-        rows = connection.execute(_LAST_LOADS).fetchall()
+    if not (row and row[0]):
+        return ()
+    try:
+        with translated():
+            rows = connection.execute(_LAST_LOADS).fetchall()
+    except ReplicatorError:
+        # Somebody holds a lock on a table that is not ours, or has made it anew: that must not hide what is ours.
+        return ()
     return tuple(MartView(*row) for row in rows)

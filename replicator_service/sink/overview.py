@@ -70,6 +70,12 @@ def lease_holder(connection: Connection, stream: str) -> Leader | None:
     return None if row is None else Leader(row[0], row[1], row[2], row[3])
 
 
+def is_writing(connection: Connection, stream: str) -> bool:
+    """Whether the leader's writer waits for PostgreSQL at this moment. Reads no table."""
+    row = _leader_row(connection, stream)
+    return bool(row and row[4])
+
+
 def read_overview(connection: Connection, stream: str, schema: str) -> DatabaseView:
     """What there is to tell of ``stream``, whose tables are in ``schema``."""
     if not is_installed(connection):

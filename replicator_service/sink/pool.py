@@ -27,6 +27,8 @@ def make_pool(dsn: str, *, application_name: str) -> Pool:
     settings: dict[str, Any] = {
         "application_name": application_name,
         "autocommit": True,
+        # A prepared statement would fail for good after somebody has made a table anew with other types.
+        "prepare_threshold": None,
         "connect_timeout": 3,
         "keepalives_idle": 5,
         "keepalives_interval": 2,
@@ -59,5 +61,6 @@ def checked_out(pool: Pool) -> Iterator[Connection]:
 def _configure(connection: Connection) -> None:
     connection.execute(
         "select set_config('default_transaction_read_only', 'on', false), "
-        "set_config('statement_timeout', '5s', false), set_config('timezone', 'UTC', false)"
+        "set_config('statement_timeout', '5s', false), set_config('lock_timeout', '2s', false), "
+        "set_config('timezone', 'UTC', false)"
     )

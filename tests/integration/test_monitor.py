@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from replicator_service.core.steps import CollectionState
@@ -17,6 +19,7 @@ from replicator_service.sink.lease import try_lease
 from replicator_service.sink.migrations import migrate
 from tests.support.replication import replicating
 from tests.support.servers import start_mongo, start_postgres
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.support.databases import Sink, Source
@@ -135,3 +138,26 @@ def test_the_control_tables_of_a_database_without_this_stream_say_nothing(
     seen = watch.present().database
     assert seen is not None
     assert (seen.is_installed, seen.cluster_time, seen.last_reconciliation) == (True, None, None)
+
+
+def test_a_writer_that_waits_is_seen_although_the_control_tables_are_locked(
+    source: Source, sink: Sink, watch: Watch
+) -> None:
+    with connect(sink.dsn, application_name="test") as leader, sink.connect() as other, sink.connect() as locking:
+        migrate(leader)
+        assert try_lease(leader, source.name)
+        with locking.transaction():
+            locking.execute("lock table replicator.checkpoint in access exclusive mode")
+            with ThreadPoolExecutor() as pool:
+                waiting = pool.submit(leader.execute, "select count(*) from replicator.checkpoint")
+                query = "select from pg_locks where not granted"
+                wait_until(lambda: bool(other.execute(query).fetchall()), message="the writer to wait")
+                looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
+                looking.look()
+                looking.close()
+                seen = watch.present()
+                other.execute("select pg_cancel_backend(%s)", (leader.info.backend_pid,))
+                with pytest.raises(psycopg.errors.QueryCanceled):
+                    waiting.result(10)
+    assert seen.is_writing
+    assert seen.database_seen.problem is not None

@@ -142,6 +142,20 @@ def test_the_last_load_of_each_mart_is_told(connection: Connection, sink: Sink) 
     assert (mart.inserted, mart.versioned, mart.closed) == (0, 1, 0)
 
 
+def test_odd_or_locked_marts_hide_nothing_else(connection: Connection, sink: Sink) -> None:
+    with psycopg.connect(sink.dsn, autocommit=True) as shop:
+        set_things(shop, {"a": ("x", 1)})
+        load(sink.dsn, things(), DAY)
+        shop.execute("update mart.load_run set as_of = 'infinity'")
+        assert overview(connection).marts == ()
+        shop.execute("update mart.load_run set as_of = '2026-01-01', seconds = 'nan'")
+        assert overview(connection).marts == ()
+        with shop.transaction():
+            shop.execute("lock table mart.load_run in access exclusive mode")
+            connection.execute("set lock_timeout = '50ms'")
+            assert overview(connection).marts == ()
+
+
 @pytest.mark.parametrize(
     "statements",
     [
