@@ -50,14 +50,34 @@ def print_text(text: str) -> None:
     sys.stdout.flush()
 
 
+def printable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The same for a terminal: what would move its cursor, or change how it shows, is spelled out.
+
+    Names of collections and messages come from servers, and so from anybody who may write there.
+    """
+    match value:
+        case str():
+            return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in value)
+        case dict():
+            return {printable(key): printable(each) for key, each in value.items()}
+        case list():
+            return [printable(each) for each in value]
+        case _:
+            return value
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
     """Print a table; columns named in ``right`` are flushed right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else _cell(str(cell)) for cell in row))
     console().print(table)
+
+
+def _cell(text: str) -> Text:
+    return Text("\n".join(printable(line) for line in text.split("\n")))
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from replicator_service.cli.look import Recent, Source
-from replicator_service.cli.output import Json, console, print_json, wants_json
+from replicator_service.cli.output import Json, console, print_json, printable, wants_json
 from replicator_service.cli.screen import Screen
 from replicator_service.cli.watch import Watching
 from replicator_service.runtime.server import url_host
@@ -43,7 +43,7 @@ def status_command(
         return
     recent = Recent(source)
     recent.update()
-    out.print(Screen(found, recent.series, recent.next))
+    out.print(Screen(printable(found), recent.series, recent.next))
 
 
 def _own_address() -> str:

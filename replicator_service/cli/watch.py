@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.live import Live
 
 from replicator_service.cli.look import Recent, Source
-from replicator_service.cli.output import console, print_json_line, print_text
+from replicator_service.cli.output import console, print_json_line, print_text, printable
 from replicator_service.cli.screen import Screen
 from replicator_service.core.errors import ReplicatorError
 from replicator_service.runtime.notices import spelled
@@ -63,11 +63,12 @@ class Watching:
 
 
 def _screen(status: Json, recent: Recent, footer: str) -> Screen:
-    return Screen(status, recent.series, recent.next, footer, fits=True)
+    return Screen(printable(status), recent.series, recent.next, footer, fits=True)
 
 
 def line(status: Json) -> str:
     """A status in one line."""
+    status = printable(status)
     lag = status.get("lag_seconds")
     rates = [each.get("events_per_second") or 0.0 for each in (status.get("collections") or {}).values()]
     parts = [
