@@ -20,8 +20,10 @@ for name in POSTGRES_REPLICATOR_PASSWORD POSTGRES_CONN_LOGIN POSTGRES_CONN_PASSW
     esac
 done
 case "${POSTGRES_CONN_LOGIN:-}" in
-    postgres | replicator | analyst | pg_*) problems="${problems}POSTGRES_CONN_LOGIN is the name of another role; " ;;
+    postgres | replicator | analyst | public | none | pg_*) problems="${problems}POSTGRES_CONN_LOGIN is the name of another role; " ;;
 esac
+login=${POSTGRES_CONN_LOGIN:-}
+[ "${#login}" -le 63 ] || problems="${problems}POSTGRES_CONN_LOGIN has more than 63 characters; "
 [ -z "$problems" ] || fail "${problems%; } (see .env and .env-dev)"
 
 here=$(dirname "$0")
