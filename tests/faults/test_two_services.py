@@ -136,6 +136,7 @@ def test_a_frozen_leader_loses_its_lease_by_itself(operator: Operator, source: S
             frozen.process.send_signal(signal.SIGCONT)
             frozen.wait_for_state("standby")
             load.stop()
+            frozen.process.kill()
             with replicating(source, sink) as third:
                 other.process.kill()
                 third.catch_up()

@@ -150,6 +150,9 @@ def _equal(column_type: ColumnType, cell: Value, value: Value) -> bool:
             return bool(cell == str(value))
         case ColumnType.DOUBLE_PRECISION:
             return comparable(cell) == comparable(float(value)) and (math.isnan(cell) or cell == value)
+        case ColumnType.INTEGER | ColumnType.BIGINT if isinstance(value, float):
+            # Whole doubles are exact there, beyond the digits that their shortest form shows.
+            return bool(cell == value)
         case ColumnType.INTEGER | ColumnType.BIGINT | ColumnType.NUMERIC:
             return _same_number(decimal.Decimal(cell), value)
         case ColumnType.TIMESTAMPTZ:
