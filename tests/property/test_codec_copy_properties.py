@@ -150,9 +150,6 @@ def _equal(column_type: ColumnType, cell: Value, value: Value) -> bool:
             return bool(cell == str(value))
         case ColumnType.DOUBLE_PRECISION:
             return comparable(cell) == comparable(float(value)) and (math.isnan(cell) or cell == value)
-        case ColumnType.INTEGER | ColumnType.BIGINT if isinstance(value, float):
-            # Whole doubles are exact there, beyond the digits that their shortest form shows.
-            return bool(cell == value)
         case ColumnType.INTEGER | ColumnType.BIGINT | ColumnType.NUMERIC:
             return _same_number(decimal.Decimal(cell), value)
         case ColumnType.TIMESTAMPTZ:
@@ -168,6 +165,9 @@ def _equal(column_type: ColumnType, cell: Value, value: Value) -> bool:
 def _same_number(cell: decimal.Decimal, value: float | Decimal128) -> bool:
     if isinstance(value, Decimal128):
         number = value.to_decimal()
+    elif isinstance(value, float) and cell == value:
+        # A whole double in a column of whole numbers has all digits, not only those of its shortest form.
+        return True
     else:
         number = decimal.Decimal(repr(value) if isinstance(value, float) else value)
     return cell.is_nan() if number.is_nan() else cell == number
