@@ -25,12 +25,12 @@ from replicator_service.pipeline.loop import Pace
 from replicator_service.pipeline.term import Limits, Term
 from replicator_service.runtime.health import Health, State
 from replicator_service.settings import OnHistoryLost, Settings
-from replicator_service.sink.checkpoint import Checkpoint, raise_epoch, read_checkpoint
-from replicator_service.sink.connection import Connection
-from replicator_service.sink.connection import connect as connect_sink
-from replicator_service.sink.lease import HolderWatch, try_lease
-from replicator_service.sink.migrations import migrate
-from replicator_service.sink.requests import PostgresBoard
+from replicator_service.sink.connect.connection import Connection
+from replicator_service.sink.connect.connection import connect as connect_sink
+from replicator_service.sink.control.checkpoint import Checkpoint, raise_epoch, read_checkpoint
+from replicator_service.sink.control.lease import HolderWatch, try_lease
+from replicator_service.sink.control.migrations import migrate
+from replicator_service.sink.control.requests import PostgresBoard
 from replicator_service.source.connection import connect as connect_source
 from replicator_service.source.connection import disconnect, read_only_database, server_facts
 

@@ -49,7 +49,7 @@ def service_has_no_ballast(engine: Engine) -> str:
     """It has its own packages only, compiled, and finds its SQL."""
     program = (
         "import importlib.util, pathlib, sysconfig\n"
-        "from replicator_service.sink.migrations import read_migrations\n"
+        "from replicator_service.sink.control.migrations import read_migrations\n"
         f"print(*(name for name in {_ABSENT!r} if importlib.util.find_spec(name)))\n"
         "assert read_migrations()\n"
         "packages = pathlib.Path(sysconfig.get_path('purelib'))\n"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.problems import closest
-from replicator_service.sink.connection import Connection, connect
-from replicator_service.sink.migrations import require_known
-from replicator_service.sink.overview import is_installed
-from replicator_service.sink.registry import registered
+from replicator_service.sink.connect.connection import Connection, connect
+from replicator_service.sink.control.migrations import require_known
+from replicator_service.sink.control.registry import registered
+from replicator_service.sink.overview.stream import is_installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,12 +13,12 @@ from replicator_service.cli.database import control_tables, known_collection
 from replicator_service.cli.output import Json, print_json, print_table, print_text, wants_json
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.settings import Settings, load_settings
-from replicator_service.sink import dead_letters
-from replicator_service.sink.registry import add_request
+from replicator_service.sink.control import dead_letters
+from replicator_service.sink.control.registry import add_request
 
 if TYPE_CHECKING:
-    from replicator_service.sink.connection import Connection
-    from replicator_service.sink.dead_letters import DeadLetter
+    from replicator_service.sink.connect.connection import Connection
+    from replicator_service.sink.control.dead_letters import DeadLetter
 
 dead_letters_app = typer.Typer(help="Documents that PostgreSQL refused.", no_args_is_help=True)
 

@@ -17,8 +17,8 @@ from replicator_service.runtime.notices import MEANINGS
 from replicator_service.runtime.present import Present, Sighting
 from replicator_service.runtime.status import status
 from replicator_service.settings import load_settings
-from replicator_service.sink.connection import connect
-from replicator_service.sink.overview import read_overview
+from replicator_service.sink.connect.connection import connect
+from replicator_service.sink.overview.stream import read_overview
 
 if TYPE_CHECKING:
     from replicator_service.core.overview import DatabaseView

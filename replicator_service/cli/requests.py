@@ -13,12 +13,12 @@ from replicator_service.cli.database import control_tables, known_collection
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.settings import load_settings
-from replicator_service.sink.overview import lease_holder
-from replicator_service.sink.registry import add_request
-from replicator_service.sink.requests import hold, release
+from replicator_service.sink.control.registry import add_request
+from replicator_service.sink.control.requests import hold, release
+from replicator_service.sink.overview.stream import lease_holder
 
 if TYPE_CHECKING:
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 Collection = Annotated[str | None, typer.Argument(help="A collection of MongoDB; all of them without one.")]
 

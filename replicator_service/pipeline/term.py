@@ -23,8 +23,8 @@ from replicator_service.pipeline.planner import Planner, SourcePorts
 from replicator_service.pipeline.requests import RequestBoard, Requests
 from replicator_service.pipeline.snapshot import Snapshots
 from replicator_service.pipeline.stream_reader import StreamReader
-from replicator_service.sink import registry
-from replicator_service.sink.writer import Writer
+from replicator_service.sink.control import registry
+from replicator_service.sink.write.writer import Writer
 from replicator_service.source.catalog import SourceCollection, list_collections
 from replicator_service.source.change_stream import ChangeStream
 from replicator_service.source.errors import translated
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from replicator_service.core.dead_letter_limit import DeadLetterLimit
     from replicator_service.core.failpoints import Failpoints
     from replicator_service.core.mapping.model import Mapping
-    from replicator_service.sink.checkpoint import Checkpoint
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
+    from replicator_service.sink.control.checkpoint import Checkpoint
     from replicator_service.source.connection import Client, ServerFacts
 
 _GROUP_WEIGHT = 16

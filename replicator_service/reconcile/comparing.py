@@ -23,8 +23,8 @@ from replicator_service.reconcile.parts import Part, Scope
 from replicator_service.reconcile.patience import Patience
 from replicator_service.reconcile.repair import Repair
 from replicator_service.reconcile.subject import Subject, subject_of
-from replicator_service.sink.comparison import Comparison
-from replicator_service.sink.registry import registered
+from replicator_service.sink.control.registry import registered
+from replicator_service.sink.reconcile.comparison import Comparison
 from replicator_service.source.errors import SnapshotUnavailable
 from replicator_service.source.ranges import RangeReader
 

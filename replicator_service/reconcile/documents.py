@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from replicator_service.core.replies import Reply
     from replicator_service.reconcile.moment import Moment
     from replicator_service.reconcile.subject import Subject
-    from replicator_service.sink.comparison import Comparison, RowDifference
+    from replicator_service.sink.reconcile.comparison import Comparison, RowDifference
 
 _COMPARED_AHEAD = 2
 """So many replies wait for PostgreSQL, or are being compared there."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from replicator_service.core.mapping.model import TableSpec
-    from replicator_service.sink.comparison import RowDifference
+    from replicator_service.sink.reconcile.comparison import RowDifference
 
 KEPT = 10_000
 DEAD_LETTER = "dead letter"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from replicator_service.core.replies import Reply
     from replicator_service.reconcile.moment import Moment
     from replicator_service.reconcile.subject import Subject
-    from replicator_service.sink.comparison import Comparison, RowVersion
+    from replicator_service.sink.reconcile.comparison import Comparison, RowVersion
 
 _BATCH_KEYS = 300
 

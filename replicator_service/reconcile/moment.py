@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from replicator_service.core.errors import ConfigurationError, Fatal, ReplicatorError, Retryable
 from replicator_service.core.position import seconds_of
 from replicator_service.core.steps import CollectionState
-from replicator_service.sink.checkpoint import read_checkpoint
+from replicator_service.sink.control.checkpoint import read_checkpoint
+from replicator_service.sink.control.registry import registered
 from replicator_service.sink.errors import translated
-from replicator_service.sink.overview import lease_holder
-from replicator_service.sink.reconciliation import letters_of
-from replicator_service.sink.registry import registered
+from replicator_service.sink.overview.stream import lease_holder
+from replicator_service.sink.reconcile.reconciliation import letters_of
 from replicator_service.source.catalog import CollectionKind, SourceCollection, list_collections
 from replicator_service.source.ranges import history_seconds
 from replicator_service.source.vitals import operation_time
@@ -24,7 +24,7 @@ from replicator_service.source.vitals import operation_time
 if TYPE_CHECKING:
     from replicator_service.reconcile.servers import Servers
     from replicator_service.reconcile.subject import Subject
-    from replicator_service.sink.registry import Registered
+    from replicator_service.sink.control.registry import Registered
 
 _BEGIN = "begin isolation level repeatable read; set local work_mem = '64MB'; set local enable_mergejoin = off"
 """Temporary tables have no statistics: without the hints, the planner sorts what it should hash."""

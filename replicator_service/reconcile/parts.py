@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.problems import closest
 from replicator_service.reconcile.servers import Servers, opened
-from replicator_service.sink.registry import registered
+from replicator_service.sink.control.registry import registered
 from replicator_service.source.catalog import list_collections
 from replicator_service.source.ranges import Range, Size, boundaries, collection_size
 

@@ -14,8 +14,8 @@ from replicator_service.core.rows import Encoder, RowGroup
 from replicator_service.reconcile.documents import key_of
 from replicator_service.reconcile.moment import NotYet, explain_unreadable
 from replicator_service.reconcile.patience import Patience
-from replicator_service.sink.registry import registered
-from replicator_service.sink.repair import RepairTransaction
+from replicator_service.sink.control.registry import registered
+from replicator_service.sink.reconcile.repair import RepairTransaction
 from replicator_service.source.errors import SnapshotUnavailable
 from replicator_service.source.ranges import RangeReader
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from replicator_service.reconcile.servers import Servers
     from replicator_service.reconcile.subject import Subject
-    from replicator_service.sink.comparison import RowVersion
+    from replicator_service.sink.reconcile.comparison import RowVersion
 
 _BATCH_KEYS = 300
 

@@ -15,7 +15,7 @@ from replicator_service.reconcile.findings import Findings
 from replicator_service.reconcile.options import Options
 from replicator_service.reconcile.parts import Part, plan_parts
 from replicator_service.reconcile.servers import opened, opened_sink
-from replicator_service.sink import reconciliation as store
+from replicator_service.sink.reconcile import reconciliation as store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.naming import schema_name
-from replicator_service.sink.connection import Connection
-from replicator_service.sink.connection import connect as connect_sink
-from replicator_service.sink.migrations import require_known
-from replicator_service.sink.overview import is_installed
+from replicator_service.sink.connect.connection import Connection
+from replicator_service.sink.connect.connection import connect as connect_sink
+from replicator_service.sink.control.migrations import require_known
+from replicator_service.sink.overview.stream import is_installed
 from replicator_service.source.connection import Client, read_only_database, server_facts
 from replicator_service.source.connection import connect as connect_source
 

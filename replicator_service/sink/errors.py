@@ -14,7 +14,7 @@ from replicator_service.core.errors import (
     ReplicatorError,
     Retryable,
 )
-from replicator_service.sink.refusals import why_refused
+from replicator_service.sink.connect.connection_errors import why_refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from devstack.proxy import TcpProxy
-from replicator_service.sink.connection import connect
-from replicator_service.sink.silence import Listener, Unheard
+from replicator_service.sink.connect.connection import connect
+from replicator_service.sink.connect.dead_peer import Listener, Unheard
 from tests.support.databases import Sink, fresh_sink, fresh_source
 from tests.support.load import Load
 from tests.support.replication import assert_same_documents, replicating

@@ -17,11 +17,11 @@ from replicator_service.core.position import Position
 from replicator_service.core.rows import RowGroup
 from replicator_service.core.steps import CollectionState, Commit, SetState
 from replicator_service.runtime.health import State
-from replicator_service.sink.checkpoint import raise_epoch, read_checkpoint
-from replicator_service.sink.connection import Connection, connect
-from replicator_service.sink.lease import HolderWatch, begin_renewing, renew, try_lease
-from replicator_service.sink.migrations import migrate
-from replicator_service.sink.writer import Writer
+from replicator_service.sink.connect.connection import Connection, connect
+from replicator_service.sink.control.checkpoint import raise_epoch, read_checkpoint
+from replicator_service.sink.control.lease import HolderWatch, begin_renewing, renew, try_lease
+from replicator_service.sink.control.migrations import migrate
+from replicator_service.sink.write.writer import Writer
 from tests.support.load import Load
 from tests.support.processes import Operator
 from tests.support.replication import assert_same_documents, replicating

@@ -14,10 +14,10 @@ from psycopg import sql
 
 from devstack.mongo import StandaloneMongo
 from replicator_service.core.errors import ConfigurationError, ReplicatorError, Retryable
-from replicator_service.sink import connection as sink_connection
-from replicator_service.sink.connection import connect as connect_sink
+from replicator_service.sink.connect import connection as sink_connection
+from replicator_service.sink.connect.connection import connect as connect_sink
+from replicator_service.sink.control.migrations import migrate, read_migrations
 from replicator_service.sink.errors import translated
-from replicator_service.sink.migrations import migrate, read_migrations
 from replicator_service.source.connection import connect as connect_source
 from replicator_service.source.connection import disconnect, server_facts
 from tests.support.processes import Operator

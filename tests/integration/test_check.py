@@ -17,8 +17,8 @@ from devstack.mongo import MongoReplicaSet, StandaloneMongo
 from replicator_service.core.findings import Finding, Level, exit_code
 from replicator_service.preflight import preflight
 from replicator_service.settings import Settings
-from replicator_service.sink.connection import connect
-from replicator_service.sink.migrations import migrate
+from replicator_service.sink.connect.connection import connect
+from replicator_service.sink.control.migrations import migrate
 from tests.support.replication import replicating
 
 if TYPE_CHECKING:

@@ -89,7 +89,7 @@ def test_the_installed_service_runs_without_a_checkout(installed: Path) -> None:
 def test_the_installed_packages_find_their_own_sql(installed: Path) -> None:
     program = """
 import replicator_service, warehouse_jobs
-from replicator_service.sink.migrations import read_migrations, sql_folder
+from replicator_service.sink.control.migrations import read_migrations, sql_folder
 from warehouse_jobs.marts import DEFAULT_DIRECTORY, mart_names
 print(replicator_service.__file__, sql_folder(), DEFAULT_DIRECTORY, len(read_migrations()), *mart_names(), sep="\\n")
 """

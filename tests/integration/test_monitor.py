@@ -14,9 +14,9 @@ from replicator_service.monitor import SinkWatch, SourceWatch
 from replicator_service.runtime.health import Health
 from replicator_service.runtime.present import Watch
 from replicator_service.settings import Settings
-from replicator_service.sink.connection import connect
-from replicator_service.sink.lease import try_lease
-from replicator_service.sink.migrations import migrate
+from replicator_service.sink.connect.connection import connect
+from replicator_service.sink.control.lease import try_lease
+from replicator_service.sink.control.migrations import migrate
 from tests.support.replication import replicating
 from tests.support.servers import start_mongo, start_postgres
 from tests.support.waiting import wait_until

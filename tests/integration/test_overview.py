@@ -10,11 +10,11 @@ import pytest
 
 from replicator_service.core.overview import Attempt, DatabaseView, DifferenceGroup
 from replicator_service.core.reconciliation import Difference, DifferenceKind, PartResult
-from replicator_service.sink.connection import connect
-from replicator_service.sink.letter_groups import GROUPS, LETTERS
-from replicator_service.sink.migrations import migrate
-from replicator_service.sink.overview import read_overview
-from replicator_service.sink.reconciliation import finish_run, record_part, start_run
+from replicator_service.sink.connect.connection import connect
+from replicator_service.sink.control.migrations import migrate
+from replicator_service.sink.overview.dead_letter_groups import GROUPS, LETTERS
+from replicator_service.sink.overview.stream import read_overview
+from replicator_service.sink.reconcile.reconciliation import finish_run, record_part, start_run
 from replicator_service.source.connection import connect as connect_source
 from replicator_service.source.vitals import oplog_start
 from tests.marts.things import set_things, things
@@ -23,7 +23,7 @@ from warehouse_jobs.marts import load
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
     from tests.support.databases import Sink, Source
 
 DAY = datetime(2026, 3, 4, tzinfo=UTC)

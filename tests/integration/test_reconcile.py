@@ -21,7 +21,7 @@ from replicator_service.reconcile import (
 from replicator_service.reconcile.repair import Repair
 from replicator_service.reconcile.servers import opened
 from replicator_service.reconcile.subject import subject_of
-from replicator_service.sink.registry import registered
+from replicator_service.sink.control.registry import registered
 from tests.support.reconciliation import AN_OBJECT_ID, MAPPING, MIXED_IDS, corrupt, order, reconciled, rows, traffic
 from tests.support.replication import replicating
 

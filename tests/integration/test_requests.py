@@ -9,8 +9,8 @@ from psycopg import sql
 from replicator_service.core.mapping.model import ColumnType, MappedColumn, Mapping, TypedCollection
 from replicator_service.pipeline.term import Limits
 from replicator_service.runtime.health import State
-from replicator_service.sink.registry import add_request
-from replicator_service.sink.requests import hold, release
+from replicator_service.sink.control.registry import add_request
+from replicator_service.sink.control.requests import hold, release
 from tests.support.load import Load
 from tests.support.replication import Replication, assert_same_documents, quick, replicating
 from tests.support.waiting import wait_until

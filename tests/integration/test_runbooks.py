@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from replicator_service.cli.application import application
-from replicator_service.sink.connection import connect
-from replicator_service.sink.migrations import migrate
+from replicator_service.sink.connect.connection import connect
+from replicator_service.sink.control.migrations import migrate
 from tests.support.monitoring import ROOT, RUNBOOKS
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replicator_service.sink.rows import array_text
+from replicator_service.sink.write.rows import array_text
 
 
 def test_plain_keys_are_only_joined() -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from replicator_service.core.rows import Rejected
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

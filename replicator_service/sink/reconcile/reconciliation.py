@@ -15,7 +15,7 @@ from replicator_service.sink.errors import translated
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 STORED_DIFFERENCES = 10_000
 """A run remembers so many differences, and the number of all."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg_pool import ConnectionPool
 
-from replicator_service.sink.connection import Connection
+from replicator_service.sink.connect.connection import Connection
 from replicator_service.sink.errors import translated
 
 if TYPE_CHECKING:

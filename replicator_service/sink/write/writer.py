@@ -29,17 +29,18 @@ from replicator_service.core.steps import (
     StartSnapshot,
     Step,
 )
-from replicator_service.sink import checkpoint, dead_letters, lease, registry, tables
+from replicator_service.sink.control import checkpoint, dead_letters, lease, registry
 from replicator_service.sink.errors import translated
-from replicator_service.sink.rows import RowWriter
-from replicator_service.sink.statements import copy_rows
+from replicator_service.sink.write import tables
+from replicator_service.sink.write.rows import RowWriter
+from replicator_service.sink.write.statements import copy_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from replicator_service.core.dead_letter_limit import DeadLetterLimit
     from replicator_service.core.events import Change
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 
 _BEGIN = "begin; set constraints all immediate"

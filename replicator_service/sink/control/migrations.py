@@ -16,7 +16,7 @@ from replicator_service.sink.errors import translated
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('replicator:migrations', 0))"
 _HISTORY = """
@@ -46,7 +46,7 @@ class Migration:
 
 def sql_folder() -> Path:
     """Where the SQL files are: inside an installed package, or at the top of a checkout."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     installed = package / "sql"
     return installed if installed.is_dir() else package.parent / "sql"
 

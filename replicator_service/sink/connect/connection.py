@@ -8,8 +8,8 @@ import psycopg
 from psycopg import sql
 
 from replicator_service.core.errors import ConfigurationError
+from replicator_service.sink.connect.dead_peer import HeardConnection, Listener
 from replicator_service.sink.errors import translated
-from replicator_service.sink.silence import HeardConnection, Listener
 
 MINIMUM_VERSION = 150_000
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -46,7 +46,8 @@ def connect(dsn: str, *, application_name: str, durable: bool = True) -> HeardCo
 
     ``durable=False`` turns ``synchronous_commit`` off. For the writer this costs nothing but a replay: rows and
     position are lost together, never one without the other, and the stream goes on from the older position.
-    A line on which the server cannot be heard any more counts as lost (see :mod:`replicator_service.sink.silence`).
+    A line on which the server cannot be heard any more counts as lost (see
+    :mod:`replicator_service.sink.connect.dead_peer`).
 
     Raises :class:`ConfigurationError` (credentials, address, version, encoding) or :class:`Retryable`.
     """

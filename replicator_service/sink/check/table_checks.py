@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from replicator_service.core.mapping.model import DocumentCollection, TableSpec, tables_of
+from replicator_service.sink.control.registry import registered
 from replicator_service.sink.errors import translated
-from replicator_service.sink.overview import is_installed
-from replicator_service.sink.registry import registered
-from replicator_service.sink.tables import plan_tables
+from replicator_service.sink.overview.stream import is_installed
+from replicator_service.sink.write.tables import plan_tables
 
 if TYPE_CHECKING:
     from replicator_service.core.findings import Checklist
     from replicator_service.core.mapping.model import Mapping
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 CONFLICTS = "tables fit the mapping"
 DURABLE = "tables are durable"

@@ -12,11 +12,11 @@ import psycopg
 from psycopg import conninfo, sql
 
 from replicator_service.core.errors import ReplicatorError
-from replicator_service.sink import control_checks, table_checks
-from replicator_service.sink.checkpoint import Checkpoint, read_checkpoint
-from replicator_service.sink.connection import MINIMUM_VERSION, Connection
+from replicator_service.sink.check import control_checks, table_checks
+from replicator_service.sink.connect.connection import MINIMUM_VERSION, Connection
+from replicator_service.sink.control.checkpoint import Checkpoint, read_checkpoint
 from replicator_service.sink.errors import translated
-from replicator_service.sink.overview import is_installed
+from replicator_service.sink.overview.stream import is_installed
 
 if TYPE_CHECKING:
     from replicator_service.core.findings import Checklist

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from replicator_service.core.mapping.model import TableSpec
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 _COLUMNS = """
 select c.relname, a.attname, format_type(a.atttypid, a.atttypmod)

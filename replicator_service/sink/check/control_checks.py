@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from replicator_service.sink.control.migrations import read_migrations
 from replicator_service.sink.errors import translated
-from replicator_service.sink.migrations import read_migrations
-from replicator_service.sink.overview import is_installed, read_overview
+from replicator_service.sink.overview.stream import is_installed, read_overview
 
 if TYPE_CHECKING:
     from replicator_service.core.findings import Checklist
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 TABLES = "control tables"
 LEASE = "lease"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replicator_service.sink import dead_letters, registry
+from replicator_service.sink.control import dead_letters, registry
 from replicator_service.sink.errors import translated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from replicator_service.sink.connection import Connection
-    from replicator_service.sink.dead_letters import DeadLetter
-    from replicator_service.sink.registry import Request
+    from replicator_service.sink.connect.connection import Connection
+    from replicator_service.sink.control.dead_letters import DeadLetter
+    from replicator_service.sink.control.registry import Request
 
 
 class PostgresBoard:

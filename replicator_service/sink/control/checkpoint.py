@@ -13,7 +13,7 @@ from replicator_service.core.position import Position
 from replicator_service.sink.errors import translated
 
 if TYPE_CHECKING:
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

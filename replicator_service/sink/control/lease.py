@@ -15,7 +15,7 @@ from replicator_service.sink.errors import translated
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 NAMESPACE = "replicator:"
 _RENEWS = "replicator renews:"

@@ -13,13 +13,13 @@ from psycopg import sql
 
 from replicator_service.core.codec.copy_text import escape
 from replicator_service.sink.errors import translated
-from replicator_service.sink.statements import beside_parameters
+from replicator_service.sink.write.statements import beside_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from replicator_service.core.mapping.model import TableSpec
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 _NOT_COMPARED = frozenset({"_id", "_ordinal", "etl_valid_from"})
 _KEYS = sql.Identifier("pg_temp", "reconciled_keys")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Self
 from psycopg import sql
 
 from replicator_service.core.errors import Retryable
-from replicator_service.sink.checkpoint import Checkpoint, read_checkpoint
+from replicator_service.sink.control.checkpoint import Checkpoint, read_checkpoint
 from replicator_service.sink.errors import translated
-from replicator_service.sink.rows import RowWriter
-from replicator_service.sink.statements import beside_parameters
+from replicator_service.sink.write.rows import RowWriter
+from replicator_service.sink.write.statements import beside_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from replicator_service.core.mapping.model import TableSpec
     from replicator_service.core.rows import RowGroup
-    from replicator_service.sink.comparison import RowVersion
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
+    from replicator_service.sink.reconcile.comparison import RowVersion
 
 _LOCK_SECONDS = 2
 """Long enough for an autovacuum to give way, short enough not to hold up others who queue behind this lock."""

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.overview import CollectionView, DatabaseView, Leader
 from replicator_service.core.steps import CollectionState
+from replicator_service.sink.control.lease import HELD, NAMESPACE
 from replicator_service.sink.errors import translated
-from replicator_service.sink.last_reconciliation import last_reconciliation, later_attempt
-from replicator_service.sink.lease import HELD, NAMESPACE
-from replicator_service.sink.letter_groups import letter_groups
-from replicator_service.sink.marts import last_loads
+from replicator_service.sink.overview.dead_letter_groups import letter_groups
+from replicator_service.sink.overview.last_reconciliation import last_reconciliation, later_attempt
+from replicator_service.sink.overview.marts import last_loads
 
 if TYPE_CHECKING:
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 WRITER_NAME = "replicator writer"
 

@@ -11,7 +11,7 @@ from replicator_service.core.steps import ChunkDone, CollectionState, StartSnaps
 from replicator_service.sink.errors import translated
 
 if TYPE_CHECKING:
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from replicator_service.sink.errors import translated
-from replicator_service.sink.statements import Statements, compose
+from replicator_service.sink.write.statements import Statements, compose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from replicator_service.core.mapping.model import TableSpec
     from replicator_service.core.rows import CollectionRows, RowGroup
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 
 class RowWriter:

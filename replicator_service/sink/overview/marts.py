@@ -9,7 +9,7 @@ from replicator_service.core.overview import MartView
 from replicator_service.sink.errors import translated
 
 if TYPE_CHECKING:
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 _COLUMNS = ("mart", "as_of", "loaded_at", "seconds", "rows", "inserted", "versioned", "closed", "overwritten")
 

@@ -8,7 +8,7 @@ from replicator_service.core.overview import LetterGroup
 from replicator_service.sink.errors import translated
 
 if TYPE_CHECKING:
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 GROUPS = 20
 LETTERS = 5_000

@@ -9,7 +9,7 @@ from replicator_service.core.reconciliation import DifferenceKind
 from replicator_service.sink.errors import translated
 
 if TYPE_CHECKING:
-    from replicator_service.sink.connection import Connection
+    from replicator_service.sink.connect.connection import Connection
 
 _COUNTED = """
 with latest as (

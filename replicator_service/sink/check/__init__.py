@@ -1,0 +1,1 @@
+"""Read-only checks of PostgreSQL before a start."""

@@ -1,0 +1,1 @@
+"""The session with PostgreSQL: how it is opened, kept and lost."""

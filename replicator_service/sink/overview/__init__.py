@@ -1,0 +1,1 @@
+"""What PostgreSQL knows of a stream, for people."""

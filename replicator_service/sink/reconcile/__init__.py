@@ -1,0 +1,1 @@
+"""Comparing and repairing tables."""
