@@ -31,8 +31,8 @@ from replicator_service.sink.control.checkpoint import Checkpoint, raise_epoch, 
 from replicator_service.sink.control.lease import HolderWatch, try_lease
 from replicator_service.sink.control.migrations import migrate
 from replicator_service.sink.control.requests import PostgresBoard
-from replicator_service.source.connection import connect as connect_source
-from replicator_service.source.connection import disconnect, read_only_database, server_facts
+from replicator_service.source.connect.connection import connect as connect_source
+from replicator_service.source.connect.connection import disconnect, read_only_database, server_facts
 
 if TYPE_CHECKING:
     import threading

@@ -10,10 +10,10 @@ from replicator_service.core.errors import ConfigurationError, ReplicatorError
 from replicator_service.core.mapping.inference import Origin, Proposal, Sampled, Skipped, fold, propose, render_file
 from replicator_service.core.mapping.loader import load_mapping
 from replicator_service.core.mapping.problems import MappingError, closest
-from replicator_service.source.catalog import CollectionKind, SourceCollection, list_collections, list_databases
-from replicator_service.source.connection import connect, disconnect
-from replicator_service.source.ranges import Size, collection_size
-from replicator_service.source.sampling import Bounds, sample
+from replicator_service.source.connect.connection import connect, disconnect
+from replicator_service.source.read.catalog import CollectionKind, SourceCollection, list_collections, list_databases
+from replicator_service.source.read.ranges import Size, collection_size
+from replicator_service.source.read.sampling import Bounds, sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from replicator_service.settings import Settings
-    from replicator_service.source.connection import Client
+    from replicator_service.source.connect.connection import Client
 
 _NAMED = 10
 _KINDS = {CollectionKind.VIEW: "a view", CollectionKind.TIME_SERIES: "a time-series collection"}

@@ -10,7 +10,7 @@ from replicator_service.core.naming import schema_name
 from replicator_service.mapping_file import read_mapping
 from replicator_service.sink.check.control_checks import TABLES as CONTROL_TABLES
 from replicator_service.sink.check.preflight import check_sink
-from replicator_service.source.preflight import POSITION, TOPOLOGY, check_position, check_source
+from replicator_service.source.check.preflight import POSITION, TOPOLOGY, check_position, check_source
 
 if TYPE_CHECKING:
     from replicator_service.core.mapping.model import Mapping

@@ -21,7 +21,7 @@ from replicator_service.core.mapping.model import DocumentCollection, Mapping, T
 from replicator_service.core.mapping.resolution import mapping_for
 from replicator_service.core.naming import schema_name
 from replicator_service.core.transform import compile_transform
-from replicator_service.source.reader import Reader
+from replicator_service.source.read.reader import Reader
 
 if TYPE_CHECKING:
     from pymongo import MongoClient

@@ -14,7 +14,7 @@ from replicator_service.cli.output import Json, console, print_json, print_table
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.inference import Inferred, infer
 from replicator_service.settings import load_settings
-from replicator_service.source.sampling import Bounds
+from replicator_service.source.read.sampling import Bounds
 
 if TYPE_CHECKING:
     from types import TracebackType

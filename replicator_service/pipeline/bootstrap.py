@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from replicator_service.pipeline.catalogue import Catalogue
     from replicator_service.pipeline.planner import Planner
     from replicator_service.sink.control.registry import Registered
-    from replicator_service.source.catalog import SourceCollection
+    from replicator_service.source.read.catalog import SourceCollection
 
 
 def restore(catalogue: Catalogue, known: Sequence[Registered]) -> list[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from replicator_service.core.events import Change
-    from replicator_service.source.reader import ReadCursor, Reader
+    from replicator_service.source.read.reader import ReadCursor, Reader
 
 _MAX_KEYS = 5_000
 _MAX_KEY_BYTES = 4 * 2**20

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from replicator_service.core.batching import Batch
     from replicator_service.core.position import Position
     from replicator_service.pipeline.catalogue import Catalogue, Entry
-    from replicator_service.source.catalog import SourceCollection
-    from replicator_service.source.reader import Reader
+    from replicator_service.source.read.catalog import SourceCollection
+    from replicator_service.source.read.reader import Reader
 
 GROUP_CHANGES = 10_000
 GROUP_BYTES = 16 * 2**20

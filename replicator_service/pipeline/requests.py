@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from replicator_service.pipeline.planner import Planner, SourcePorts
-    from replicator_service.source.reader import Reader
+    from replicator_service.source.read.reader import Reader
 
 
 class PendingRequest(Protocol):

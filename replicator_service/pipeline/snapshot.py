@@ -20,7 +20,7 @@ from replicator_service.core.failpoints import Failpoints, Window
 from replicator_service.core.steps import ChunkDone, CollectionState, FinishSnapshot, Step
 from replicator_service.pipeline.planner import GROUP_CHANGES, Planner, SourcePorts
 from replicator_service.source.errors import SnapshotUnavailable
-from replicator_service.source.reader import Place, ReadCursor, Reader
+from replicator_service.source.read.reader import Place, ReadCursor, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

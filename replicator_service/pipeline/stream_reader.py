@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from replicator_service.core.batching import StreamReply
     from replicator_service.pipeline.channel import Channel
-    from replicator_service.source.change_stream import ChangeStream
+    from replicator_service.source.read.change_stream import ChangeStream
 
 _PROBE_MS = 1
 """After an answer with events the next poll hardly waits: an empty answer then proves that nothing was left, which

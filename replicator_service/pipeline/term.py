@@ -25,11 +25,11 @@ from replicator_service.pipeline.snapshot import Snapshots
 from replicator_service.pipeline.stream_reader import StreamReader
 from replicator_service.sink.control import registry
 from replicator_service.sink.write.writer import Writer
-from replicator_service.source.catalog import SourceCollection, list_collections
-from replicator_service.source.change_stream import ChangeStream
 from replicator_service.source.errors import translated
-from replicator_service.source.history import require_history
-from replicator_service.source.reader import Reader
+from replicator_service.source.read.catalog import SourceCollection, list_collections
+from replicator_service.source.read.change_stream import ChangeStream
+from replicator_service.source.read.history import require_history
+from replicator_service.source.read.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from replicator_service.core.mapping.model import Mapping
     from replicator_service.sink.connect.connection import Connection
     from replicator_service.sink.control.checkpoint import Checkpoint
-    from replicator_service.source.connection import Client, ServerFacts
+    from replicator_service.source.connect.connection import Client, ServerFacts
 
 _GROUP_WEIGHT = 16
 """How many small steps weigh as much as one row group."""

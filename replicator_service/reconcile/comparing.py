@@ -26,7 +26,7 @@ from replicator_service.reconcile.subject import Subject, subject_of
 from replicator_service.sink.control.registry import registered
 from replicator_service.sink.reconcile.comparison import Comparison
 from replicator_service.source.errors import SnapshotUnavailable
-from replicator_service.source.ranges import RangeReader
+from replicator_service.source.read.ranges import RangeReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

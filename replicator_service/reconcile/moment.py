@@ -17,9 +17,9 @@ from replicator_service.sink.control.registry import registered
 from replicator_service.sink.errors import translated
 from replicator_service.sink.overview.stream import lease_holder
 from replicator_service.sink.reconcile.reconciliation import letters_of
-from replicator_service.source.catalog import CollectionKind, SourceCollection, list_collections
-from replicator_service.source.ranges import history_seconds
-from replicator_service.source.vitals import operation_time
+from replicator_service.source.read.catalog import CollectionKind, SourceCollection, list_collections
+from replicator_service.source.read.ranges import history_seconds
+from replicator_service.source.read.server_times import operation_time
 
 if TYPE_CHECKING:
     from replicator_service.reconcile.servers import Servers

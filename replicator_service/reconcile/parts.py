@@ -15,8 +15,8 @@ from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.problems import closest
 from replicator_service.reconcile.servers import Servers, opened
 from replicator_service.sink.control.registry import registered
-from replicator_service.source.catalog import list_collections
-from replicator_service.source.ranges import Range, Size, boundaries, collection_size
+from replicator_service.source.read.catalog import list_collections
+from replicator_service.source.read.ranges import Range, Size, boundaries, collection_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

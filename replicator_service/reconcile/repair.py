@@ -17,7 +17,7 @@ from replicator_service.reconcile.patience import Patience
 from replicator_service.sink.control.registry import registered
 from replicator_service.sink.reconcile.repair import RepairTransaction
 from replicator_service.source.errors import SnapshotUnavailable
-from replicator_service.source.ranges import RangeReader
+from replicator_service.source.read.ranges import RangeReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,8 +12,8 @@ from replicator_service.sink.connect.connection import Connection
 from replicator_service.sink.connect.connection import connect as connect_sink
 from replicator_service.sink.control.migrations import require_known
 from replicator_service.sink.overview.stream import is_installed
-from replicator_service.source.connection import Client, read_only_database, server_facts
-from replicator_service.source.connection import connect as connect_source
+from replicator_service.source.connect.connection import Client, read_only_database, server_facts
+from replicator_service.source.connect.connection import connect as connect_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

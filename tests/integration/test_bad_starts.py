@@ -18,8 +18,8 @@ from replicator_service.sink.connect import connection as sink_connection
 from replicator_service.sink.connect.connection import connect as connect_sink
 from replicator_service.sink.control.migrations import migrate, read_migrations
 from replicator_service.sink.errors import translated
-from replicator_service.source.connection import connect as connect_source
-from replicator_service.source.connection import disconnect, server_facts
+from replicator_service.source.connect.connection import connect as connect_source
+from replicator_service.source.connect.connection import disconnect, server_facts
 from tests.support.processes import Operator
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from replicator_service.core.replies import Reply
 from replicator_service.core.steps import Commit
 from replicator_service.pipeline.catalogue import Catalogue
 from replicator_service.pipeline.planner import Planner, SourcePorts
-from replicator_service.source.reader import Reader
+from replicator_service.source.read.reader import Reader
 
 if TYPE_CHECKING:
     from tests.support.databases import Source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replicator_service.source.connection import ServerFacts
+from replicator_service.source.connect.connection import ServerFacts
 
 
 @pytest.mark.parametrize(

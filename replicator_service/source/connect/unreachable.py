@@ -13,7 +13,7 @@ from pymongo import errors
 from replicator_service.core.errors import ConfigurationError, ReplicatorError, Retryable
 
 if TYPE_CHECKING:
-    from replicator_service.source.connection import Client
+    from replicator_service.source.connect.connection import Client
 
 _SHOWN = 3
 _CONNECT_SECONDS = 1.0

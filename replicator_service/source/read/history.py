@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.errors import ConfigurationError, ResyncRequired
 from replicator_service.core.position import seconds_of
-from replicator_service.source.vitals import oldest_time, operation_time
+from replicator_service.source.read.server_times import oldest_time, operation_time
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
     from replicator_service.core.position import Position
-    from replicator_service.source.connection import Client
+    from replicator_service.source.connect.connection import Client
 
 _AHEAD_SECONDS = 60
 """A primary that was cut off and does not know it yet may be some seconds behind what others have told us."""

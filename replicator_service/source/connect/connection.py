@@ -14,8 +14,8 @@ from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from replicator_service.core.errors import ConfigurationError, Retryable
-from replicator_service.source.absence import uninitiated, why_absent
-from replicator_service.source.address import parse
+from replicator_service.source.connect.address import parse
+from replicator_service.source.connect.unreachable import uninitiated, why_absent
 from replicator_service.source.errors import translated
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from replicator_service.source.connection import Client
+    from replicator_service.source.connect.connection import Client
 
 _OWN_DATABASES = frozenset({"admin", "config", "local"})
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 
 from replicator_service.core.position import to_cluster_time
-from replicator_service.source.absence import uninitiated
-from replicator_service.source.catalog import list_collections
+from replicator_service.source.connect.unreachable import uninitiated
 from replicator_service.source.errors import translated
+from replicator_service.source.read.catalog import list_collections
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
-    from replicator_service.source.connection import Client
+    from replicator_service.source.connect.connection import Client
 
 ANSWER_SECONDS = 3.0
 """A server that does not answer within this time is away, whatever its connections say."""

@@ -15,9 +15,9 @@ from bson.max_key import MaxKey
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure, PyMongoError
 
-from replicator_service.source.connection import RAW, Client
+from replicator_service.source.connect.connection import RAW, Client
 from replicator_service.source.errors import translated
-from replicator_service.source.reader import ReadCursor, id_filter
+from replicator_service.source.read.reader import ReadCursor, id_filter
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence

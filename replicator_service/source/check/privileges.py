@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.position import to_timestamp
-from replicator_service.source.change_stream import ChangeStream
 from replicator_service.source.errors import translated
-from replicator_service.source.vitals import operation_time
+from replicator_service.source.read.change_stream import ChangeStream
+from replicator_service.source.read.server_times import operation_time
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
     from replicator_service.core.findings import Checklist
-    from replicator_service.source.connection import Client, ServerFacts
+    from replicator_service.source.connect.connection import Client, ServerFacts
 
 LIST = "privilege listCollections"
 FIND = "privilege find"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo import ReadPreference
 from pymongo.errors import ExecutionTimeout
 
-from replicator_service.source.connection import RAW
+from replicator_service.source.connect.connection import RAW
 from replicator_service.source.errors import translated
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bson.raw_bson import RawBSONDocument
     from pymongo.database import Database
 
-    from replicator_service.source.ranges import Size
+    from replicator_service.source.read.ranges import Size
 
 _PREFERENCE = ReadPreference.SECONDARY_PREFERRED
 _END_SHARE = 10

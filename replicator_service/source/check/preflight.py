@@ -13,10 +13,8 @@ from pymongo.errors import PyMongoError
 
 from replicator_service.core.addresses import SYSTEM_DATABASES
 from replicator_service.core.errors import ReplicatorError, ResyncRequired, Retryable
-from replicator_service.source import members, privileges, retention
-from replicator_service.source.catalog import CollectionKind
-from replicator_service.source.change_stream import ChangeStream
-from replicator_service.source.connection import (
+from replicator_service.source.check import members, privileges, retention
+from replicator_service.source.connect.connection import (
     MINIMUM_VERSION,
     Client,
     ServerFacts,
@@ -24,6 +22,8 @@ from replicator_service.source.connection import (
     read_only_database,
 )
 from replicator_service.source.errors import translated
+from replicator_service.source.read.catalog import CollectionKind
+from replicator_service.source.read.change_stream import ChangeStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,8 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from replicator_service.core.errors import ReplicatorError, Retryable
-from replicator_service.source.address import Address, parse
-from replicator_service.source.connection import connect, disconnect, server_facts
+from replicator_service.source.connect.address import Address, parse
+from replicator_service.source.connect.connection import connect, disconnect, server_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

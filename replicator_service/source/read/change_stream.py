@@ -17,7 +17,7 @@ from replicator_service.core.batching import StreamReply
 from replicator_service.core.errors import Fatal
 from replicator_service.core.position import Position, ResumeToken, token_time
 from replicator_service.core.replies import Reply, read_cursor
-from replicator_service.source.connection import RAW, Client, ServerFacts
+from replicator_service.source.connect.connection import RAW, Client, ServerFacts
 from replicator_service.source.errors import translated
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from replicator_service.core.codec.document_id import ExactId, id_bson
 from replicator_service.core.codec.elements import elements, id_document
 from replicator_service.core.position import to_cluster_time, to_timestamp
 from replicator_service.core.replies import CursorReply, Reply, read_cursor
-from replicator_service.source.connection import RAW, Client
+from replicator_service.source.connect.connection import RAW, Client
 from replicator_service.source.errors import translate, translated
 
 if TYPE_CHECKING:

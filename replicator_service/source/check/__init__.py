@@ -1,0 +1,1 @@
+"""Read-only checks of MongoDB before a start."""
