@@ -23,7 +23,7 @@ from replicator_service.core.failpoints import Failpoints
 from replicator_service.core.position import wall_time
 from replicator_service.pipeline.loop import Pace
 from replicator_service.pipeline.term import Limits, Term
-from replicator_service.runtime.health import Health, State
+from replicator_service.runtime.state.health import Health, State
 from replicator_service.settings import OnHistoryLost, Settings
 from replicator_service.sink.connect.connection import Connection
 from replicator_service.sink.connect.connection import connect as connect_sink

@@ -6,8 +6,8 @@ import re
 
 from devstack.reference.markdown import code, filled, table
 from devstack.reference.sample import PRESENT, STREAM, committed
-from replicator_service.runtime.metric_names import HELP, Name
-from replicator_service.runtime.metrics import Metrics
+from replicator_service.runtime.metrics.counters import Metrics
+from replicator_service.runtime.metrics.metric_names import HELP, Name
 
 
 def page() -> str:

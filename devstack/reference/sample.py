@@ -19,9 +19,9 @@ from replicator_service.core.position import Position
 from replicator_service.core.reconciliation import DifferenceKind
 from replicator_service.core.steps import CollectionState, Commit
 from replicator_service.pipeline.observer import Committed
-from replicator_service.runtime.activity import Movement
-from replicator_service.runtime.health import Report, Role, State
-from replicator_service.runtime.present import Present, Sighting
+from replicator_service.runtime.judgement.service_view import Present, Sighting
+from replicator_service.runtime.state.activity import Movement
+from replicator_service.runtime.state.health import Report, Role, State
 
 STREAM = "origin"
 AT = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)

@@ -14,8 +14,8 @@ from typer.core import TyperGroup
 
 from replicator_service.cli.output import console, wants_json
 from replicator_service.core.errors import Fatal, ReplicatorError
-from replicator_service.runtime.logging import trace_of
-from replicator_service.runtime.masking import Mask
+from replicator_service.runtime.log.logging import trace_of
+from replicator_service.runtime.log.masking import Mask
 from replicator_service.settings import PREFIX
 
 if TYPE_CHECKING:

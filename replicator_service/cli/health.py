@@ -14,7 +14,7 @@ import typer
 
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
 from replicator_service.core.errors import ConfigurationError, Retryable
-from replicator_service.runtime.server import url_host
+from replicator_service.runtime.http.server import url_host
 from replicator_service.settings import PREFIX, load_http_address
 
 _TIMEOUT_SECONDS = 3.0

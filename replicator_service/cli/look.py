@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from replicator_service.core.errors import ConfigurationError, ReplicatorError, Retryable
 from replicator_service.core.naming import schema_name
 from replicator_service.core.steps import CollectionState
-from replicator_service.runtime.health import Report, State
-from replicator_service.runtime.notices import MEANINGS
-from replicator_service.runtime.present import Present, Sighting
-from replicator_service.runtime.status import status
+from replicator_service.runtime.http.status import status
+from replicator_service.runtime.judgement.notices import MEANINGS
+from replicator_service.runtime.judgement.service_view import Present, Sighting
+from replicator_service.runtime.state.health import Report, State
 from replicator_service.settings import load_settings
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.overview.stream import read_overview

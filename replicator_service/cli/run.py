@@ -20,16 +20,16 @@ from replicator_service.core.errors import ReplicatorError
 from replicator_service.mapping_file import read_mapping
 from replicator_service.monitor import Monitor
 from replicator_service.pipeline.term import keep_collector_out
-from replicator_service.runtime.activity import Activity
-from replicator_service.runtime.health import Health
-from replicator_service.runtime.history import History, Recorder, resident_bytes
-from replicator_service.runtime.http import make_routes
-from replicator_service.runtime.logging import Logger, make_logger, route_standard_logging
-from replicator_service.runtime.masking import Mask, place_of
-from replicator_service.runtime.metrics import Metrics
-from replicator_service.runtime.narrator import Narrator
-from replicator_service.runtime.present import Watch
-from replicator_service.runtime.server import HttpServer
+from replicator_service.runtime.http.routes import make_routes
+from replicator_service.runtime.http.server import HttpServer
+from replicator_service.runtime.judgement.service_view import Watch
+from replicator_service.runtime.log.logging import Logger, make_logger, route_standard_logging
+from replicator_service.runtime.log.masking import Mask, place_of
+from replicator_service.runtime.log.progress_log import Narrator
+from replicator_service.runtime.metrics.counters import Metrics
+from replicator_service.runtime.state.activity import Activity
+from replicator_service.runtime.state.health import Health
+from replicator_service.runtime.state.history import History, Recorder, resident_bytes
 from replicator_service.settings import LogFormat, Settings, load_settings, unknown_variables
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from replicator_service.core.overview import (
 )
 from replicator_service.core.reconciliation import DifferenceKind
 from replicator_service.core.steps import CollectionState
-from replicator_service.runtime.health import State
-from replicator_service.runtime.history import History, Sample
-from replicator_service.runtime.http import make_routes
-from replicator_service.runtime.notices import MEANINGS
-from replicator_service.runtime.server import HttpServer
+from replicator_service.runtime.http.routes import make_routes
+from replicator_service.runtime.http.server import HttpServer
+from replicator_service.runtime.judgement.notices import MEANINGS
+from replicator_service.runtime.state.health import State
+from replicator_service.runtime.state.history import History, Sample
 from tests.support.browsing import Visit, visit
 from tests.support.health import Surroundings, at_second
 from tests.support.processes import Operator

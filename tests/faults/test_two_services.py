@@ -16,7 +16,7 @@ from replicator_service.core.failpoints import Failpoints
 from replicator_service.core.position import Position
 from replicator_service.core.rows import RowGroup
 from replicator_service.core.steps import CollectionState, Commit, SetState
-from replicator_service.runtime.health import State
+from replicator_service.runtime.state.health import State
 from replicator_service.sink.connect.connection import Connection, connect
 from replicator_service.sink.control.checkpoint import raise_epoch, read_checkpoint
 from replicator_service.sink.control.lease import HolderWatch, begin_renewing, renew, try_lease

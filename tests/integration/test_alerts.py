@@ -9,8 +9,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from replicator_service.runtime.health import State
-from replicator_service.runtime.metrics import Name
+from replicator_service.runtime.metrics.counters import Name
+from replicator_service.runtime.state.health import State
 from tests.support.health import Surroundings
 from tests.support.monitoring import (
     DASHBOARDS,

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from replicator_service.core.errors import ConfigurationError
-from replicator_service.runtime.server import HttpServer
+from replicator_service.runtime.http.server import HttpServer
 
 
 def application() -> Starlette:

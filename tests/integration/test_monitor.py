@@ -11,8 +11,8 @@ import pytest
 
 from replicator_service.core.steps import CollectionState
 from replicator_service.monitor import SinkWatch, SourceWatch
-from replicator_service.runtime.health import Health
-from replicator_service.runtime.present import Watch
+from replicator_service.runtime.judgement.service_view import Watch
+from replicator_service.runtime.state.health import Health
 from replicator_service.settings import Settings
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.control.lease import try_lease

@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from replicator_service.pipeline.loop import Pace
 from replicator_service.pipeline.term import Limits
-from replicator_service.runtime.health import State
+from replicator_service.runtime.state.health import State
 from tests.support.replication import assert_same_documents, replicating
 from tests.support.waiting import wait_until
 

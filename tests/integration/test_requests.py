@@ -8,7 +8,7 @@ from psycopg import sql
 
 from replicator_service.core.mapping.model import ColumnType, MappedColumn, Mapping, TypedCollection
 from replicator_service.pipeline.term import Limits
-from replicator_service.runtime.health import State
+from replicator_service.runtime.state.health import State
 from replicator_service.sink.control.registry import add_request
 from replicator_service.sink.control.requests import hold, release
 from tests.support.load import Load

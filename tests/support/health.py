@@ -9,10 +9,10 @@ from replicator_service.core.overview import DatabaseView, SourceView
 from replicator_service.core.position import Position
 from replicator_service.core.steps import Commit
 from replicator_service.pipeline.observer import Committed
-from replicator_service.runtime.activity import Activity
-from replicator_service.runtime.health import Health
-from replicator_service.runtime.metrics import Metrics
-from replicator_service.runtime.present import Present, Watch
+from replicator_service.runtime.judgement.service_view import Present, Watch
+from replicator_service.runtime.metrics.counters import Metrics
+from replicator_service.runtime.state.activity import Activity
+from replicator_service.runtime.state.health import Health
 
 
 def at_second(seconds: int) -> int:

@@ -23,7 +23,7 @@ from replicator_service.core.failpoints import Failpoints, Window
 from replicator_service.core.mapping.model import Mapping
 from replicator_service.core.naming import schema_name
 from replicator_service.core.position import to_cluster_time, to_timestamp
-from replicator_service.runtime.health import Health, Report, State
+from replicator_service.runtime.state.health import Health, Report, State
 from replicator_service.settings import Settings
 from tests.support.waiting import wait_until
 

@@ -12,10 +12,10 @@ from typer.testing import CliRunner, Result
 
 from replicator_service.cli.application import application
 from replicator_service.core.errors import Fatal
-from replicator_service.runtime.health import State
-from replicator_service.runtime.http import make_routes
-from replicator_service.runtime.probes import STUCK_SECONDS
-from replicator_service.runtime.server import HttpServer
+from replicator_service.runtime.http.routes import make_routes
+from replicator_service.runtime.http.server import HttpServer
+from replicator_service.runtime.judgement.probes import STUCK_SECONDS
+from replicator_service.runtime.state.health import State
 from tests.support.health import Surroundings
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import pytest
 
 from replicator_service.core.overview import CollectionView, DatabaseView
 from replicator_service.core.steps import CollectionState
-from replicator_service.runtime.activity import Movement
-from replicator_service.runtime.history import History, Recorder, Sample, resident_bytes
+from replicator_service.runtime.state.activity import Movement
+from replicator_service.runtime.state.history import History, Recorder, Sample, resident_bytes
 from tests.support.health import Surroundings, at_second
 
 

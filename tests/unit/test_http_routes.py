@@ -13,9 +13,9 @@ import pytest
 from replicator_service.core.errors import Fatal, Retryable
 from replicator_service.core.overview import CollectionView, DatabaseView, LastReconciliation, Leader
 from replicator_service.core.steps import CollectionState
-from replicator_service.runtime.health import State
-from replicator_service.runtime.http import make_routes
-from replicator_service.runtime.probes import CALL_SECONDS, STUCK_SECONDS
+from replicator_service.runtime.http.routes import make_routes
+from replicator_service.runtime.judgement.probes import CALL_SECONDS, STUCK_SECONDS
+from replicator_service.runtime.state.health import State
 from tests.support.health import Surroundings, at_second
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replicator_service.runtime.logging import make_logger, route_standard_logging
-from replicator_service.runtime.masking import Mask
+from replicator_service.runtime.log.logging import make_logger, route_standard_logging
+from replicator_service.runtime.log.masking import Mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from replicator_service.runtime.masking import Mask, mask_address, place_of
+from replicator_service.runtime.log.masking import Mask, mask_address, place_of
 
 
 @pytest.mark.parametrize(

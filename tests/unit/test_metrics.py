@@ -17,7 +17,7 @@ from replicator_service.core.overview import (
 )
 from replicator_service.core.reconciliation import DifferenceKind
 from replicator_service.core.steps import CollectionState
-from replicator_service.runtime.metrics import HELP, Name
+from replicator_service.runtime.metrics.counters import HELP, Name
 from tests.support.health import Surroundings
 from tests.support.promtool import promtool
 

@@ -11,9 +11,9 @@ import pytest
 from replicator_service.core.errors import Fatal, Retryable
 from replicator_service.core.overview import CollectionView, DatabaseView
 from replicator_service.core.steps import CollectionState
-from replicator_service.runtime.health import State
-from replicator_service.runtime.logging import make_logger
-from replicator_service.runtime.narrator import Narrator
+from replicator_service.runtime.log.logging import make_logger
+from replicator_service.runtime.log.progress_log import Narrator
+from replicator_service.runtime.state.health import State
 from tests.support.health import Surroundings
 
 

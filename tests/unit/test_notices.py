@@ -17,9 +17,9 @@ from replicator_service.core.overview import (
     SourceView,
 )
 from replicator_service.core.reconciliation import DifferenceKind
-from replicator_service.runtime.health import State
-from replicator_service.runtime.notices import MEANINGS, Notice, Severity, notices, spelled
-from replicator_service.runtime.probes import STUCK_SECONDS
+from replicator_service.runtime.judgement.notices import MEANINGS, Notice, Severity, notices, spelled
+from replicator_service.runtime.judgement.probes import STUCK_SECONDS
+from replicator_service.runtime.state.health import State
 from tests.support.health import Surroundings, at_second
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)

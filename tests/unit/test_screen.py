@@ -20,7 +20,7 @@ from replicator_service.core.overview import (
     MartView,
 )
 from replicator_service.core.steps import CollectionState
-from replicator_service.runtime.status import status
+from replicator_service.runtime.http.status import status
 from tests.support.health import Surroundings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

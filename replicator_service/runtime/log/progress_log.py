@@ -9,15 +9,15 @@ import threading
 from typing import TYPE_CHECKING
 
 from replicator_service.core.steps import CollectionState
-from replicator_service.runtime.health import State
-from replicator_service.runtime.metrics import Metrics, Name
-from replicator_service.runtime.troubles import Letters, Outage
+from replicator_service.runtime.log.repeated_warnings import Letters, Outage
+from replicator_service.runtime.metrics.counters import Metrics, Name
+from replicator_service.runtime.state.health import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from replicator_service.runtime.logging import Logger
-    from replicator_service.runtime.present import Present
+    from replicator_service.runtime.judgement.service_view import Present
+    from replicator_service.runtime.log.logging import Logger
 
 SUMMARY_SECONDS = 60.0
 _LOOK_SECONDS = 0.25

@@ -10,10 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from replicator_service.runtime.health import State
+from replicator_service.runtime.state.health import State
 
 if TYPE_CHECKING:
-    from replicator_service.runtime.present import Present
+    from replicator_service.runtime.judgement.service_view import Present
 
 STUCK_SECONDS = 120.0
 """A thread that has not turned for so long is stuck, unless its server is known to be at work."""

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from replicator_service.runtime.health import State
-from replicator_service.runtime.probes import liveness
+from replicator_service.runtime.judgement.probes import liveness
+from replicator_service.runtime.state.health import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from replicator_service.runtime.present import Present, Sighting
+    from replicator_service.runtime.judgement.service_view import Present, Sighting
 
 MEANINGS = {
     State.STARTING: "Connecting to both servers and looking for the last checkpoint.",

@@ -41,7 +41,7 @@ class Page:
     """The files, read once. Browsers keep them, and ask each time whether they have changed."""
 
     def __init__(self) -> None:
-        folder = files("replicator_service.runtime") / "web"
+        folder = files("replicator_service.runtime.http") / "web"
         self._files = {name: _read((folder / name).read_bytes(), kind) for name, kind in _TYPES.items()}
 
     def front(self, _request: Request) -> Response:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from replicator_service.core.errors import Retryable
 
 if TYPE_CHECKING:
-    from replicator_service.runtime.health import ErrorReport
-    from replicator_service.runtime.logging import Logger
-    from replicator_service.runtime.present import Present
+    from replicator_service.runtime.judgement.service_view import Present
+    from replicator_service.runtime.log.logging import Logger
+    from replicator_service.runtime.state.health import ErrorReport
 
 
 class Outage:

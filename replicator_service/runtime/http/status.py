@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.position import wall_time
-from replicator_service.runtime.notices import MEANINGS, notices
+from replicator_service.runtime.judgement.notices import MEANINGS, notices
 
 if TYPE_CHECKING:
     from replicator_service.core.overview import CollectionView, DatabaseView, MartView
-    from replicator_service.runtime.present import Present, Sighting
+    from replicator_service.runtime.judgement.service_view import Present, Sighting
 
 Json = dict[str, Any]
 

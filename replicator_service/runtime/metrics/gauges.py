@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import GaugeMetricFamily
 
 from replicator_service.core.steps import CollectionState
-from replicator_service.runtime.health import State
-from replicator_service.runtime.metric_names import HELP, STREAM, Name
+from replicator_service.runtime.metrics.metric_names import HELP, STREAM, Name
+from replicator_service.runtime.state.health import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from replicator_service.core.overview import CollectionView, DatabaseView
-    from replicator_service.runtime.present import Present, Sighting
+    from replicator_service.runtime.judgement.service_view import Present, Sighting
 
 Samples = dict[tuple[str, ...], float]
 """Values by those of the labels."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from replicator_service.runtime.activity import Activity, Work
-    from replicator_service.runtime.present import Present
+    from replicator_service.runtime.judgement.service_view import Present
+    from replicator_service.runtime.state.activity import Activity, Work
 
 Json = dict[str, Any]
 Number = int | float | None

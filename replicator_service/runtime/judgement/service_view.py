@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from replicator_service.core.overview import DatabaseView
-from replicator_service.runtime.health import Health, Report, Role, State
-from replicator_service.runtime.snapshot_pace import SnapshotPace
+from replicator_service.runtime.state.health import Health, Report, Role, State
+from replicator_service.runtime.state.snapshot_pace import SnapshotPace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from replicator_service.core.overview import SourceView
-    from replicator_service.runtime.activity import Activity, Movement
+    from replicator_service.runtime.state.activity import Activity, Movement
 
 FRESH_SECONDS = 15.0
 """For how long something seen counts as the present."""

@@ -17,8 +17,8 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from replicator_service.runtime.gauges import gauge, gauges
-from replicator_service.runtime.metric_names import EVENT_BUCKETS, HELP, SECOND_BUCKETS, STREAM, Name
+from replicator_service.runtime.metrics.gauges import gauge, gauges
+from replicator_service.runtime.metrics.metric_names import EVENT_BUCKETS, HELP, SECOND_BUCKETS, STREAM, Name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from replicator_service.pipeline.observer import Committed
-    from replicator_service.runtime.present import Present
+    from replicator_service.runtime.judgement.service_view import Present
 
 
 __all__ = ["CONTENT_TYPE", "HELP", "UNKNOWN", "Histogram", "Metrics", "Name"]

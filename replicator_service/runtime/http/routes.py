@@ -9,19 +9,19 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from replicator_service.runtime.health import State
-from replicator_service.runtime.history import History
-from replicator_service.runtime.metrics import CONTENT_TYPE, Metrics, Name
-from replicator_service.runtime.page import SECURITY, Page
-from replicator_service.runtime.probes import Verdict, liveness, readiness, startup
-from replicator_service.runtime.status import status
+from replicator_service.runtime.http.page import SECURITY, Page
+from replicator_service.runtime.http.status import status
+from replicator_service.runtime.judgement.probes import Verdict, liveness, readiness, startup
+from replicator_service.runtime.metrics.counters import CONTENT_TYPE, Metrics, Name
+from replicator_service.runtime.state.health import State
+from replicator_service.runtime.state.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from starlette.requests import Request
 
-    from replicator_service.runtime.present import Present
+    from replicator_service.runtime.judgement.service_view import Present
 
 _NO_STORE = {**SECURITY, "Cache-Control": "no-store"}
 

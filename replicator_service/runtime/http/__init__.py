@@ -1,0 +1,1 @@
+"""The HTTP server: probes, metrics, status and the page."""

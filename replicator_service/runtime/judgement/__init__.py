@@ -1,0 +1,1 @@
+"""What that means: states in words, notices, probes."""
