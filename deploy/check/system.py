@@ -22,7 +22,7 @@ from devstack.airflow_api import AirflowApi
 from devstack.demo.comparison import Comparison, compare
 from devstack.errors import DevstackError
 from devstack.ports import LOOPBACK
-from replicator_service.mapping_file import read_mapping
+from replicator_service.configuration.mapping_file import read_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,6 +6,7 @@ import json
 
 from devstack.reference.markdown import code, filled, table
 from devstack.reference.sample import AT, PRESENT
+from replicator_service.configuration.settings import Settings
 from replicator_service.runtime.http.routes import make_routes
 from replicator_service.runtime.http.status import status
 from replicator_service.runtime.judgement.notices import MEANINGS
@@ -14,7 +15,6 @@ from replicator_service.runtime.judgement.service_view import FRESH_SECONDS
 from replicator_service.runtime.metrics.counters import Metrics
 from replicator_service.runtime.state.health import State
 from replicator_service.runtime.state.history import SAMPLE_SECONDS, SAMPLES, SERIES
-from replicator_service.settings import Settings
 
 _MAX_LAG = Settings.model_fields["ready_max_lag_seconds"].default
 

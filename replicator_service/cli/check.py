@@ -10,12 +10,12 @@ from typing import Any
 import typer
 from rich.text import Text
 
+from replicator_service.app.preflight import SETTINGS, preflight
 from replicator_service.cli.errors import address_mask
 from replicator_service.cli.output import Json, console, print_json, wants_json
+from replicator_service.configuration.settings import load_settings, unknown_variables
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.findings import Finding, Level, exit_code
-from replicator_service.preflight import SETTINGS, preflight
-from replicator_service.settings import load_settings, unknown_variables
 
 UNKNOWN = "unknown settings"
 

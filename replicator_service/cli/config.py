@@ -10,8 +10,8 @@ import typer
 from pydantic import SecretStr
 
 from replicator_service.cli.output import Json, print_json, print_table, wants_json
+from replicator_service.configuration.settings import PREFIX, Settings, load_settings
 from replicator_service.runtime.log.masking import mask_address
-from replicator_service.settings import PREFIX, Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

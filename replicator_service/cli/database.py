@@ -15,7 +15,7 @@ from replicator_service.sink.overview.stream import is_installed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from replicator_service.settings import Settings
+    from replicator_service.configuration.settings import Settings
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from bson import json_util
 
 from replicator_service.cli.database import control_tables, known_collection
 from replicator_service.cli.output import Json, print_json, print_table, print_text, wants_json
+from replicator_service.configuration.settings import Settings, load_settings
 from replicator_service.core.errors import ConfigurationError
-from replicator_service.settings import Settings, load_settings
 from replicator_service.sink.control import dead_letters
 from replicator_service.sink.control.registry import add_request
 

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import typer
 
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
+from replicator_service.configuration.settings import PREFIX, load_http_address
 from replicator_service.core.errors import ConfigurationError, Retryable
 from replicator_service.runtime.http.server import url_host
-from replicator_service.settings import PREFIX, load_http_address
 
 _TIMEOUT_SECONDS = 3.0
 _NOT_OK = 1

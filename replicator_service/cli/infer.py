@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from replicator_service.app.inference import Inferred, infer
 from replicator_service.cli.output import Json, console, print_json, print_table, print_text, wants_json
+from replicator_service.configuration.settings import load_settings
 from replicator_service.core.errors import ConfigurationError
-from replicator_service.inference import Inferred, infer
-from replicator_service.settings import load_settings
 from replicator_service.source.read.sampling import Bounds
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from replicator_service.configuration.settings import load_settings
 from replicator_service.core.errors import ConfigurationError, ReplicatorError, Retryable
 from replicator_service.core.naming import schema_name
 from replicator_service.core.steps import CollectionState
@@ -16,7 +17,6 @@ from replicator_service.runtime.http.status import status
 from replicator_service.runtime.judgement.notices import MEANINGS
 from replicator_service.runtime.judgement.service_view import Present, Sighting
 from replicator_service.runtime.state.health import Report, State
-from replicator_service.settings import load_settings
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.overview.stream import read_overview
 

@@ -9,12 +9,12 @@ import typer
 
 from replicator_service.cli.infer import infer_command
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
+from replicator_service.configuration.mapping_file import read_mapping
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.ddl import render_ddl
 from replicator_service.core.mapping.model import tables_of
 from replicator_service.core.mapping.problems import MappingError
 from replicator_service.core.naming import schema_name
-from replicator_service.mapping_file import read_mapping
 
 mapping_app = typer.Typer(help="Write a mapping file, check it, and show its tables.", no_args_is_help=True)
 

@@ -8,10 +8,10 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from replicator_service.cli.output import Json, console, print_json, print_table, print_text, wants_json
+from replicator_service.configuration.mapping_file import read_mapping
+from replicator_service.configuration.settings import load_settings
 from replicator_service.core.position import wall_time
-from replicator_service.mapping_file import read_mapping
 from replicator_service.reconcile import Difference, Options, Part, PartResult, RunResult, differences_of, reconcile
-from replicator_service.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

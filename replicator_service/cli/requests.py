@@ -11,8 +11,8 @@ import typer
 
 from replicator_service.cli.database import control_tables, known_collection
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
+from replicator_service.configuration.settings import load_settings
 from replicator_service.core.errors import ConfigurationError
-from replicator_service.settings import load_settings
 from replicator_service.sink.control.registry import add_request
 from replicator_service.sink.control.requests import hold, release
 from replicator_service.sink.overview.stream import lease_holder

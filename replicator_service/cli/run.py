@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replicator_service.app import Service
+from replicator_service.app.monitor import Monitor
+from replicator_service.app.service import Service
 from replicator_service.cli.errors import unexpected
 from replicator_service.cli.output import Json  # noqa: TC001 - read when the command is made
+from replicator_service.configuration.mapping_file import read_mapping
+from replicator_service.configuration.settings import LogFormat, Settings, load_settings, unknown_variables
 from replicator_service.core.errors import ReplicatorError
-from replicator_service.mapping_file import read_mapping
-from replicator_service.monitor import Monitor
 from replicator_service.pipeline.term import keep_collector_out
 from replicator_service.runtime.http.routes import make_routes
 from replicator_service.runtime.http.server import HttpServer
@@ -30,7 +31,6 @@ from replicator_service.runtime.metrics.counters import Metrics
 from replicator_service.runtime.state.activity import Activity
 from replicator_service.runtime.state.health import Health
 from replicator_service.runtime.state.history import History, Recorder, resident_bytes
-from replicator_service.settings import LogFormat, Settings, load_settings, unknown_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ from replicator_service.cli.look import Recent, Source
 from replicator_service.cli.output import Json, console, print_json, printable, wants_json
 from replicator_service.cli.screen import Screen
 from replicator_service.cli.watch import Watching
+from replicator_service.configuration.settings import load_http_address
 from replicator_service.runtime.http.server import url_host
-from replicator_service.settings import load_http_address
 
 
 def status_command(

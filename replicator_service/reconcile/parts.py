@@ -21,7 +21,7 @@ from replicator_service.source.read.ranges import Range, Size, boundaries, colle
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from replicator_service.settings import Settings
+    from replicator_service.configuration.settings import Settings
 
 PART_DOCUMENTS = 2_000_000
 PART_BYTES = 2 * 2**30

@@ -20,8 +20,8 @@ from replicator_service.sink.reconcile import reconciliation as store
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from replicator_service.configuration.settings import Settings
     from replicator_service.core.mapping.model import Mapping
-    from replicator_service.settings import Settings
 
 
 class Progress(Protocol):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from replicator_service.settings import Settings
+    from replicator_service.configuration.settings import Settings
 
 _APPLICATION = "replicator reconciliation"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from replicator_service.mapping_file import read_mapping
+from replicator_service.configuration.mapping_file import read_mapping
 from tests.support.dag_runs import ROOT, AirflowHome, Wanted, connection_variables
 from tests.support.replication import replicating
 from warehouse_jobs.generator.job import generate

@@ -11,7 +11,7 @@ from pymongo import MongoClient
 
 from devstack.airflow import AirflowOptions, AirflowProcesses
 from devstack.ports import free_port
-from replicator_service.mapping_file import read_mapping
+from replicator_service.configuration.mapping_file import read_mapping
 from tests.support.databases import Sink, Source, fresh_sink
 from tests.support.replication import replicating
 from tests.support.waiting import wait_until

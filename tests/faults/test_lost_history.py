@@ -8,9 +8,9 @@ import pytest
 from bson import Timestamp
 from psycopg.types.json import Jsonb
 
+from replicator_service.configuration.settings import OnHistoryLost
 from replicator_service.core.mapping.model import ColumnType, MappedColumn, Mapping, TypedCollection
 from replicator_service.runtime.state.health import State
-from replicator_service.settings import OnHistoryLost
 from replicator_service.sink.control.registry import add_request
 from tests.support.databases import Sink, Source, fresh_source
 from tests.support.load import Load

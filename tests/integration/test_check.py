@@ -14,9 +14,9 @@ from psycopg import sql
 from pymongo import MongoClient
 
 from devstack.mongo import MongoReplicaSet, StandaloneMongo
+from replicator_service.app.preflight import preflight
+from replicator_service.configuration.settings import Settings
 from replicator_service.core.findings import Finding, Level, exit_code
-from replicator_service.preflight import preflight
-from replicator_service.settings import Settings
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.control.migrations import migrate
 from tests.support.replication import replicating

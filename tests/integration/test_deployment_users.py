@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pymongo.errors import OperationFailure
 
-from replicator_service.mapping_file import read_mapping
+from replicator_service.configuration.mapping_file import read_mapping
+from replicator_service.configuration.settings import Settings
 from replicator_service.reconcile import Options, RunState, reconcile
-from replicator_service.settings import Settings
 from tests.support.deployment import ROOT, SECRETS, Destination, MongoOrigin, mongo_origin, postgres_destination
 from tests.support.processes import Operator, RunningService
 from tests.support.waiting import wait_until

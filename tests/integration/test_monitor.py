@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from replicator_service.app.monitor import SinkWatch, SourceWatch
+from replicator_service.configuration.settings import Settings
 from replicator_service.core.steps import CollectionState
-from replicator_service.monitor import SinkWatch, SourceWatch
 from replicator_service.runtime.judgement.service_view import Watch
 from replicator_service.runtime.state.health import Health
-from replicator_service.settings import Settings
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.control.lease import try_lease
 from replicator_service.sink.control.migrations import migrate

@@ -16,7 +16,8 @@ from bson.raw_bson import RawBSONDocument
 from psycopg import sql
 from pydantic import SecretStr
 
-from replicator_service.app import Service, limits_of
+from replicator_service.app.service import Service, limits_of
+from replicator_service.configuration.settings import Settings
 from replicator_service.core.codec import CODEC_OPTIONS
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.failpoints import Failpoints, Window
@@ -24,7 +25,6 @@ from replicator_service.core.mapping.model import Mapping
 from replicator_service.core.naming import schema_name
 from replicator_service.core.position import to_cluster_time, to_timestamp
 from replicator_service.runtime.state.health import Health, Report, State
-from replicator_service.settings import Settings
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:

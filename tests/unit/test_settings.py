@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from replicator_service.configuration.settings import LogFormat, load_settings, unknown_variables
 from replicator_service.core.errors import ConfigurationError
-from replicator_service.settings import LogFormat, load_settings, unknown_variables
 
 if TYPE_CHECKING:
     from pathlib import Path

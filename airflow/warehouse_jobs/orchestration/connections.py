@@ -16,7 +16,7 @@ from warehouse_jobs.generator.settings import DEFAULT_DATABASE, MongoSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from replicator_service.settings import Settings
+    from replicator_service.configuration.settings import Settings
     from warehouse_jobs.marts.settings import MartSettings
 
 MONGO = "mongo_db_conn"
@@ -63,7 +63,7 @@ def postgres_dsn() -> str:
 
 def replicator_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """The service's settings with the addresses of the connections; the mapping is that of ``REPLICATOR_MAPPING``."""
-    from replicator_service.settings import load_settings
+    from replicator_service.configuration.settings import load_settings
 
     mongo = mongo_settings()
     return load_settings(environ, mongo_uri=mongo.uri, mongo_database=mongo.database, postgres_dsn=postgres_dsn())

@@ -13,8 +13,8 @@ from warehouse_jobs.orchestration.task_log import say, show
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from replicator_service.configuration.settings import Settings
     from replicator_service.reconcile import Options, RunResult
-    from replicator_service.settings import Settings
 
 _SHOWN = 50
 
@@ -43,7 +43,7 @@ def compare(settings: Settings, form: Mapping[str, Any], part: dict[str, Any], r
 
     Comparing a part again replaces what it had found before.
     """
-    from replicator_service.mapping_file import read_mapping
+    from replicator_service.configuration.mapping_file import read_mapping
     from replicator_service.reconcile import Part, reconcile_part
 
     mapping = read_mapping(settings.mapping)

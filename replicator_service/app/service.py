@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 from tenacity.stop import stop_when_event_set
 
+from replicator_service.configuration.settings import OnHistoryLost, Settings
 from replicator_service.core.dead_letter_limit import DeadLetterLimit
 from replicator_service.core.errors import (
     Fatal,
@@ -24,7 +25,6 @@ from replicator_service.core.position import wall_time
 from replicator_service.pipeline.loop import Pace
 from replicator_service.pipeline.term import Limits, Term
 from replicator_service.runtime.state.health import Health, State
-from replicator_service.settings import OnHistoryLost, Settings
 from replicator_service.sink.connect.connection import Connection
 from replicator_service.sink.connect.connection import connect as connect_sink
 from replicator_service.sink.control.checkpoint import Checkpoint, raise_epoch, read_checkpoint

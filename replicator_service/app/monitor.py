@@ -20,9 +20,9 @@ from replicator_service.source.read.server_times import operation_time, oplog_st
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from replicator_service.configuration.settings import Settings
     from replicator_service.runtime.judgement.service_view import Watch
     from replicator_service.runtime.log.logging import Logger
-    from replicator_service.settings import Settings
 
 SOURCE_SECONDS = 1.0
 SINK_SECONDS = 2.0

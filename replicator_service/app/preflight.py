@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replicator_service.configuration.mapping_file import read_mapping
 from replicator_service.core.errors import ReplicatorError
 from replicator_service.core.findings import Checklist, Finding, Level
 from replicator_service.core.naming import schema_name
-from replicator_service.mapping_file import read_mapping
 from replicator_service.sink.check.control_checks import TABLES as CONTROL_TABLES
 from replicator_service.sink.check.preflight import check_sink
 from replicator_service.source.check.preflight import POSITION, TOPOLOGY, check_position, check_source
 
 if TYPE_CHECKING:
+    from replicator_service.configuration.settings import Settings
     from replicator_service.core.mapping.model import Mapping
-    from replicator_service.settings import Settings
 
 SETTINGS = "settings"
 MAPPING = "mapping"

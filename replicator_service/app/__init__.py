@@ -1,0 +1,1 @@
+"""Compositions: the service, its monitor, the preflight, inference."""

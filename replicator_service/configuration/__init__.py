@@ -1,0 +1,1 @@
+"""Settings and the mapping file: what a person has written, read once."""
