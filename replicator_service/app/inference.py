@@ -10,8 +10,9 @@ from replicator_service.core.errors import ConfigurationError, ReplicatorError
 from replicator_service.core.mapping.inference import Origin, Proposal, Sampled, Skipped, fold, propose, render_file
 from replicator_service.core.mapping.loader import load_mapping
 from replicator_service.core.mapping.problems import MappingError, closest
+from replicator_service.core.ports import CollectionKind, SourceCollection
 from replicator_service.source.connect.connection import connect, disconnect
-from replicator_service.source.read.catalog import CollectionKind, SourceCollection, list_collections, list_databases
+from replicator_service.source.read.catalog import list_collections, list_databases
 from replicator_service.source.read.ranges import Size, collection_size
 from replicator_service.source.read.sampling import Bounds, sample
 

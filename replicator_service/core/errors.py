@@ -47,6 +47,14 @@ class ConfigurationError(Fatal):
     exit_code = 2
 
 
+class SnapshotUnavailable(ReplicatorError):
+    """The server cannot read at this cluster time any more (or not yet, or never for this collection)."""
+
+
+class TableChanged(Retryable):
+    """A replicated table or column is not there any more: the next start makes it again and reads the collection."""
+
+
 class LeaseLost(Retryable):
     """Another instance leads now: step down and stand by."""
 

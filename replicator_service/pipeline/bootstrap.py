@@ -10,10 +10,10 @@ from replicator_service.core.steps import CollectionState, RequestHandled, Step
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from replicator_service.core.ports import SourceCollection
     from replicator_service.pipeline.catalogue import Catalogue
     from replicator_service.pipeline.planner import Planner
     from replicator_service.sink.control.registry import Registered
-    from replicator_service.source.read.catalog import SourceCollection
 
 
 def restore(catalogue: Catalogue, known: Sequence[Registered]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from replicator_service.core.codec.document_id import PLAIN_SIZE, ExactId
 from replicator_service.core.codec.key import encode_key
-from replicator_service.source.errors import SnapshotUnavailable
+from replicator_service.core.errors import SnapshotUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from replicator_service.core.batching import Batch
+    from replicator_service.core.ports import SourceCollection
     from replicator_service.core.position import Position
     from replicator_service.pipeline.catalogue import Catalogue, Entry
-    from replicator_service.source.read.catalog import SourceCollection
     from replicator_service.source.read.reader import Reader
 
 GROUP_CHANGES = 10_000

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replicator_service.core.codec.key import encode_key
+from replicator_service.core.errors import SnapshotUnavailable
 from replicator_service.core.events import Change, Operation
 from replicator_service.core.failpoints import Failpoints, Window
 from replicator_service.core.steps import ChunkDone, CollectionState, FinishSnapshot, Step
 from replicator_service.pipeline.planner import GROUP_CHANGES, Planner, SourcePorts
-from replicator_service.source.errors import SnapshotUnavailable
 from replicator_service.source.read.reader import Place, ReadCursor, Reader
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from replicator_service.pipeline.stream_reader import StreamReader
 from replicator_service.sink.control import registry
 from replicator_service.sink.write.writer import Writer
 from replicator_service.source.errors import translated
-from replicator_service.source.read.catalog import SourceCollection, list_collections
+from replicator_service.source.read.catalog import list_collections
 from replicator_service.source.read.change_stream import ChangeStream
 from replicator_service.source.read.history import require_history
 from replicator_service.source.read.reader import Reader
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from replicator_service.core.dead_letter_limit import DeadLetterLimit
     from replicator_service.core.failpoints import Failpoints
     from replicator_service.core.mapping.model import Mapping
+    from replicator_service.core.ports import SourceCollection
     from replicator_service.sink.connect.connection import Connection
     from replicator_service.sink.control.checkpoint import Checkpoint
     from replicator_service.source.connect.connection import Client, ServerFacts

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from replicator_service.core.errors import ReplicatorError, Retryable
+from replicator_service.core.errors import ReplicatorError, Retryable, SnapshotUnavailable
 from replicator_service.reconcile.documents import DocumentPass
 from replicator_service.reconcile.keys import KeyPass, keys_of
 from replicator_service.reconcile.moment import (
@@ -25,7 +25,6 @@ from replicator_service.reconcile.repair import Repair
 from replicator_service.reconcile.subject import Subject, subject_of
 from replicator_service.sink.control.registry import registered
 from replicator_service.sink.reconcile.comparison import Comparison
-from replicator_service.source.errors import SnapshotUnavailable
 from replicator_service.source.read.ranges import RangeReader
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import ConfigurationError, Fatal, ReplicatorError, Retryable
+from replicator_service.core.ports import CollectionKind, SourceCollection
 from replicator_service.core.position import seconds_of
 from replicator_service.core.steps import CollectionState
 from replicator_service.sink.control.checkpoint import read_checkpoint
@@ -17,7 +18,7 @@ from replicator_service.sink.control.registry import registered
 from replicator_service.sink.errors import translated
 from replicator_service.sink.overview.stream import lease_holder
 from replicator_service.sink.reconcile.reconciliation import letters_of
-from replicator_service.source.read.catalog import CollectionKind, SourceCollection, list_collections
+from replicator_service.source.read.catalog import list_collections
 from replicator_service.source.read.ranges import history_seconds
 from replicator_service.source.read.server_times import operation_time
 

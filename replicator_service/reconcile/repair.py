@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from replicator_service.core.errors import RecordRejected, Retryable
+from replicator_service.core.errors import RecordRejected, Retryable, SnapshotUnavailable
 from replicator_service.core.events import Change, Operation
 from replicator_service.core.rows import Encoder, RowGroup
 from replicator_service.reconcile.documents import key_of
@@ -16,7 +16,6 @@ from replicator_service.reconcile.moment import NotYet, explain_unreadable
 from replicator_service.reconcile.patience import Patience
 from replicator_service.sink.control.registry import registered
 from replicator_service.sink.reconcile.repair import RepairTransaction
-from replicator_service.source.errors import SnapshotUnavailable
 from replicator_service.source.read.ranges import RangeReader
 
 if TYPE_CHECKING:

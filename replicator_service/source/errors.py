@@ -16,6 +16,7 @@ from replicator_service.core.errors import (
     ReplicatorError,
     ResyncRequired,
     Retryable,
+    SnapshotUnavailable,
 )
 
 if TYPE_CHECKING:
@@ -37,10 +38,6 @@ _TRANSIENT = frozenset(
     | {11600, 11601, 11602, 13388, 13435, 13436, 50, 112, 149, 136, 175, 290}
 )
 _TRANSIENT_LABELS = ("ResumableChangeStreamError", "RetryableWriteError", "TransientTransactionError")
-
-
-class SnapshotUnavailable(ReplicatorError):
-    """The server cannot read at this cluster time any more (or not yet, or never for this collection)."""
 
 
 @contextmanager

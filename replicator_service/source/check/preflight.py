@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 
 from replicator_service.core.addresses import SYSTEM_DATABASES
 from replicator_service.core.errors import ReplicatorError, ResyncRequired, Retryable
+from replicator_service.core.ports import CollectionKind
 from replicator_service.source.check import members, privileges, retention
 from replicator_service.source.connect.connection import (
     MINIMUM_VERSION,
@@ -22,7 +23,6 @@ from replicator_service.source.connect.connection import (
     read_only_database,
 )
 from replicator_service.source.errors import translated
-from replicator_service.source.read.catalog import CollectionKind
 from replicator_service.source.read.change_stream import ChangeStream
 
 if TYPE_CHECKING:

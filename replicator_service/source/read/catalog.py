@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from replicator_service.core.ports import CollectionKind, SourceCollection
 from replicator_service.source.errors import translated
 
 if TYPE_CHECKING:
@@ -16,29 +15,6 @@ if TYPE_CHECKING:
     from replicator_service.source.connect.connection import Client
 
 _OWN_DATABASES = frozenset({"admin", "config", "local"})
-
-
-class CollectionKind(StrEnum):
-    """What MongoDB calls a collection. Only ordinary and capped ones have change events."""
-
-    ORDINARY = "collection"
-    CAPPED = "capped"
-    TIME_SERIES = "timeseries"
-    VIEW = "view"
-
-
-@dataclass(frozen=True, slots=True)
-class SourceCollection:
-    """A collection as the server lists it. ``uuid`` stays the same through a rename."""
-
-    name: str
-    kind: CollectionKind
-    uuid: bytes | None
-
-    @property
-    def is_streamed(self) -> bool:
-        """Whether its changes reach a change stream."""
-        return self.kind in (CollectionKind.ORDINARY, CollectionKind.CAPPED)
 
 
 def list_collections(database: Database[dict[str, Any]]) -> dict[str, SourceCollection]:

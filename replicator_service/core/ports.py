@@ -1,0 +1,238 @@
+"""What deciding code asks of MongoDB and of the machine.
+
+The pipeline and the supervisor know these protocols alone. ``source`` answers them with MongoDB's driver, the simulator
+with a model of MongoDB's history and with virtual time; a contract suite holds both to the same answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from replicator_service.core.batching import StreamReply
+    from replicator_service.core.position import Position
+    from replicator_service.core.replies import Reply
+
+
+class CollectionKind(StrEnum):
+    """What MongoDB calls a collection. Only ordinary and capped ones have change events."""
+
+    ORDINARY = "collection"
+    CAPPED = "capped"
+    TIME_SERIES = "timeseries"
+    VIEW = "view"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCollection:
+    """A collection as the server lists it. ``uuid`` stays the same through a rename."""
+
+    name: str
+    kind: CollectionKind
+    uuid: bytes | None
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether its changes reach a change stream."""
+        return self.kind in (CollectionKind.ORDINARY, CollectionKind.CAPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryMark:
+    """One entry of the oplog: another history has another entry, or none, at this cluster time.
+
+    ``term`` is the election term that it was written in, ``wall`` the primary's clock then, in milliseconds since 1970.
+    """
+
+    cluster_time: int
+    term: int
+    wall: int
+
+
+class Cursor(Protocol):
+    """The replies of one read, in order, each up to 16 MB, fetched as they are asked for.
+
+    ``exact`` tells whether they show the cluster time that was asked for; otherwise ``read_time`` is the cluster time
+    of the latest reply: rows made of it may be ahead of the stream up to then.
+    """
+
+    @property
+    def exact(self) -> bool:
+        """Whether this shows exactly the cluster time that was asked for."""
+        ...
+
+    @property
+    def read_time(self) -> int:
+        """The cluster time that the replies so far show."""
+        ...
+
+    def __iter__(self) -> Iterator[Reply]:
+        """The replies that hold documents, in order."""
+        ...
+
+    def close(self) -> None:
+        """Free the server's cursor when not everything was read."""
+        ...
+
+
+class Stream(Protocol):
+    """An open change stream of one database, see :class:`Source.open_stream`."""
+
+    @property
+    def position(self) -> Position:
+        """The position after the latest answer; it never goes back."""
+        ...
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the server has ended this stream (after an invalidate event): :meth:`reopen` continues it."""
+        ...
+
+    def poll(self, *, wait_ms: int) -> StreamReply:
+        """The next answer, after at most ``wait_ms`` when nothing happens.
+
+        Raises :class:`ResyncRequired` when what comes next can never be delivered, :class:`Retryable` when the server
+        is away.
+        """
+        ...
+
+    def reopen(self) -> None:
+        """Open the stream again after its last position."""
+        ...
+
+    def close(self) -> None:
+        """Free what the server keeps for it. Never raises."""
+        ...
+
+
+class Source(Protocol):
+    """One MongoDB database. Belongs to one thread at a time.
+
+    Reads take ``at``, the cluster time to show, or None for the current majority state. They raise
+    :class:`SnapshotUnavailable` when the server cannot show that time, also when the collection is not the one any
+    more that ``uuid`` names: a collection that was dropped or renamed since would otherwise read as empty.
+    """
+
+    def operation_time(self) -> int:
+        """The cluster time of the server's latest operation."""
+        ...
+
+    def collections(self) -> dict[str, SourceCollection]:
+        """All collections by name, without the server's own."""
+        ...
+
+    def collection(self, name: str) -> SourceCollection | None:
+        """One collection; costs the same however many there are."""
+        ...
+
+    def estimate(self, name: str) -> int:
+        """About how many documents a collection has."""
+        ...
+
+    def history_mark(self, cluster_time: int) -> HistoryMark | None:
+        """The oplog's entry at exactly this cluster time, or None when there is none.
+
+        Raises :class:`ConfigurationError` when the user may not read the oplog.
+        """
+        ...
+
+    def by_ids(
+        self, name: str, ids: Sequence[Any], *, at: int | None, uuid: bytes | None = None, only_ids: bool = False
+    ) -> Cursor:
+        """The documents with these ``_id``s (decoded values or :class:`ExactId`), in any order.
+
+        With ``only_ids`` each reply's documents are ``{_id: ...}``, from the index alone.
+        """
+        ...
+
+    def in_order(
+        self, name: str, after: bytes | None, *, limit: int, at: int | None, uuid: bytes | None = None
+    ) -> Cursor:
+        """At most ``limit`` documents behind ``after`` (BSON of ``{_id: ...}``) in the order of ``_id``, of every type.
+
+        The document at ``after`` itself is not among them. Fewer than ``limit`` means that the end was reached.
+        """
+        ...
+
+    def ids_in_order(self, name: str, *, at: int | None, uuid: bytes | None = None) -> Cursor:
+        """Every ``{_id: ...}`` in the order of ``_id``, from the index alone."""
+        ...
+
+    def last_id(self, name: str, *, at: int | None, uuid: bytes | None = None) -> bytes | None:
+        """The BSON of ``{_id: ...}`` of the document with the largest ``_id``, or None when there is no document."""
+        ...
+
+    def open_stream(self, start: Position | None) -> Stream:
+        """Open the change stream after ``start``, or from now on.
+
+        Raises :class:`ResyncRequired` when ``start`` is not in the server's history any more.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free sessions and cursors. Never raises."""
+        ...
+
+
+class Condition(Protocol):
+    """What :class:`threading.Condition` gives, as far as it is used."""
+
+    def __enter__(self) -> bool: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Wait until the predicate holds, or the timeout (seconds) is over; give what the predicate says."""
+        ...
+
+    def notify_all(self) -> None:
+        """Let whoever waits look again."""
+        ...
+
+
+class Event(Protocol):
+    """What :class:`threading.Event` gives, as far as it is used."""
+
+    def is_set(self) -> bool:
+        """Whether it was set."""
+        ...
+
+    def set(self) -> None:
+        """Set it, for ever."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, or the timeout (seconds) is over; give whether it is set."""
+        ...
+
+
+class Thread(Protocol):
+    """A thread that was started."""
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        ...
+
+
+class Threads(Protocol):
+    """Threads, waiting and time: the machine's, or a scheduler's with virtual time."""
+
+    def start(self, name: str, target: Callable[[], None]) -> Thread:
+        """Run ``target`` beside the caller."""
+        ...
+
+    def condition(self) -> Condition:
+        """A new condition."""
+        ...
+
+    def event(self) -> Event:
+        """A new event."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+        ...
