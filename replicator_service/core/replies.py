@@ -58,12 +58,15 @@ class Reply:
     @property
     def documents(self) -> list[Document]:
         """All documents of the reply (events are whole), decoded with :data:`CODEC_OPTIONS`."""
-        if self._decoded is None:
+        # Kept in a variable: another thread may release the reply meanwhile.
+        decoded = self._decoded
+        if decoded is None:
             try:
-                self._decoded = list(bson.decode(self._array, CODEC_OPTIONS).values())
+                decoded = list(bson.decode(self._array, CODEC_OPTIONS).values())
             except (InvalidBSON, UnicodeDecodeError):
-                self._decoded = self._decode_one_by_one()
-        return self._decoded
+                decoded = self._decode_one_by_one()
+            self._decoded = decoded
+        return decoded
 
     def release(self) -> None:
         """Forget what was decoded: only the bytes are kept."""
@@ -117,9 +120,10 @@ class Reply:
         return documents
 
     def _split(self) -> list[bytes]:
-        if self._parts is None:
-            self._parts = split_array(self._array)
-        return self._parts
+        parts = self._parts
+        if parts is None:
+            parts = self._parts = split_array(self._array)
+        return parts
 
 
 @dataclass(frozen=True, slots=True)

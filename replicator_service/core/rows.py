@@ -1,16 +1,17 @@
 """From changes to rows: what one write to PostgreSQL holds, and how it is made from documents.
 
-A row group is the unit that is written at once and, when PostgreSQL refuses it, taken apart: ``halves`` encodes each
-half of its changes again until the one document that is refused stands alone.
+A row group is the unit that is written at once and, when PostgreSQL refuses it, taken apart: :meth:`RowGroup.only`
+encodes a part of its changes again, with what the group was made with, until the one document that is refused stands
+alone. It asks nobody: whoever made the group may have forgotten the collection since.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
-from operator import attrgetter
-from typing import TYPE_CHECKING
+from itertools import chain, groupby
+from operator import attrgetter, sub
+from typing import TYPE_CHECKING, Self
 
 from replicator_service.core.codec.document_id import id_bson
 from replicator_service.core.errors import RecordRejected
@@ -25,19 +26,48 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class CollectionRows:
-    """The rows of one collection in a row group. Lists of lines are by table, the parent first.
+class Rows:
+    """The rows of some documents of one collection.
 
-    ``fresh`` rows belong to documents that were inserted (or read by a snapshot): their keys are deleted, then the
-    lines are copied. ``changed`` rows belong to documents that exist: they are merged.
+    ``keys`` has one key a document, ``lines`` the rows by table, the parent first. ``ends`` has one list a child
+    table: how many lines there are after each document, so the elements of one document are those between two ends.
+    """
+
+    keys: list[str]
+    lines: list[list[str]]
+    ends: list[list[int]]
+
+    @classmethod
+    def none(cls, tables: int) -> Self:
+        """No rows yet, for so many tables."""
+        return cls([], [[] for _ in range(tables)], [[] for _ in range(tables - 1)])
+
+    def elements(self, child: int) -> list[int]:
+        """How many rows each document has in a child table, counted from 0, in the order of the keys."""
+        ends = self.ends[child]
+        return list(map(sub, ends, chain((0,), ends)))
+
+
+@dataclass(slots=True)
+class CollectionRows:
+    """The rows of one collection in a row group, by what is known of them; all keys are distinct.
+
+    Whatever they are, after the write the tables hold exactly these rows for these keys, and none for the deleted
+    ones. ``inserted`` documents are most likely new, ``changed`` ones exist. ``read`` ones (a snapshot, a resync, a
+    repair) are as they are in the source: rows that are the same already are not touched.
     """
 
     tables: tuple[TableSpec, ...]
-    fresh: list[list[str]]
-    changed: list[list[str]]
-    fresh_keys: list[str] = field(default_factory=list)
-    changed_keys: list[str] = field(default_factory=list)
+    inserted: Rows
+    changed: Rows
+    read: Rows
     deleted_keys: list[str] = field(default_factory=list)
+
+    @classmethod
+    def none(cls, tables: tuple[TableSpec, ...]) -> Self:
+        """No rows yet."""
+        number = len(tables)
+        return cls(tables, Rows.none(number), Rows.none(number), Rows.none(number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +87,16 @@ class Rejected:
 
 @dataclass(slots=True)
 class RowGroup:
-    """Rows of any number of collections, bounded in memory, with the changes that they come from."""
+    """Rows of any number of collections, bounded in memory, with the changes and the transforms that they come from."""
 
     changes: Sequence[Change]
+    transforms: dict[str, Transform] = field(default_factory=dict)
     collections: dict[str, CollectionRows] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
+
+    def only(self, changes: Sequence[Change]) -> RowGroup:
+        """The group of some of these changes alone, encoded again as it was the first time."""
+        return Encoder(self.transforms.__getitem__).encode(changes)
 
 
 class ValidFrom:
@@ -94,11 +129,11 @@ class Encoder:
         """Encode changes of distinct keys, each with its document unless it is a delete."""
         group = RowGroup(changes)
         for collection, changed in groupby(changes, _COLLECTION):
-            transform = self._transform_of(collection)
-            rows = group.collections.get(collection)
-            if rows is None:
-                rows = group.collections[collection] = _empty(transform)
-            self._encode_collection(changed, transform, rows, group.rejected)
+            transform = group.transforms.get(collection)
+            if transform is None:
+                transform = group.transforms[collection] = self._transform_of(collection)
+                group.collections[collection] = CollectionRows.none(transform.tables)
+            self._encode_collection(changed, transform, group.collections[collection], group.rejected)
         return group
 
     def _encode_collection(
@@ -107,6 +142,8 @@ class Encoder:
         """The hot path: nothing is looked up twice."""
         text, write = self._valid_from.text, transform.write
         previous, is_exact = None, True
+        operation_before: Operation | None = None
+        keys, lines, children = _targets(rows.changed)
         for change in changes:
             operation, source, ordinal = change.operation, change.source, change.ordinal
             if operation is Operation.DELETE:
@@ -117,10 +154,9 @@ class Encoder:
                 continue
             if source is not previous:
                 previous, is_exact = source, source.is_exact
-            if operation is Operation.INSERT or operation is Operation.READ:
-                lines, keys = rows.fresh, rows.fresh_keys
-            else:
-                lines, keys = rows.changed, rows.changed_keys
+            if operation is not operation_before:
+                operation_before = operation
+                keys, lines, children = _targets(_part(rows, operation))
             valid_from = text(change.cluster_time)
             try:
                 if is_exact or not source.needs_exact(ordinal):
@@ -129,8 +165,17 @@ class Encoder:
                     keys.append(transform.write_exact(source.raw(ordinal), valid_from, lines))
             except RecordRejected as error:
                 rejected.append(Rejected(change, error.message))
+                continue
+            for ends, table in children:
+                ends.append(len(table))
 
 
-def _empty(transform: Transform) -> CollectionRows:
-    tables = transform.tables
-    return CollectionRows(tables, [[] for _ in tables], [[] for _ in tables])
+def _part(rows: CollectionRows, operation: Operation) -> Rows:
+    if operation is Operation.INSERT:
+        return rows.inserted
+    return rows.read if operation is Operation.READ else rows.changed
+
+
+def _targets(part: Rows) -> tuple[list[str], list[list[str]], list[tuple[list[int], list[str]]]]:
+    """Where the keys, the lines and the ends of documents go; each child table's ends with its lines."""
+    return part.keys, part.lines, list(zip(part.ends, part.lines[1:], strict=True))
