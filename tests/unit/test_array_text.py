@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replicator_service.sink.write.rows import array_text
+from replicator_service.sink.write.array_text import array_text, column_texts
 
 
 def test_plain_keys_are_only_joined() -> None:
@@ -18,3 +18,11 @@ def test_keys_that_could_be_read_otherwise_are_quoted() -> None:
     assert array_text(["Null"]) == '{"Null"}'
     assert array_text(['q"\\']) == '{"q\\"\\\\"}'
     assert array_text(["a", "{b}"]) == '{"a","{b}"}'
+
+
+def test_lines_of_copy_become_an_array_a_column() -> None:
+    assert column_texts(["a\t\\N\t1", 'q"\\\\\t\\t\\n\\r\t\\\\N']) == [
+        '{"a","q\\"\\\\"}',
+        '{NULL,"\t\n\r"}',
+        '{"1","\\\\N"}',
+    ]

@@ -1,55 +1,114 @@
-"""Row groups into tables: delete and copy what is fresh, merge what has changed.
+"""Row groups into tables. There is one meaning of writing.
 
-Copying straight into a table after deleting its keys is faster than staging for documents that are mostly new.
-Documents that exist are merged, so that PostgreSQL sees updates as updates: no index entry is written for a column
-that stays, and elements of arrays that stay are not written at all.
+For every key of the group, the tables hold exactly the rows of its document afterwards, whatever was there before:
+
+1. Elements of arrays that documents do not have any more are deleted, then the rows of deleted documents, children
+   before parents.
+2. Rows are merged, parents before children: PostgreSQL sees updates as updates, so no index entry is written for a
+   column that stays, and what others have hung on a row stays. Child rows, and rows of documents that were only read,
+   are not touched unless they differ.
+3. Everything is counted: a rule, a trigger or a policy of somebody else that drops or alters rows ends the write.
+
+All of that is sent at once, however many collections there are. The rows of a small group go along; those of a large
+one are copied into the staging table before. Copying straight into a table is an optimisation for many documents none
+of which has a row anywhere yet.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 from replicator_service.sink.errors import translated
-from replicator_service.sink.write.statements import Statements, compose
+from replicator_service.sink.write.array_text import array_text, column_texts
+from replicator_service.sink.write.checked import Checked, require_rows, run_checked
+from replicator_service.sink.write.round_trip import Query
+from replicator_service.sink.write.staging import Staging
+from replicator_service.sink.write.statements import Statements, any_of_keys, compose, count_of_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import sql
+    from collections.abc import Iterator, Sequence
 
     from replicator_service.core.mapping.model import TableSpec
-    from replicator_service.core.rows import CollectionRows, RowGroup
+    from replicator_service.core.rows import CollectionRows, RowGroup, Rows
     from replicator_service.sink.connect.connection import Connection
+
+SMALL_LINES = 100
+SMALL_BYTES = 2**18
+"""So much costs less as parameters than two round trips of a COPY and a staging table that a commit has to empty."""
+
+DIRECT_DOCUMENTS = 1_000
+"""For so many documents it pays to ask whether any has rows: a copy costs half of what a merge does."""
+
+
+class _Merge(NamedTuple):
+    """Rows of one table."""
+
+    table: TableSpec
+    lines: list[str]
+    only_different: bool
+
+
+class _Write(NamedTuple):
+    """What becomes of one collection's rows: some are copied straight into the tables, the others merged."""
+
+    rows: CollectionRows
+    copied: list[Rows]
+    merged: list[Rows]
+
+    @property
+    def tables(self) -> tuple[TableSpec, ...]:
+        """The parent first."""
+        return self.rows.tables
 
 
 class RowWriter:
-    """Writes row groups in the transaction that is open on ``connection``."""
+    """Writes row groups in the transaction that is open on ``connection``.
 
-    def __init__(self, connection: Connection, schema: str) -> None:
+    ``small_lines`` and ``direct_documents`` are bounds of ways to write that differ in cost alone.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        schema: str,
+        *,
+        small_lines: int = SMALL_LINES,
+        direct_documents: int = DIRECT_DOCUMENTS,
+    ) -> None:
         self._connection = connection
         self._schema = schema
+        self._small_lines = small_lines
+        self._direct_documents = direct_documents
         self._statements: dict[TableSpec, Statements] = {}
-        self._staged: set[TableSpec] = set()
-        """Tables whose staging table exists on this connection."""
-        self._used: set[TableSpec] = set()
-        """Those whose staging table holds rows of this transaction."""
+        self._staging = Staging(connection)
+        self._targets = 0
+        """So many targets of the staging table are taken in this transaction."""
 
     def write(self, group: RowGroup) -> int:
         """Write every row of the group and return how many there were.
 
-        Raises :class:`RecordRejected` when PostgreSQL refuses a row: the transaction, or its savepoint, has to be
-        rolled back.
+        Raises :class:`RecordRejected` when PostgreSQL refuses a row, and :class:`Fatal` when it has not done what it
+        was told: the transaction, or its savepoint, has to be rolled back.
         """
-        return sum(self._write_collection(rows) for rows in group.collections.values())
+        writes = self._divide(list(group.collections.values()))
+        merges = [merge for write in writes for merge in _merges(write)]
+        steps = [step for write in writes for step in self._deletes(write)]
+        steps += self._merged(merges)
+        steps += [self._counted(write) for write in writes if _is_counted(write)]
+        run_checked(self._connection, self._schema, steps)
+        for write in writes:
+            for part in write.copied:
+                self._copy(write.tables, part)
+        return sum(_count(write.rows) for write in writes)
 
     def begin(self) -> None:
-        """A transaction begins: each commit has emptied the staging tables."""
-        self._used.clear()
+        """A transaction begins: each commit has emptied the staging table."""
+        self._targets = 0
 
     def rolled_back(self) -> None:
-        """Staging tables that were made in the part that was rolled back do not exist."""
-        self._staged.clear()
+        """A staging table that was made in the part that was rolled back does not exist."""
+        self._staging.forget()
 
     def statements(self, table: TableSpec) -> Statements:
         """The statements of a table, composed at first use."""
@@ -58,49 +117,111 @@ class RowWriter:
             found = self._statements[table] = compose(self._schema, table)
         return found
 
-    def _write_collection(self, rows: CollectionRows) -> int:
-        written = len(rows.deleted_keys)
-        gone = array_text(rows.deleted_keys + rows.fresh_keys)
-        changed_keys = array_text(rows.changed_keys)
-        for table, fresh, changed in zip(rows.tables, rows.fresh, rows.changed, strict=True):
-            statements = self.statements(table)
+    def _divide(self, collections: Sequence[CollectionRows]) -> list[_Write]:
+        """Ask of large parts whether any of their documents has a row in any table; those without are copied."""
+        large = [
+            (rows, part)
+            for rows in collections
+            for part in (rows.inserted, rows.read)
+            if len(part.keys) >= self._direct_documents
+        ]
+        answers = run_checked(
+            self._connection,
+            self._schema,
+            [
+                Checked(Query(any_of_keys(self._schema, rows.tables), [array_text(part.keys)] * len(rows.tables)), ())
+                for rows, part in large
+            ],
+        )
+        new = {id(part) for (_, part), found in zip(large, answers, strict=True) if not any(found or ())}
+        return [
+            _Write(
+                rows,
+                [part for part in _parts(rows) if id(part) in new],
+                [part for part in _parts(rows) if id(part) not in new],
+            )
+            for rows in collections
+        ]
+
+    def _deletes(self, write: _Write) -> Iterator[Checked]:
+        """Elements that documents do not have any more, then deleted documents: children before parents."""
+        deleted = write.rows.deleted_keys
+        keys = _keys(write)
+        if not keys:
+            return
+        for child, table in enumerate(write.tables[1:]):
+            elements = chain.from_iterable(part.elements(child) for part in write.merged)
+            counts = ",".join(map(str, chain(elements, [0] * len(deleted))))
+            yield Checked(Query(self.statements(table).keep, (array_text(keys), f"{{{counts}}}")), (table,))
+        if deleted:
+            parent = write.tables[0]
+            yield Checked(Query(self.statements(parent).delete, (array_text(deleted),)), (parent,))
+
+    def _merged(self, merges: Sequence[_Merge]) -> list[Checked]:
+        """Merges of rows that go along as parameters if there are few, and by the staging table if there are many."""
+        is_small = (
+            sum(len(merge.lines) for merge in merges) <= self._small_lines
+            and sum(map(len, chain.from_iterable(merge.lines for merge in merges))) <= SMALL_BYTES
+        )
+        staged = [] if is_small else [merge for merge in merges if self._staging.fits(merge.table)]
+        first = self._targets
+        if staged:
             with translated():
-                if rows.deleted_keys or rows.fresh_keys:
-                    self._connection.execute(statements.delete, (gone,))
-                if fresh:
-                    self._copy(statements.copy, fresh)
-                if rows.changed_keys:
-                    self._merge(table, statements, changed, changed_keys)
-            written += len(fresh) + len(changed)
-        return written
+                self._staging.copy([(merge.table, merge.lines) for merge in staged], first_target=first)
+            self._targets += len(staged)
+        targets = {id(merge): target for target, merge in enumerate(staged, first)}
+        checked = []
+        for merge in merges:
+            statements = self.statements(merge.table).merge(only_different=merge.only_different)
+            target = targets.get(id(merge))
+            if target is None:
+                query = Query(statements.given, column_texts(merge.lines))
+            else:
+                query = Query(statements.staged, (target,))
+            checked.append(Checked(query, (merge.table,), expected=None))
+        return checked
 
-    def _merge(self, table: TableSpec, statements: Statements, lines: list[str], keys: str) -> None:
-        if table not in self._staged:
-            self._connection.execute(statements.create_staging)
-            self._staged.add(table)
-        if table in self._used:
-            self._connection.execute(statements.empty_staging)
-        self._used.add(table)
-        if lines:
-            self._copy(statements.copy_staging, lines)
-        if statements.prune is not None:
-            self._connection.execute(statements.prune, (keys,))
-        if lines:
-            self._connection.execute(statements.merge)
+    def _counted(self, write: _Write) -> Checked:
+        """Deleted documents have no rows, and written ones as many elements as they should."""
+        tables = write.tables
+        keys = array_text(_keys(write))
+        lines = (sum(len(part.lines[number]) for part in write.merged) for number in range(1, len(tables)))
+        query = Query(
+            count_of_keys(self._schema, tables), [array_text(write.rows.deleted_keys), *[keys] * (len(tables) - 1)]
+        )
+        return Checked(query, tables, (0, *lines))
 
-    def _copy(self, statement: sql.Composed, lines: list[str]) -> None:
-        data = ("\n".join(lines) + "\n").encode()
-        with self._connection.cursor().copy(statement) as copy:
-            copy.write(data)
-
-
-_NEEDS_NO_QUOTES = re.compile(r"[0-9A-Za-z_:.$-]+(?:,[0-9A-Za-z_:.$-]+)*")
+    def _copy(self, tables: Sequence[TableSpec], part: Rows) -> None:
+        for table, lines in zip(tables, part.lines, strict=True):
+            if not lines:
+                continue
+            cursor = self._connection.cursor()
+            with translated(), cursor.copy(self.statements(table).copy) as copy:
+                copy.write(("\n".join(lines) + "\n").encode())
+            require_rows(self._schema, table, len(lines), cursor.rowcount)
 
 
-def array_text(keys: Sequence[str]) -> str:
-    """A ``text[]`` in PostgreSQL's input form. The driver quotes key by key, which costs as much as a row."""
-    joined = ",".join(keys)
-    if _NEEDS_NO_QUOTES.fullmatch(joined) and joined.count(",") == len(keys) - 1 and "null" not in joined.lower():
-        return "{" + joined + "}"
-    quoted = (key.replace("\\", "\\\\").replace('"', '\\"') for key in keys)
-    return "{" + ",".join(f'"{key}"' for key in quoted) + "}"
+def _parts(rows: CollectionRows) -> tuple[Rows, ...]:
+    return rows.inserted, rows.changed, rows.read
+
+
+def _merges(write: _Write) -> Iterator[_Merge]:
+    """Parents before children. Of stream changes every parent is written: its row is valid from another time."""
+    for number, table in enumerate(write.tables):
+        for part in write.merged:
+            if part.lines[number]:
+                is_read = part is write.rows.read
+                yield _Merge(table, part.lines[number], only_different=number > 0 and not is_read)
+
+
+def _keys(write: _Write) -> list[str]:
+    """The keys of all documents that are merged or deleted."""
+    return [*chain.from_iterable(part.keys for part in write.merged), *write.rows.deleted_keys]
+
+
+def _is_counted(write: _Write) -> bool:
+    return bool(write.rows.deleted_keys or (len(write.tables) > 1 and _keys(write)))
+
+
+def _count(rows: CollectionRows) -> int:
+    return len(rows.deleted_keys) + sum(len(lines) for part in _parts(rows) for lines in part.lines)

@@ -1,4 +1,8 @@
-"""The SQL text for one replicated table, composed once. Every name is quoted by the driver."""
+"""The SQL text for replicated tables, composed once. Every name is quoted by the driver.
+
+Every statement is qualified down to its functions and operators: collections may be named as catalogs are, and a role
+may have any search path.
+"""
 
 from __future__ import annotations
 
@@ -8,49 +12,77 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from replicator_service.core.mapping.model import TableSpec
 
-_STAGING = "pg_temp"
+STAGING = sql.Identifier("pg_temp", "replicator_staging")
+"""Lines of all tables as text: ``target`` says which table's. No catalog is named so: those begin with ``pg_``."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergeStatements:
+    """One kind of merge, by where its rows come from.
+
+    Each gives one row: how many rows were to be written, and how many are in the table as they should be.
+    ``staged`` takes the target's number; ``given`` takes one ``text[]`` a column.
+    """
+
+    staged: bytes
+    given: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """How one table is written.
+    """How one table is written; child tables are those with more than one key column.
 
-    Fresh rows: ``delete``, then ``copy``. Changed rows: ``copy_staging``, ``prune`` (child tables: elements that are
-    gone), ``merge``. The staging table is emptied by each commit.
+    ``write`` writes every row, ``write_different`` those that differ from what is stored. ``keep`` (child tables)
+    deletes the elements that documents do not have: keys, and how many each has. ``delete`` takes keys.
     """
 
-    delete: sql.Composed
-    copy: sql.Composed
-    create_staging: sql.Composed
-    empty_staging: sql.Composed
-    copy_staging: sql.Composed
-    prune: sql.Composed | None
-    merge: sql.Composed
-    delete_all: sql.Composed
-    sweep: sql.Composed
+    copy: bytes
+    write: MergeStatements
+    write_different: MergeStatements
+    keep: bytes
+    delete: bytes
+    delete_all: bytes
+    sweep: bytes
+
+    def merge(self, *, only_different: bool) -> MergeStatements:
+        """The statements of one kind of merge."""
+        return self.write_different if only_different else self.write
 
 
 def compose(schema: str, table: TableSpec) -> Statements:
-    """Compose the statements of a table. Child tables are those with more than one key column."""
-    target = sql.Identifier(schema, table.name)
-    staging = sql.Identifier(_STAGING, table.name)
-    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
-    is_child = len(table.primary_key) > 1
+    """Compose the statements of a table."""
+    target = beside_parameters(schema, table.name)
+    columns = _list("{}", (column.name for column in table.columns))
     return Statements(
-        delete=sql.SQL("delete from {} where _id = any(%s::text[])").format(beside_parameters(schema, table.name)),
-        copy=sql.SQL("copy {} ({}) from stdin").format(target, columns),
-        create_staging=_create_staging(staging, table),
-        empty_staging=sql.SQL("delete from {}").format(staging),
-        copy_staging=sql.SQL("copy {} ({}) from stdin").format(staging, columns),
-        prune=_prune(schema, table) if is_child else None,
-        merge=_merge(target, staging, columns, table, only_different=is_child),
-        delete_all=sql.SQL("delete from {}").format(target),
-        sweep=sql.SQL("delete from {} where age(xmin) > age((%s::text::xid8)::xid) and _id <> all(%s)").format(
-            beside_parameters(schema, table.name)
-        ),
+        copy=sql.SQL("copy {} ({}) from stdin")
+        .format(
+            sql.Identifier(schema, table.name),
+            sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns),
+        )
+        .as_bytes(),
+        write=_both_merges(target, columns, table, only_different=False),
+        write_different=_both_merges(target, columns, table, only_different=True),
+        keep=_KEEP.format(table=target).as_bytes(),
+        delete=sql.SQL("delete from {} where _id = any(%s::text[])").format(target).as_bytes(),
+        delete_all=sql.SQL("delete from {}").format(sql.Identifier(schema, table.name)).as_bytes(),
+        sweep=sql.SQL("delete from {} where age(xmin) > age((%s::text::xid8)::xid) and _id <> all(%s)")
+        .format(target)
+        .as_bytes(),
     )
+
+
+def count_of_keys(schema: str, tables: Sequence[TableSpec]) -> bytes:
+    """How many rows each table has of some keys, one row of numbers; takes one ``text[]`` a table."""
+    return _of_each("(select pg_catalog.count(*) from {} where _id = any(%s::text[]))", schema, tables)
+
+
+def any_of_keys(schema: str, tables: Sequence[TableSpec]) -> bytes:
+    """Whether each table has a row of some keys, one row of booleans; takes one ``text[]`` a table."""
+    return _of_each("exists (select from {} where _id = any(%s::text[]))", schema, tables)
 
 
 def beside_parameters(*names: str) -> sql.SQL:
@@ -66,43 +98,105 @@ def copy_rows(schema: str, source: TableSpec, target: TableSpec) -> sql.Composed
     )
 
 
-def _create_staging(staging: sql.Identifier, table: TableSpec) -> sql.Composed:
-    columns = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.type)) for column in table.columns
+_KEEP = sql.SQL(
+    "delete from {table} as kept using rows from (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::integer[])) "
+    "as document (_id, elements) "
+    "where kept._id = document._id and kept._ordinal not between 0 and document.elements - 1"
+)
+
+_MERGE = sql.SQL("""
+with different as materialized (
+    select staged.*
+    from (select {typed} from {source} offset 0) as staged
+    {unless_equal}
+),
+
+written as (
+    insert into {table} as kept ({columns})
+    select {columns} from different
+    on conflict ({key}) do update set {assignments}
+    returning {stored}
+)
+
+select
+    pg_catalog.count(different._id),
+    pg_catalog.count(*) filter (
+        where row({different_values})::record operator(pg_catalog.*=) row({written_values})::record
     )
-    return sql.SQL("create temporary table if not exists {} ({}) on commit delete rows").format(staging, columns)
+from different
+full join written on {same_written_key}
+""")
+"""What was written is compared with what is stored: triggers and rules of others can drop or alter rows.
+
+Two rows are equal when their bytes are (``*=``, section "Composite Type Comparison" of the manual): jsonb 1.0 and 1,
+0.0 and -0.0 are equal values and different rows. ``offset 0`` keeps the casts from being evaluated twice. A full join
+is never a nested loop, which the planner would choose when it takes ten thousand rows for one: nobody analyzes the
+staging table.
+"""
+
+_UNLESS_EQUAL = sql.SQL("""left join lateral (
+        select {stored} from {table} as kept where {same_key} offset 0
+    ) as kept on true
+    where kept._id is null
+        or row({staged_values})::record operator(pg_catalog.*<>) row({kept_values})::record""")
+"""``offset 0`` makes the planner look each key up, whatever it thinks of the sizes."""
 
 
-def _prune(schema: str, table: TableSpec) -> sql.Composed:
-    return sql.SQL(
-        "delete from {} as kept where kept._id = any(%s::text[]) and not exists ("
-        "select from {} as staged where staged._id = kept._id and staged._ordinal = kept._ordinal)"
-    ).format(beside_parameters(schema, table.name), beside_parameters(_STAGING, table.name))
+def _both_merges(target: sql.SQL, columns: sql.Composed, table: TableSpec, *, only_different: bool) -> MergeStatements:
+    cells = [f"c{number}" for number, _ in enumerate(table.columns, 1)]
+    staged = sql.SQL("{} where target = %s").format(STAGING)
+    given = sql.SQL("rows from ({}) as line ({})").format(
+        sql.SQL(", ").join(sql.SQL("pg_catalog.unnest(%s::text[])") for _ in cells),
+        sql.SQL(", ").join(map(sql.Identifier, cells)),
+    )
+    return MergeStatements(
+        *(
+            _merge(target, columns, table, source=source, only_different=only_different).as_bytes()
+            for source in (staged, given)
+        )
+    )
 
 
 def _merge(
-    target: sql.Identifier,
-    staging: sql.Identifier,
-    columns: sql.Composed,
-    table: TableSpec,
-    *,
-    only_different: bool,
+    target: sql.SQL, columns: sql.Composed, table: TableSpec, *, source: sql.Composed, only_different: bool
 ) -> sql.Composed:
-    others = [column.name for column in table.columns if column.name not in table.primary_key]
-    assignments = sql.SQL(", ").join(
-        sql.SQL("{} = excluded.{}").format(sql.Identifier(name), sql.Identifier(name)) for name in others
+    key = table.primary_key
+    values = [column.name for column in table.columns if column.name not in key]
+    # From when a row is valid is no part of what it is.
+    compared = [name for name in values if name != "etl_valid_from"]
+    stored = _list("kept.{}", (*key, *compared))
+    unless_equal = _UNLESS_EQUAL.format(
+        stored=stored,
+        table=target,
+        same_key=_list("kept.{0} = staged.{0}", key, " and "),
+        staged_values=_list("staged.{}", compared),
+        kept_values=_list("kept.{}", compared),
     )
-    statement = sql.SQL("insert into {} as kept ({}) select {} from {} on conflict ({}) do update set {}").format(
-        target,
-        columns,
-        columns,
-        staging,
-        sql.SQL(", ").join(sql.Identifier(name) for name in table.primary_key),
-        assignments,
+    return _MERGE.format(
+        typed=sql.SQL(", ").join(
+            sql.SQL("{}::{} as {}").format(
+                sql.Identifier(f"c{number}"), sql.SQL(column.type), beside_parameters(column.name)
+            )
+            for number, column in enumerate(table.columns, 1)
+        ),
+        source=source,
+        unless_equal=unless_equal if only_different else sql.SQL(""),
+        table=target,
+        columns=columns,
+        key=_list("{}", key),
+        assignments=_list("{0} = excluded.{0}", values),
+        stored=stored,
+        different_values=_list("different.{}", (*key, *compared)),
+        written_values=_list("written.{}", (*key, *compared)),
+        same_written_key=_list("different.{0} = written.{0}", key, " and "),
     )
-    if not only_different:
-        return statement
-    compared = [name for name in others if name != "etl_valid_from"]
-    kept = sql.SQL(", ").join(sql.SQL("kept.{}").format(sql.Identifier(name)) for name in compared)
-    new = sql.SQL(", ").join(sql.SQL("excluded.{}").format(sql.Identifier(name)) for name in compared)
-    return sql.SQL("{} where ({}) is distinct from ({})").format(statement, kept, new)
+
+
+def _of_each(form: str, schema: str, tables: Sequence[TableSpec]) -> bytes:
+    parts = (sql.SQL(form).format(beside_parameters(schema, table.name)) for table in tables)
+    return sql.SQL("select {}").format(sql.SQL(", ").join(parts)).as_bytes()
+
+
+def _list(form: str, names: Iterable[str], between: str = ", ") -> sql.Composed:
+    """The form of each name, quoted for a statement with parameters."""
+    return sql.SQL(between).join(sql.SQL(form).format(beside_parameters(name)) for name in names)
