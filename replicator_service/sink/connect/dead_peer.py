@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from replicator_service.sink.connect.session import session_settings
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,8 +34,8 @@ select
     coalesce(a.state not like 'idle%%', true)
         and a.wait_event is distinct from 'ClientRead' and a.wait_event is distinct from 'ClientWrite',
     c.bytes_processed
-from pg_stat_activity as a
-left join pg_stat_progress_copy as c on c.pid = a.pid
+from pg_catalog.pg_stat_activity as a
+left join pg_catalog.pg_stat_progress_copy as c on c.pid = a.pid
 where a.pid = %s
 """
 
@@ -100,6 +102,7 @@ class Listener:
                 self._dsn, autocommit=True, connect_timeout=ANSWER_SECONDS, application_name="replicator listener"
             ) as connection:
                 connection.listen(lambda: False, silence_seconds=ANSWER_SECONDS - _AGAIN_SECONDS)
+                connection.execute(session_settings(connection.info.server_version))
                 row = connection.execute(_LOOK, (self._pid,)).fetchone()
         except (Unheard, psycopg.errors.ConnectionTimeout):
             return False
