@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from replicator_service.core.errors import ConfigurationError
+from replicator_service.sink.connect.address import Address
 from replicator_service.sink.connect.dead_peer import HeardConnection, Listener
+from replicator_service.sink.connect.session import session_settings
 from replicator_service.sink.errors import translated
 
 MINIMUM_VERSION = 150_000
@@ -23,22 +24,15 @@ _KEEPALIVES: dict[str, Any] = {
     "tcp_user_timeout": 15_000,
 }
 
-_SESSION = {
-    "client_encoding": "utf8",
-    "datestyle": "ISO, YMD",
-    "intervalstyle": "iso_8601",
-    "timezone": "UTC",
-    "statement_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "jit": "off",
-    "client_min_messages": "warning",
-    "extra_float_digits": "1",
-    # The server notices a leader that is gone within seconds and frees its lease.
-    "tcp_keepalives_idle": "5",
-    "tcp_keepalives_interval": "2",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "15000",
-}
+_PID = """
+select
+    pg_catalog.pg_backend_pid(),
+    case
+        when pg_catalog.has_parameter_privilege('lc_messages', 'set')
+            then pg_catalog.set_config('lc_messages', 'C', false)
+    end
+"""
+"""Who we are, as a pooler cannot know; and messages in English, where we may choose."""
 
 
 def connect(dsn: str, *, application_name: str, durable: bool = True) -> HeardConnection:
@@ -51,27 +45,27 @@ def connect(dsn: str, *, application_name: str, durable: bool = True) -> HeardCo
 
     Raises :class:`ConfigurationError` (credentials, address, version, encoding) or :class:`Retryable`.
     """
-    with translated():
+    with translated(address=Address.of(dsn)):
         connection = HeardConnection.connect(dsn, autocommit=True, application_name=application_name, **_KEEPALIVES)
-        if connection.info.server_version < MINIMUM_VERSION:
-            version = connection.info.server_version // 10_000
+        try:
+            _require_supported(connection)
+            others = {"synchronous_commit": "on" if durable else "off"}
+            connection.execute(session_settings(connection.info.server_version, others))
+            row = connection.execute(_PID).fetchone()
+        except BaseException:
             connection.close()
-            raise ConfigurationError(
-                f"PostgreSQL {version} is too old: 15 or later is needed", hint="Upgrade PostgreSQL."
-            )
-        encoding = connection.info.parameter_status("server_encoding")
-        if encoding != "UTF8":
-            connection.close()
-            raise ConfigurationError(
-                f"the PostgreSQL database's encoding is {encoding}, which cannot hold every text of MongoDB",
-                hint="Create another one: create database ... encoding 'UTF8' template template0.",
-            )
-        settings = {**_SESSION, "synchronous_commit": "on" if durable else "off"}
-        calls = sql.SQL(", ").join(
-            sql.SQL("set_config({}, {}, false)").format(sql.Literal(name), sql.Literal(value))
-            for name, value in settings.items()
-        )
-        row = connection.execute(sql.SQL("select pg_backend_pid(), {}").format(calls)).fetchone()
-        pid = row[0] if row else 0
-        connection.listen(Listener(dsn, pid))
+            raise
+        connection.listen(Listener(dsn, row[0] if row else 0))
     return connection
+
+
+def _require_supported(connection: Connection) -> None:
+    if connection.info.server_version < MINIMUM_VERSION:
+        version = connection.info.server_version // 10_000
+        raise ConfigurationError(f"PostgreSQL {version} is too old: 15 or later is needed", hint="Upgrade PostgreSQL.")
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            f"the PostgreSQL database's encoding is {encoding}, which cannot hold every text of MongoDB",
+            hint="Create another one: create database ... encoding 'UTF8' template template0.",
+        )

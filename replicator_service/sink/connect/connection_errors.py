@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from replicator_service.core.errors import ConfigurationError, ReplicatorError, Retryable
+from replicator_service.sink.connect.address import Address
 
 _DSN = "REPLICATOR_POSTGRES_DSN"
 _FOR_A_PERSON: tuple[tuple[str, str, str], ...] = (
@@ -29,16 +30,16 @@ _FOR_A_PERSON: tuple[tuple[str, str, str], ...] = (
         f"Create it, or correct the name in {_DSN}.",
     ),
     ('role ".*" does not exist', "the user of the connection does not exist", f"Create it, or correct {_DSN}."),
-    ("is not permitted to log in", "the PostgreSQL user may not log in", "alter role ... login."),
+    ("is not permitted to log in", "the PostgreSQL user may not log in", "alter role {user} login"),
     (
         "permission denied for database",
         "the user may not connect to this database",
-        "grant connect on database ... to this user.",
+        "grant connect on database {database} to {user}",
     ),
     (
         "not currently accepting connections",
         "the database lets nobody connect",
-        f"alter database ... allow_connections true, or correct the name in {_DSN}.",
+        f"alter database {{database}} allow_connections true; or correct the name in {_DSN}.",
     ),
     (
         "server does not support SSL",
@@ -113,21 +114,26 @@ _PLACE = re.compile(r'server at "(?P<host>[^"]*)"(?: \([^)]*\))?, port (?P<port>
 _NAME = re.compile(r"(?:resolve host|translate host name) ['\"](?P<host>[^'\"]*)['\"]")
 
 
-def why_refused(message: str) -> ReplicatorError:
-    """What keeps us from PostgreSQL, from libpq's message."""
+def why_refused(message: str, address: Address | None = None) -> ReplicatorError:
+    """What keeps us from PostgreSQL, from libpq's message; ``address`` is what was tried."""
+    tried = address or Address()
+    at = f" ({tried})" if tried.hosts else ""
     for pattern, cause, hint in _FOR_A_PERSON:
         if re.search(pattern, message):
-            return ConfigurationError(cause, hint=hint)
+            names = {"{user}": tried.quoted_user, "{database}": tried.quoted_database}
+            for place, name in names.items():
+                hint = hint.replace(place, name)  # noqa: PLW2901 - one sentence, filled in
+            return ConfigurationError(cause + at, hint=hint)
     for pattern, cause, hint in _PASSING:
         if re.search(pattern, message):
-            return Retryable(f"PostgreSQL cannot be reached: {_places(message)} {cause}", hint=hint)
+            return Retryable(f"PostgreSQL cannot be reached: {_places(message, tried)} {cause}", hint=hint)
     return Retryable(
-        "PostgreSQL cannot be reached, or the connection to it was lost",
+        f"PostgreSQL cannot be reached, or the connection to it was lost{at}",
         hint=f"Check that it runs and that {_DSN} names the right host and port.",
     )
 
 
-def _places(message: str) -> str:
+def _places(message: str, tried: Address) -> str:
     places = dict.fromkeys(f"{match['host']}:{match['port']}" for match in _PLACE.finditer(message))
     places |= dict.fromkeys(match["host"] for match in _NAME.finditer(message))
-    return ", ".join(places) or "the server"
+    return ", ".join(places) or str(tried) or "the server"

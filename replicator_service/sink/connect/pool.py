@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg_pool import ConnectionPool
 
+from replicator_service.sink.connect.address import Address
 from replicator_service.sink.connect.connection import Connection
+from replicator_service.sink.connect.session import session_settings
 from replicator_service.sink.errors import translated
 
 if TYPE_CHECKING:
@@ -54,13 +56,20 @@ def checked_out(pool: Pool) -> Iterator[Connection]:
 
     Raises :class:`Retryable` when none can be had in time.
     """
-    with translated(), pool.connection() as connection:
+    with translated(address=_address(pool)), pool.connection() as connection:
         yield connection
 
 
+_LOOKS_ONLY = {
+    "default_transaction_read_only": "on",
+    "statement_timeout": "5s",
+    "lock_timeout": "2s",
+}
+
+
 def _configure(connection: Connection) -> None:
-    connection.execute(
-        "select set_config('default_transaction_read_only', 'on', false), "
-        "set_config('statement_timeout', '5s', false), set_config('lock_timeout', '2s', false), "
-        "set_config('timezone', 'UTC', false)"
-    )
+    connection.execute(session_settings(connection.info.server_version, _LOOKS_ONLY))
+
+
+def _address(pool: Pool) -> Address:
+    return Address.of(pool.conninfo if isinstance(pool.conninfo, str) else "")
