@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from replicator_service.core.errors import ConfigurationError
+from replicator_service.core.errors import ConfigurationError, ReplicatorError, TableChanged
 from replicator_service.sink.errors import translated
 
 if TYPE_CHECKING:
@@ -19,8 +20,17 @@ if TYPE_CHECKING:
     from replicator_service.sink.connect.connection import Connection
 
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('replicator:migrations', 0))"
+_SCHEMA = "select from pg_catalog.pg_namespace where nspname = 'replicator'"
+_TABLES = """
+select c.relname::text
+from pg_catalog.pg_class as c
+where c.relnamespace = (select n.oid from pg_catalog.pg_namespace as n where n.nspname = 'replicator')
+    and c.relkind in ('r', 'p')
+"""
+_IS_THERE = f"select from ({_TABLES}) as t where t.relname = 'schema_migration'"
+_CREATED = re.compile(r"^(create|drop) table (?:if (?:not )?exists )?replicator\.(\w+)", re.MULTILINE | re.IGNORECASE)
 _HISTORY = """
-create table if not exists replicator.schema_migration (
+create table replicator.schema_migration (
     version integer not null,
     name text not null,
     checksum text not null,
@@ -28,6 +38,12 @@ create table if not exists replicator.schema_migration (
     constraint schema_migration_pkey primary key (version)
 )
 """
+
+SET_ASIDE = (
+    "alter schema replicator rename to replicator_before; and start again: everything is then read anew, and what "
+    "the schema holds (dead letters, the position) is kept beside it."
+)
+"""The way out that destroys nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,31 +76,78 @@ def read_migrations(folder: Path | None = None) -> list[Migration]:
 def migrate(connection: Connection, migrations: list[Migration] | None = None) -> list[int]:
     """Bring the control tables up to date and return the versions that were applied.
 
-    Safe to call from several instances at once, and again.
+    Safe to call from several instances at once, and again: where nothing is missing it only looks.
 
     All or nothing: a start that is cut short leaves nothing behind.
 
-    Raises :class:`ConfigurationError` when an applied file was changed, the database is newer than this program, or
-    somebody else's tables are in the way.
+    Raises :class:`ConfigurationError` when an applied file was changed, the database is newer than this program,
+    somebody else's tables are in the way, or one of ours is gone.
     """
     wanted = read_migrations() if migrations is None else migrations
-    with translated(), connection.transaction(), _alone():
+    if not _pending(connection, wanted):
+        return []
+    with translated(step="make the control tables"), connection.transaction():
         connection.execute(_LOCK)
+        return _apply(connection, wanted)
+
+
+def _apply(connection: Connection, wanted: list[Migration]) -> list[int]:
+    """Apply what is missing still, now that nobody else does."""
+    pending = _pending(connection, wanted)
+    with translated(step="create the schema replicator"):
         # A user who may not create schemas may not even ask for one that is there.
-        if connection.execute("select from pg_namespace where nspname = 'replicator'").rowcount == 0:
+        if not connection.execute(_SCHEMA).fetchall():
             connection.execute("create schema replicator")
-        connection.execute(_HISTORY)
-        rows = connection.execute("select version, checksum from replicator.schema_migration").fetchall()
-        applied: dict[int, str] = dict(rows)
-        _require_known(applied, wanted)
-        pending = [migration for migration in wanted if migration.version not in applied]
+    with _alone(), translated(step="create the table replicator.schema_migration"):
+        if applied_versions(connection) is None:
+            connection.execute(_HISTORY)
         for migration in pending:
-            connection.execute(migration.text.encode())
-            connection.execute(
-                "insert into replicator.schema_migration (version, name, checksum) values (%s, %s, %s)",
-                (migration.version, migration.name, migration.checksum),
-            )
+            with translated(step=f"apply the migration {migration.version} ({migration.name}) of the control tables"):
+                connection.execute(migration.text.encode())
+                connection.execute(
+                    "insert into replicator.schema_migration (version, name, checksum) values (%s, %s, %s)",
+                    (migration.version, migration.name, migration.checksum),
+                )
     return [migration.version for migration in pending]
+
+
+def _pending(connection: Connection, wanted: list[Migration]) -> list[Migration]:
+    """The migrations that were not applied. Changes nothing."""
+    with _alone():
+        applied = applied_versions(connection) or {}
+    _require_known(applied, wanted)
+    if applied:
+        _require_whole(connection, [migration for migration in wanted if migration.version in applied])
+    return [migration for migration in wanted if migration.version not in applied]
+
+
+def applied_versions(connection: Connection) -> dict[int, str] | None:
+    """Version and checksum of every migration that was applied; None when there never was one."""
+    with translated(step="read which control tables there are"):
+        there = connection.execute(_IS_THERE).fetchall()
+        if not there:
+            return None
+        rows = connection.execute("select version, checksum from replicator.schema_migration").fetchall()
+    return dict(rows)
+
+
+def missing_tables(connection: Connection, migrations: list[Migration]) -> list[str]:
+    """The tables that these migrations have made and that are not there any more."""
+    made: set[str] = set()
+    for migration in migrations:
+        for verb, name in _CREATED.findall(migration.text):
+            (made.add if verb == "create" else made.discard)(name)
+    with translated(step="look at the control tables"):
+        there = {row[0] for row in connection.execute(_TABLES)}
+    return sorted(made - there)
+
+
+def _require_whole(connection: Connection, applied: list[Migration]) -> None:
+    if missing := missing_tables(connection, applied):
+        raise ConfigurationError(
+            f"control tables were dropped by hand: {', '.join(f'replicator.{name}' for name in missing)}",
+            hint=f"Restore them from a backup. Without one: {SET_ASIDE}",
+        )
 
 
 def require_known(connection: Connection) -> None:
@@ -92,9 +155,14 @@ def require_known(connection: Connection) -> None:
 
     Raises :class:`ConfigurationError`.
     """
-    with translated(), _alone():
-        rows = connection.execute("select version, checksum from replicator.schema_migration").fetchall()
-    _require_known(dict(rows), read_migrations())
+    applied = applied_versions(connection)
+    if applied is None:
+        raise ConfigurationError(
+            "the schema 'replicator' has no list of what this program has made in it (replicator.schema_migration): it "
+            "holds something that this program has not made, or something was renamed",
+            hint=f"Check that REPLICATOR_POSTGRES_DSN names the right database. If it does, {SET_ASIDE}",
+        )
+    _require_known(applied, read_migrations())
 
 
 @contextmanager
@@ -102,14 +170,19 @@ def _alone() -> Iterator[None]:
     """Say of a statement that does not fit what is there that the schema is not ours."""
     try:
         yield
-    except psycopg.errors.InsufficientPrivilege:
+    except TableChanged as error:
+        raise _not_ours(error) from error
+    except ReplicatorError as error:
+        if isinstance(error.__cause__, psycopg.errors.DuplicateTable | psycopg.errors.DuplicateObject):
+            raise _not_ours(error) from error
         raise
-    except psycopg.ProgrammingError as error:
-        raise ConfigurationError(
-            f"the schema 'replicator' holds something that this program has not made ({error.diag.message_primary})",
-            hint="Check that REPLICATOR_POSTGRES_DSN names the right database. If it does and the schema is of no use: "
-            "drop schema replicator cascade; everything is then read again.",
-        ) from error
+
+
+def _not_ours(error: ReplicatorError) -> ConfigurationError:
+    return ConfigurationError(
+        f"the schema 'replicator' holds something that this program has not made: {error.message}",
+        hint=f"Check that REPLICATOR_POSTGRES_DSN names the right database. If it does, {SET_ASIDE}",
+    )
 
 
 def _require_known(applied: dict[int, str], wanted: list[Migration]) -> None:
