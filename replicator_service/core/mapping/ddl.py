@@ -40,7 +40,7 @@ def create_statements(schema: str, table: TableSpec) -> tuple[str, ...]:
 def create_index(schema: str, table: str, columns: Sequence[str]) -> str:
     """Write the statement that creates one index; its name follows from the table and the columns."""
     name = identifier(index_name(table, columns))
-    return f"create index if not exists {name} on {qualified(schema, table)} ({_listed(columns)})"
+    return f"create index if not exists {name} on {qualified(schema, table)} ({listed(columns)})"
 
 
 def identifier(name: str) -> str:
@@ -62,10 +62,11 @@ def _create_table(schema: str, table: TableSpec) -> str:
         + (" not null" if column.name in table.primary_key or column.name in _ALWAYS_SET else "")
         for column in table.columns
     ]
-    key = f"constraint {identifier(primary_key_name(table.name))} primary key ({_listed(table.primary_key)})"
+    key = f"constraint {identifier(primary_key_name(table.name))} primary key ({listed(table.primary_key)})"
     body = ",\n".join(f"    {line}" for line in (*lines, key))
     return f"create table if not exists {qualified(schema, table.name)} (\n{body}\n)"
 
 
-def _listed(columns: Sequence[str]) -> str:
+def listed(columns: Sequence[str]) -> str:
+    """Quote names of columns and put commas between them."""
     return ", ".join(identifier(column) for column in columns)

@@ -1,99 +1,173 @@
-"""Replicated tables: created from their specification, and in place only ever added to."""
+"""Replicated tables: created from their specification, and in place only ever added to.
+
+Everything looks first and sends no statement that changes nothing: another start must not fail because of a freeze of
+DDL, or wait for an analyst's lock.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import psycopg
 from psycopg import sql
 
-from replicator_service.core.errors import ConfigurationError, Fatal
-from replicator_service.core.mapping.evolution import Evolution, evolution_statements, plan_evolution
+from replicator_service.core.errors import ConfigurationError, TableChanged
+from replicator_service.core.mapping.ddl import qualified
+from replicator_service.core.mapping.evolution import Conflict, Evolution, evolution_statements, plan_evolution
 from replicator_service.sink.errors import translated
+from replicator_service.sink.write.existing import existing_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from replicator_service.core.mapping.model import TableSpec
     from replicator_service.sink.connect.connection import Connection
 
-_COLUMNS = """
-select c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
-from pg_attribute as a
-inner join pg_class as c on c.oid = a.attrelid
-inner join pg_namespace as n on n.oid = c.relnamespace
-where n.nspname = %s and c.relname = any(%s) and c.relkind in ('r', 'p', 'v', 'm', 'f')
-    and a.attnum > 0 and not a.attisdropped
-order by c.relname, a.attnum
-"""
+_RESYNC = "Leave the request with 'replicator resync COLLECTION', then start the service again."
 
-_INDEXES = "select indexname from pg_indexes where schemaname = %s"
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was missing and is there now, as ``table``, ``table.column`` and ``table`` again.
+
+    True when anything is here: then rows, or values of rows, are missing, and the collection has to be read again.
+    Indexes do not count.
+    """
+
+    tables: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.tables or self.columns or self.keys)
 
 
 def ensure_schema(connection: Connection, schema: str) -> None:
     """Create the schema of the replicated tables if it is not there."""
-    with translated():
-        exists = connection.execute("select from pg_namespace where nspname = %s", (schema,)).fetchall()
-        if not exists:
+    query = "select from pg_catalog.pg_namespace where nspname = %s"
+    with translated(step=f"create the schema {schema}"):
+        if not connection.execute(query, (schema,)).fetchall():
             connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
 
 
 def plan_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> list[Evolution]:
-    """Compare tables with what exists. Changes nothing."""
-    existing: dict[str, dict[str, str]] = {}
-    with translated():
-        for table, column, kind in connection.execute(_COLUMNS, (schema, [table.name for table in tables])):
-            existing.setdefault(table, {})[column] = kind
-        indexes = [name for (name,) in connection.execute(_INDEXES, (schema,))]
-    return [plan_evolution(existing, table, indexes) for table in tables]
+    """Compare tables with what exists, in one statement however many. Changes nothing."""
+    existing = existing_tables(connection, schema, [table.name for table in tables])
+    return [plan_evolution(existing.get(table.name), table) for table in tables]
 
 
-def ensure_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> None:
-    """Make tables have every column and index of their specification.
+def damaged(connection: Connection, schema: str, collections: Mapping[str, Sequence[TableSpec]]) -> set[str]:
+    """Those of these collections whose tables are not whole: a table, a column or a key is missing, or is another one.
+
+    They have to be prepared and read again. One statement, however many collections.
+
+    Raises :class:`ConfigurationError` when something of a table's name is not a replicated table.
+    """
+    owners = [(name, table) for name, tables in collections.items() for table in tables]
+    plans = plan_tables(connection, schema, [table for _, table in owners])
+    _require_ours(schema, plans)
+    return {name for (name, _), plan in zip(owners, plans, strict=True) if not plan.is_whole}
+
+
+def ensure_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> Made:
+    """Make tables have every column, key and index of their specification; gives what was missing.
 
     Raises :class:`ConfigurationError` for what cannot be done in place, all of it at once.
     """
     plans = plan_tables(connection, schema, tables)
-    conflicts = [conflict for plan in plans for conflict in plan.conflicts]
-    if conflicts:
-        raise ConfigurationError(
-            "; ".join(f"{schema}.{conflict}" for conflict in conflicts),
-            hint="Leave the request with 'replicator resync COLLECTION', then start the service again.",
-        )
-    with translated():
-        for plan in plans:
-            for statement in evolution_statements(schema, plan):
-                connection.execute(statement.encode())
+    _require_in_place(schema, [conflict for plan in plans for conflict in plan.conflicts])
+    for plan in plans:
+        _evolve(connection, schema, plan)
+    return _made(plans)
+
+
+def rebuild_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> Made:
+    """Drop what is in the way of a new shape, and create the tables anew; a resync fills them again."""
+    plans = plan_tables(connection, schema, tables)
+    _require_ours(schema, plans)
+    for plan in plans:
+        if plan.conflicts or (plan.add_key and not _takes_key(connection, schema, plan)):
+            _drop(connection, schema, plan.table)
+    return ensure_tables(connection, schema, tables)
 
 
 def require_shape(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> None:
-    """Check that tables still have the columns they were given: otherwise no document is at fault.
+    """Check that tables are still what they were made: otherwise no document that is refused is at fault.
 
-    Raises :class:`Fatal` when somebody has changed one.
+    Raises :class:`TableChanged` for what is missing, :class:`ConfigurationError` for what is another one.
     """
-    for plan in plan_tables(connection, schema, tables):
-        changed = [str(conflict.column or conflict.message) for conflict in plan.conflicts]
-        changed += [column.name for column in plan.add_columns]
-        if changed:
-            raise Fatal(
-                f"the table {schema}.{plan.table.name} was changed by hand: {', '.join(changed)}",
-                hint="Leave the request with 'replicator resync COLLECTION', which makes it what it should be and "
-                "reads the collection again, then start the service.",
-            )
+    plans = plan_tables(connection, schema, tables)
+    _require_in_place(schema, [conflict for plan in plans for conflict in plan.conflicts])
+    if made := _made(plans):
+        missing = ", ".join((*made.tables, *made.columns, *(f"{table}: primary key" for table in made.keys)))
+        raise TableChanged(
+            f"replicated tables were changed by hand, in the schema {schema} is missing: {missing}",
+            hint="Nothing to do: what is missing is made again, and the collection read again.",
+        )
 
 
 def drop_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> None:
     """Drop tables that nothing depends on."""
-    with translated():
-        for table in tables:
-            connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(schema, table.name)))
+    existing = existing_tables(connection, schema, [table.name for table in tables])
+    for table in tables:
+        if table.name in existing:
+            _drop(connection, schema, table)
 
 
-def rebuild_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> None:
-    """Drop what is in the way of a new shape, and create the tables anew; a resync fills them again."""
-    plans = plan_tables(connection, schema, tables)
-    with translated():
-        for plan in plans:
-            # A table that is not one of ours is left alone: ensure_tables reports it.
-            if plan.conflicts and all(conflict.rebuildable for conflict in plan.conflicts):
-                connection.execute(sql.SQL("drop table {}").format(sql.Identifier(schema, plan.table.name)))
-    ensure_tables(connection, schema, tables)
+def _drop(connection: Connection, schema: str, table: TableSpec) -> None:
+    with translated(step=f"drop the table {schema}.{table.name}", table=qualified(schema, table.name)):
+        connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(schema, table.name)))
+
+
+def _evolve(connection: Connection, schema: str, plan: Evolution) -> None:
+    place = f"{schema}.{plan.table.name}"
+    step = f"create the table {place}" if plan.create else f"add what is missing to the table {place}"
+    try:
+        with translated(step=step, table=qualified(schema, plan.table.name)):
+            for statement in evolution_statements(schema, plan):
+                connection.execute(statement.encode())
+    except ConfigurationError as error:
+        if plan.add_key and isinstance(error.__cause__, psycopg.errors.IntegrityError):
+            key = ", ".join(plan.table.primary_key)
+            raise ConfigurationError(
+                f"{place} has lost its primary key ({key}), and now has rows that are there twice or have none",
+                hint=f"{_RESYNC} The table is then built anew.",
+            ) from error
+        raise
+
+
+def _takes_key(connection: Connection, schema: str, plan: Evolution) -> bool:
+    """Whether every row has a key of its own, where the table has lost its primary key."""
+    columns = sql.SQL(", ").join(sql.Identifier(name) for name in plan.table.primary_key)
+    table = sql.Identifier(schema, plan.table.name)
+    if any(column.name in plan.table.primary_key for column in plan.add_columns):
+        return False
+    query = sql.SQL(
+        "select exists (select from {0} group by {1} having count(*) > 1) "
+        "or exists (select from {0} where not (({1}) is not null))"
+    ).format(table, columns)
+    with translated(step=f"look for rows of {schema}.{plan.table.name} that are there twice"):
+        row = connection.execute(query).fetchone()
+    return not (row and row[0])
+
+
+def _made(plans: Sequence[Evolution]) -> Made:
+    return Made(
+        tables=tuple(plan.table.name for plan in plans if plan.create),
+        columns=tuple(f"{plan.table.name}.{column.name}" for plan in plans for column in plan.add_columns),
+        keys=tuple(plan.table.name for plan in plans if plan.add_key),
+    )
+
+
+def _require_ours(schema: str, plans: Sequence[Evolution]) -> None:
+    _require_in_place(schema, [each for plan in plans for each in plan.conflicts if not each.rebuildable])
+
+
+def _require_in_place(schema: str, conflicts: Sequence[Conflict]) -> None:
+    if conflicts:
+        are_ours = all(conflict.rebuildable for conflict in conflicts)
+        raise ConfigurationError(
+            "; ".join(f"{schema}.{conflict}" for conflict in conflicts),
+            hint=_RESYNC if are_ours else "What is not the service's own is never changed: rename one of both.",
+        )
