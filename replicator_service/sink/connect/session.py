@@ -42,7 +42,8 @@ SETTINGS = (
     # Which names mean what: nothing of anybody else's may stand before the catalog (pg_temp is searched first unless
     # it is named). The server's own apply workers of logical replication have an empty path for the same reason.
     Setting("search_path", "pg_catalog, pg_temp", "names, operators and types are the server's own"),
-    Setting("restrict_nonsystem_relation_kind", "", "a partitioned or foreign table may be read", since=170_000),
+    Setting("restrict_nonsystem_relation_kind", "", "a foreign table may be read", since=150_008, until=159_999),
+    Setting("restrict_nonsystem_relation_kind", "", "a foreign table may be read", since=160_004),
     # How values are read.
     Setting("client_encoding", "utf8", "COPY and parameters are UTF-8"),
     Setting("standard_conforming_strings", "on", "a backslash in a literal is a backslash"),
