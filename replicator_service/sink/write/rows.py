@@ -211,7 +211,7 @@ def _merges(write: _Write) -> Iterator[_Merge]:
         for part in write.merged:
             if part.lines[number]:
                 is_read = part is write.rows.read
-                yield _Merge(table, part.lines[number], only_different=number > 0 and not is_read)
+                yield _Merge(table, part.lines[number], only_different=number > 0 or is_read)
 
 
 def _keys(write: _Write) -> list[str]:
