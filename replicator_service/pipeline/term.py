@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.batching import Batching, StreamReply
 from replicator_service.core.errors import StopRequested
+from replicator_service.core.mapping.model import tables_of
 from replicator_service.core.naming import schema_name
 from replicator_service.core.position import to_cluster_time
 from replicator_service.core.rows import Encoder, RowGroup
-from replicator_service.core.steps import Commit, Step
+from replicator_service.core.steps import CollectionState, Commit, Step
 from replicator_service.pipeline import bootstrap
 from replicator_service.pipeline.catalogue import Catalogue
 from replicator_service.pipeline.channel import Channel
@@ -24,6 +25,7 @@ from replicator_service.pipeline.requests import RequestBoard, Requests
 from replicator_service.pipeline.snapshot import Snapshots
 from replicator_service.pipeline.stream_reader import StreamReader
 from replicator_service.sink.control import registry
+from replicator_service.sink.write.tables import damaged
 from replicator_service.sink.write.writer import Writer
 from replicator_service.source.errors import translated
 from replicator_service.source.read.catalog import list_collections
@@ -144,7 +146,7 @@ class Term:
             limit=self._dead_letter_limit,
             failpoints=self._failpoints,
         )
-        changed = bootstrap.restore(self._catalogue, self._known)
+        changed = self._changed()
         for step in self._first_steps(planner, changed, forget_position=forget_position):
             self._write(writer, step)
         # Every term can begin: only what comes after that is progress, and lets a failure count as a new one.
@@ -175,6 +177,16 @@ class Term:
             planning.join()
             # Last: when PostgreSQL is away as well this raises, and no thread may be left behind.
             writer.rollback()
+
+    def _changed(self) -> list[str]:
+        """Collections whose mapping or whose tables have changed: they are prepared and read again."""
+        changed = bootstrap.restore(self._catalogue, self._known)
+        tables = {
+            each.collection: tables_of(self._catalogue[each.collection].mapping)
+            for each in self._known
+            if each.state is not CollectionState.DROPPED
+        }
+        return sorted({*changed, *damaged(self._connection, schema_name(self._stream), tables)})
 
     def _first_steps(self, planner: Planner, changed: Sequence[str], *, forget_position: bool) -> Iterable[Step]:
         existing = self._list_collections()

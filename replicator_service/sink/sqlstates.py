@@ -104,8 +104,8 @@ MEANINGS: dict[str, Meaning] = {
     # Objects in use, or not ready.
     "55000": _person(
         "PostgreSQL cannot do this with the table as it is",
-        "If its message says replica identity: a publication holds {table}, which has lost its primary key; start the "
-        "service again, which adds it. Otherwise: replicator check",
+        "replicator check names what is different. If the message says replica identity, a publication holds {table}, "
+        "which has lost its primary key: start the service again, which adds it.",
     ),
     "55006": _retry("somebody uses what has to be changed"),
     "55P03": _retry("PostgreSQL did not get a lock in time"),
@@ -184,6 +184,8 @@ BY_FUNCTION: dict[tuple[str, str], Meaning] = {
     ("42501", "check_enable_rls"): _person(
         "row security would hide rows of a replicated table", "alter table {table} no force row level security"
     ),
+    # "ON CONFLICT does not support deferrable unique constraints": the key was made anew by hand.
+    ("55000", "ExecCheckIndexConstraints"): _TABLE,
     ("0A000", "RevalidateCachedQuery"): _retry("a table was changed while statements on it were prepared"),
     **dict.fromkeys(
         (("54000", "GetNewTransactionId"), ("54000", "GetNewMultiXactId")),

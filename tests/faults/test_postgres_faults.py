@@ -11,11 +11,12 @@ from psycopg import sql
 
 from devstack.proxy import TcpProxy
 from replicator_service.core.errors import Fatal
-from replicator_service.core.mapping.model import ColumnType, MappedColumn, Mapping, TypedCollection
+from replicator_service.core.mapping.model import ChildTable, ColumnType, MappedColumn, Mapping, TypedCollection
 from replicator_service.sink.control.registry import add_request
 from tests.support.databases import Sink, Source, fresh_sink
 from tests.support.load import Load
-from tests.support.replication import Replication, assert_same_documents, replicating, rows_of
+from tests.support.oracle import differences
+from tests.support.replication import Replication, assert_same_documents, documents_at, replicating, rows_of
 from tests.support.servers import start_postgres
 from tests.support.waiting import wait_until
 
@@ -254,18 +255,99 @@ def ended_with(replication: Replication) -> Fatal:
     return error
 
 
-TYPED = Mapping((TypedCollection("things", "things", (MappedColumn("n", ("n",), ColumnType.BIGINT),), ()),))
+PARTS = ChildTable("parts", ("parts",), (MappedColumn("x", ("x",), ColumnType.INTEGER),))
+TYPED = Mapping((TypedCollection("things", "things", (MappedColumn("n", ("n",), ColumnType.BIGINT),), (PARTS,)),))
+
+
+def assert_rows(source: Source, sink: Sink) -> None:
+    assert rows(sink, source) == sorted((f"$number:{d['_id']}", str(d["n"])) for d in source.db.things.find())
+
+
+DAMAGES: dict[str, LiteralString] = {
+    "a table": "drop table {table}",
+    "a child table": "drop table {child}",
+    "a column": "alter table {table} drop column n",
+    "a column of a child table": "alter table {child} drop column x",
+    "the rest": "alter table {table} drop column _extra",
+    "the originals": "alter table {table} drop column _bson",
+    "the times": "alter table {table} drop column etl_valid_from",
+    "the key": "alter table {table} drop constraint things_pkey",
+    "the key of a child table": "alter table {child} drop constraint parts_pkey",
+    "the schema": "drop schema {schema} cascade",
+    "a name": "alter table {table} rename to somewhere_else",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+@pytest.mark.parametrize("is_running", [True, False], ids=["while running", "before a start"])
+def test_what_somebody_dropped_is_made_again_and_read_again(
+    source: Source, sink: Sink, damage: LiteralString, *, is_running: bool
+) -> None:
+    source.db.things.insert_many([{"_id": n, "n": n, "parts": [{"x": n}, {"x": -n}], "y": n} for n in range(10)])
+    replication = Replication(source, sink, TYPED)
+    replication.start()
+    try:
+        replication.catch_up()
+        if not is_running:
+            replication.stop()
+        names = {
+            "schema": sql.Identifier(source.name),
+            "table": table(source, "things"),
+            "child": table(source, "parts"),
+        }
+        with sink.connect() as connection:
+            connection.execute(sql.SQL(damage).format(**names))
+        source.db.things.update_one({"_id": 1}, {"$set": {"n": 100}})
+        source.db.things.insert_one({"_id": 10, "n": 10, "parts": [{"x": 5}]})
+        if not is_running:
+            replication.start()
+        replication.catch_up()
+        source.db.things.delete_one({"_id": 2})
+        source.db.things.update_one({"_id": 3}, {"$set": {"n": 100, "parts": []}})
+        replication.catch_up()
+        with sink.connect(autocommit=False) as connection:
+            (mapping,) = TYPED.collections
+            documents = documents_at(source, "things").values()
+            assert differences(connection, source.name, mapping, documents) == []
+        assert replication.health.report().dead_letters == 0
+    finally:
+        replication.stop()
+
+
+def test_a_lost_key_that_rows_do_not_allow_again_is_told_and_a_resync_solves_it(source: Source, sink: Sink) -> None:
+    source.db.things.insert_many([{"_id": n, "n": n} for n in range(10)])
+    replication = Replication(source, sink, TYPED)
+    replication.start()
+    try:
+        replication.catch_up()
+        replication.stop()
+        with sink.connect() as connection:
+            things = table(source, "things")
+            connection.execute(sql.SQL("alter table {} drop constraint things_pkey").format(things))
+            connection.execute(sql.SQL("insert into {0} select * from {0} where n < 3").format(things))
+        replication.start()
+        error = ended_with(replication)
+        assert "has lost its primary key (_id)" in error.message
+        assert "replicator resync COLLECTION" in error.hint
+        with sink.connect() as connection:
+            add_request(connection, source.name, "resync", "things")
+        replication.start()
+        replication.catch_up()
+        assert_rows(source, sink)
+    finally:
+        replication.stop()
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        "drop table {}",
-        "alter table {} drop column n",
         "alter table {} alter column n type timestamptz using null",
+        "alter table {} drop column n, add column n bigint generated always as (1) stored",
+        "alter table {0} drop constraint things_pkey, add constraint things_pkey primary key (_id, etl_valid_from)",
+        "alter table {0} drop constraint things_pkey, add constraint things_pkey primary key (_id) deferrable",
     ],
 )
-def test_a_table_changed_by_hand_stops_the_service_with_a_clear_error_and_a_resync_mends_it(
+def test_a_table_changed_by_hand_stops_the_service_with_a_clear_error_and_a_resync_repairs_it(
     source: Source, sink: Sink, change: LiteralString
 ) -> None:
     source.db.things.insert_many([{"_id": n, "n": n} for n in range(10)])
@@ -276,13 +358,14 @@ def test_a_table_changed_by_hand_stops_the_service_with_a_clear_error_and_a_resy
         with sink.connect() as connection:
             connection.execute(sql.SQL(change).format(table(source, "things")))
         source.db.things.insert_one({"_id": 10, "n": 10})
+        source.db.things.update_one({"_id": 1}, {"$set": {"n": 100}})
         error = ended_with(replication)
-        assert "changed by hand" in error.message + error.hint
+        assert "replicator resync" in error.message + error.hint
         source.db.things.delete_one({"_id": 2})
         with sink.connect() as connection:
             add_request(connection, source.name, "resync", "things")
         replication.start()
         replication.catch_up()
-        assert rows(sink, source) == sorted((f"$number:{d['_id']}", str(d["n"])) for d in source.db.things.find())
+        assert_rows(source, sink)
     finally:
         replication.stop()

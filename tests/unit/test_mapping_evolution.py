@@ -90,7 +90,7 @@ def test_a_column_that_is_no_longer_mapped_stays() -> None:
 
 def test_a_missing_index_is_created_and_an_existing_one_is_not() -> None:
     table = wanted(NAME, SEEN, indexes=(("name",), ("name", "seen")))
-    evolution = plan_evolution(existing(USERS, indexes=frozenset({"users_pkey", "users__name_idx"})), table)
+    evolution = plan_evolution(existing(USERS, indexes=frozenset({("_id",), ("name",)})), table)
     assert evolution.missing_indexes == (("name", "seen"),)
     assert evolution_statements("origin", evolution) == (
         'create index if not exists "users__name__seen_idx" on "origin"."users" ("name", "seen")',
@@ -193,3 +193,12 @@ def test_columns_beyond_the_limit_of_postgresql_are_a_conflict(dropped: int) -> 
     assert not plan_evolution(table, wanted(*new[:6])).conflicts
     (message,) = messages(plan_evolution(table, wanted(*new)))
     assert "more than 1600 columns" in message
+
+
+def test_names_that_something_else_has_are_left_to_postgresql() -> None:
+    table = wanted(NAME, indexes=(("name",),))
+    taken = {"users_pkey", "users__name_idx"}
+    create, index = evolution_statements("origin", plan_evolution(None, table), taken)
+    assert "constraint" not in create
+    assert 'primary key ("_id")' in create
+    assert index == 'create index on "origin"."users" ("name")'

@@ -12,7 +12,7 @@ from replicator_service.core.mapping.model import Mapping, TableSpec, tables_of
 from replicator_service.core.naming import index_name, primary_key_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 _ALWAYS_SET = frozenset({"etl_valid_from"})
 
@@ -31,16 +31,25 @@ def create_schema(schema: str) -> str:
     return f"create schema if not exists {identifier(schema)}"
 
 
-def create_statements(schema: str, table: TableSpec) -> tuple[str, ...]:
-    """Write the statements that create one table and its indexes, without semicolons or parameters."""
-    indexes = (create_index(schema, table.name, columns) for columns in table.indexes)
-    return (_create_table(schema, table), *indexes)
+def create_statements(schema: str, table: TableSpec, taken: Collection[str] = ()) -> tuple[str, ...]:
+    """Write the statements that create one table and its indexes, without semicolons or parameters.
+
+    A key or an index whose name is ``taken`` (a table that was renamed keeps them) is named by PostgreSQL.
+    """
+    indexes = (create_index(schema, table.name, columns, taken) for columns in table.indexes)
+    return (_create_table(schema, table, taken), *indexes)
 
 
-def create_index(schema: str, table: str, columns: Sequence[str]) -> str:
+def create_index(schema: str, table: str, columns: Sequence[str], taken: Collection[str] = ()) -> str:
     """Write the statement that creates one index; its name follows from the table and the columns."""
-    name = identifier(index_name(table, columns))
-    return f"create index if not exists {name} on {qualified(schema, table)} ({listed(columns)})"
+    name = index_name(table, columns)
+    named = "" if name in taken else f"if not exists {identifier(name)} "
+    return f"create index {named}on {qualified(schema, table)} ({listed(columns)})"
+
+
+def relation_names(table: TableSpec) -> tuple[str, ...]:
+    """The names of the table's key and indexes, which share one namespace with tables."""
+    return (primary_key_name(table.name), *(index_name(table.name, columns) for columns in table.indexes))
 
 
 def identifier(name: str) -> str:
@@ -56,13 +65,15 @@ def qualified(schema: str, name: str) -> str:
     return f"{identifier(schema)}.{identifier(name)}"
 
 
-def _create_table(schema: str, table: TableSpec) -> str:
+def _create_table(schema: str, table: TableSpec, taken: Collection[str]) -> str:
     lines = [
         f"{identifier(column.name)} {column.type}"
         + (" not null" if column.name in table.primary_key or column.name in _ALWAYS_SET else "")
         for column in table.columns
     ]
-    key = f"constraint {identifier(primary_key_name(table.name))} primary key ({listed(table.primary_key)})"
+    name = primary_key_name(table.name)
+    named = "" if name in taken else f"constraint {identifier(name)} "
+    key = f"{named}primary key ({listed(table.primary_key)})"
     body = ",\n".join(f"    {line}" for line in (*lines, key))
     return f"create table if not exists {qualified(schema, table.name)} (\n{body}\n)"
 

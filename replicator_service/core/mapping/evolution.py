@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from replicator_service.core.mapping.ddl import create_index, create_statements, identifier, listed, qualified
-from replicator_service.core.naming import index_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -41,13 +40,14 @@ class ExistingTable:
     """A table as it is, its columns by name.
 
     ``key`` is the primary key that ``on conflict`` can use: empty when there is none, or another one.
-    ``attributes`` counts columns with those that were dropped. ``kind`` is ``relkind`` of PostgreSQL's ``pg_class``.
+    ``indexes`` are the columns of each plain one, whatever its name. ``attributes`` counts columns with those that were
+    dropped. ``kind`` is ``relkind`` of PostgreSQL's ``pg_class``.
     """
 
     columns: Mapping[str, ExistingColumn]
     key: tuple[str, ...] = ()
     has_other_key: bool = False
-    indexes: frozenset[str] = frozenset()
+    indexes: frozenset[tuple[str, ...]] = frozenset()
     attributes: int = 0
     kind: str = "r"
 
@@ -103,7 +103,7 @@ def plan_evolution(existing: ExistingTable | None, wanted: TableSpec) -> Evoluti
     """Compare a wanted table with the one of its name, if there is one."""
     if existing is None:
         return Evolution(wanted, create=True, missing_indexes=wanted.indexes)
-    missing = tuple(index for index in wanted.indexes if index_name(wanted.name, index) not in existing.indexes)
+    missing = tuple(index for index in wanted.indexes if index not in existing.indexes)
     names = {column.name for column in wanted.columns}
     unmapped = tuple(name for name in existing.columns if name not in names)
     kind = _other_kind(existing, wanted)
@@ -121,8 +121,8 @@ def plan_evolution(existing: ExistingTable | None, wanted: TableSpec) -> Evoluti
     )
 
 
-def evolution_statements(schema: str, evolution: Evolution) -> tuple[str, ...]:
-    """Write the statements that apply an evolution, each of which may run again, but for a key.
+def evolution_statements(schema: str, evolution: Evolution, taken: Collection[str] = ()) -> tuple[str, ...]:
+    """Write the statements that apply an evolution; ``taken`` are names of keys and indexes that something else has.
 
     Adding a column takes the table's strongest lock, for an instant; adding a key or an index holds up writing.
 
@@ -131,7 +131,7 @@ def evolution_statements(schema: str, evolution: Evolution) -> tuple[str, ...]:
     if evolution.conflicts:
         raise ValueError(f"the table {evolution.table.name} cannot be changed in place")
     if evolution.create:
-        return create_statements(schema, evolution.table)
+        return create_statements(schema, evolution.table, taken)
     name = evolution.table.name
     alter = f"alter table {qualified(schema, name)}"
     added = tuple(
@@ -139,7 +139,7 @@ def evolution_statements(schema: str, evolution: Evolution) -> tuple[str, ...]:
     )
     # Without a name: the one that it had may be taken by now.
     key = (f"{alter} add primary key ({listed(evolution.table.primary_key)})",) if evolution.add_key else ()
-    return (*added, *key, *(create_index(schema, name, columns) for columns in evolution.missing_indexes))
+    return (*added, *key, *(create_index(schema, name, columns, taken) for columns in evolution.missing_indexes))
 
 
 def _conflicts(existing: ExistingTable, wanted: TableSpec, added: tuple[Column, ...]) -> list[Conflict]:

@@ -52,10 +52,15 @@ select
     k.has_key,
     k.columns,
     (
-        select pg_catalog.array_agg(x.relname::text)
+        select pg_catalog.json_agg(
+            (
+                select pg_catalog.json_agg(a.attname order by u.position)
+                from pg_catalog.unnest(i.indkey::smallint[]) with ordinality as u (attnum, position)
+                inner join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = u.attnum
+            )
+        )
         from pg_catalog.pg_index as i
-        inner join pg_catalog.pg_class as x on x.oid = i.indexrelid
-        where i.indrelid = c.oid
+        where i.indrelid = c.oid and i.indpred is null and i.indexprs is null and i.indisvalid
     )
 from pg_catalog.pg_class as c
 left join lateral (
@@ -76,6 +81,19 @@ where c.relnamespace = (select n.oid from pg_catalog.pg_namespace as n where n.n
 """``indimmediate``: a deferrable key cannot serve ``on conflict``."""
 
 
+_TAKEN = """
+select c.relname::text
+from pg_catalog.pg_class as c
+where c.relnamespace = (select n.oid from pg_catalog.pg_namespace as n where n.nspname = %s) and c.relname = any(%s)
+"""
+
+
+def taken_names(connection: Connection, schema: str, names: Sequence[str]) -> set[str]:
+    """Those of the names that some table, key or index of the schema has."""
+    with translated(step=f"look at the names of the schema {schema}"):
+        return {row[0] for row in connection.execute(_TAKEN, (schema, list(names)))}
+
+
 def existing_tables(connection: Connection, schema: str, names: Sequence[str]) -> dict[str, ExistingTable]:
     """Those of the tables that exist, by name."""
     with translated(step=f"look at the tables of the schema {schema}"):
@@ -89,13 +107,13 @@ def _table(
     columns: list[list[Any]] | None,
     has_key: bool | None,  # noqa: FBT001 - a row of the query
     key: list[str] | None,
-    indexes: list[str] | None,
+    indexes: list[list[str]] | None,
 ) -> ExistingTable:
     return ExistingTable(
         columns={str(name): _column(*facts) for name, *facts in columns or ()},
         key=tuple(key or ()),
         has_other_key=bool(has_key and not key),
-        indexes=frozenset(indexes or ()),
+        indexes=frozenset(map(tuple, indexes or ())),
         attributes=attributes,
         kind=kind,
     )

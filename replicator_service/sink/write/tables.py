@@ -13,10 +13,10 @@ import psycopg
 from psycopg import sql
 
 from replicator_service.core.errors import ConfigurationError, TableChanged
-from replicator_service.core.mapping.ddl import qualified
+from replicator_service.core.mapping.ddl import qualified, relation_names
 from replicator_service.core.mapping.evolution import Conflict, Evolution, evolution_statements, plan_evolution
 from replicator_service.sink.errors import translated
-from replicator_service.sink.write.existing import existing_tables
+from replicator_service.sink.write.existing import existing_tables, taken_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,11 +121,14 @@ def _drop(connection: Connection, schema: str, table: TableSpec) -> None:
 
 
 def _evolve(connection: Connection, schema: str, plan: Evolution) -> None:
+    if plan.is_empty:
+        return
     place = f"{schema}.{plan.table.name}"
+    taken = taken_names(connection, schema, relation_names(plan.table))
     step = f"create the table {place}" if plan.create else f"add what is missing to the table {place}"
     try:
         with translated(step=step, table=qualified(schema, plan.table.name)):
-            for statement in evolution_statements(schema, plan):
+            for statement in evolution_statements(schema, plan, taken):
                 connection.execute(statement.encode())
     except ConfigurationError as error:
         if plan.add_key and isinstance(error.__cause__, psycopg.errors.IntegrityError):
