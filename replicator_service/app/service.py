@@ -25,12 +25,13 @@ from replicator_service.core.position import wall_time
 from replicator_service.pipeline.loop import Pace
 from replicator_service.pipeline.term import Limits, Term
 from replicator_service.runtime.state.health import Health, State
+from replicator_service.sink.check.start import explained, prepare
 from replicator_service.sink.connect.connection import Connection
 from replicator_service.sink.connect.connection import connect as connect_sink
 from replicator_service.sink.control.checkpoint import Checkpoint, raise_epoch, read_checkpoint
 from replicator_service.sink.control.lease import HolderWatch, try_lease
-from replicator_service.sink.control.migrations import migrate
 from replicator_service.sink.control.requests import PostgresBoard
+from replicator_service.sink.errors import Forbidden
 from replicator_service.source.connect.connection import connect as connect_source
 from replicator_service.source.connect.connection import disconnect, read_only_database, server_facts
 
@@ -133,6 +134,9 @@ class Service:
         except RecordRejected as error:
             # What no document causes (a drop, a rename, the end of a resync) cannot become a dead letter.
             raise Fatal(error.message, hint=error.hint) from error
+        except Forbidden as error:
+            with self._connect_sink("replicator check", durable=True) as connection:
+                raise explained(connection, self.stream, self._mapping, error) from error
         except Retryable as error:
             # The narrator tells of it: once, and then now and then, however often this tries.
             self._health.entered(self._health.report().state, error)
@@ -182,7 +186,7 @@ class Service:
 
     def _stand_by(self, connection: Connection, stopping: threading.Event) -> None:
         """Wait until this connection holds the lease."""
-        migrate(connection)
+        prepare(connection, self.stream, self._mapping)
         is_waiting = False
         holder = HolderWatch(connection, self.stream, seconds=self._settings.lease_seconds, clock=time.monotonic)
         while not try_lease(connection, self.stream):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from replicator_service.core.errors import ConfigurationError, ReplicatorError, ResyncRequired, Retryable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 class Level(StrEnum):
@@ -36,11 +36,85 @@ class Finding:
     exit_code: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: its cause, and what to do, as the statement or the command itself.
+
+    ``level`` is FAIL for what the service cannot run with, WARN for what it can.
+    """
+
+    cause: str
+    fix: str
+    level: Level = Level.FAIL
+    exit_code: int = ConfigurationError.exit_code
+
+    @property
+    def error(self) -> ConfigurationError:
+        """What a start raises because of it."""
+        return ConfigurationError(self.cause, hint=self.fix)
+
+
+Facts = TypeVar("Facts")
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement(Generic[Facts]):
+    """One check over facts that were gathered before: which problems they show, or what to say when there is none.
+
+    ``is_asked_at_start``: the service does not begin with such a problem. The other ones show themselves when they
+    matter, or only warn.
+    """
+
+    name: str
+    problems: Callable[[Facts], Iterable[Problem]]
+    fine: Callable[[Facts], str]
+    is_asked_at_start: bool = False
+
+    def finding(self, facts: Facts) -> Finding:
+        """The check's line."""
+        return finding(self.name, list(self.problems(facts)), self.fine(facts))
+
+
+_SHOWN = 20
+"""Of many problems of one kind so many are named: the others look the same."""
+
+
+def finding(name: str, problems: Sequence[Problem], fine: str) -> Finding:
+    """One line for all problems of a check; ``fine`` is its cause when there is none."""
+    if not problems:
+        return Finding(name, Level.OK, fine)
+    failures = [each for each in problems if each.level is Level.FAIL]
+    shown = (failures or list(problems))[:_SHOWN]
+    more = len(problems) - len(shown)
+    causes = list(dict.fromkeys(each.cause for each in shown))
+    fixes = list(dict.fromkeys(each.fix for each in shown))
+    return Finding(
+        name,
+        Level.FAIL if failures else Level.WARN,
+        "; ".join(causes) + (f"; and {more} more" if more else ""),
+        "; ".join(fixes),
+        failures[0].exit_code if failures else 0,
+    )
+
+
+def require(requirements: Iterable[Requirement[Facts]], facts: Facts) -> None:
+    """Raise the first problem that keeps the service from beginning, as :class:`ConfigurationError`."""
+    for requirement in requirements:
+        if requirement.is_asked_at_start:
+            for problem in requirement.problems(facts):
+                if problem.level is Level.FAIL:
+                    raise problem.error
+
+
 @dataclass(slots=True)
 class Checklist:
     """A growing list of findings. Checks go on after a failure wherever there is still something to ask."""
 
     findings: list[Finding] = field(default_factory=list)
+
+    def judge(self, requirements: Iterable[Requirement[Facts]], facts: Facts) -> None:
+        """Make these checks over facts that were gathered."""
+        self.findings += [requirement.finding(facts) for requirement in requirements]
 
     def ok(self, name: str, cause: str) -> None:
         """The check found what it wanted."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from replicator_service.sink.control.migrations import read_migrations
+from replicator_service.core.mapping.ddl import identifier
+from replicator_service.sink.control.migrations import SET_ASIDE, applied_versions, missing_tables, read_migrations
 from replicator_service.sink.errors import translated
 from replicator_service.sink.overview.stream import is_installed, read_overview
 
@@ -20,17 +21,23 @@ LETTERS = "dead letters"
 NAMES = (TABLES, LEASE, HELD, LETTERS)
 
 _FORBIDDEN = """
-select array_agg(c.relname::text order by c.relname)
-from pg_class as c
-inner join pg_namespace as n on n.oid = c.relnamespace
+select pg_catalog.array_agg(c.relname::text order by c.relname)
+from pg_catalog.pg_class as c
+inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where n.nspname = 'replicator' and c.relkind = 'r'
-    and not has_table_privilege(c.oid, 'select, insert, update, delete')
+    and not (
+        pg_catalog.has_schema_privilege(n.oid, 'usage')
+        and pg_catalog.has_table_privilege(c.oid, 'select')
+        and pg_catalog.has_table_privilege(c.oid, 'insert')
+        and pg_catalog.has_table_privilege(c.oid, 'update')
+        and pg_catalog.has_table_privilege(c.oid, 'delete')
+    )
 """
 
 _FOREIGN = """
-select array_agg(c.relname::text order by c.relname)
-from pg_class as c
-inner join pg_namespace as n on n.oid = c.relnamespace
+select pg_catalog.array_agg(c.relname::text order by c.relname)
+from pg_catalog.pg_class as c
+inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where n.nspname = 'replicator' and c.relkind in ('r', 'p', 'v', 'm')
 """
 
@@ -63,41 +70,42 @@ def check_control_tables(connection: Connection, stream: str, checks: Checklist)
 
 
 def _check_version(connection: Connection, checks: Checklist) -> None:
-    wanted = {migration.version: migration.checksum for migration in read_migrations()}
-    with translated():
-        there = connection.execute(
-            "select to_regclass('replicator.schema_migration') is not null, "
-            "coalesce(has_table_privilege(to_regclass('replicator.schema_migration'), 'select'), true)"
-        ).fetchone()
-        if not (there and there[0]):
-            foreign = connection.execute(_FOREIGN).fetchone()
-            if foreign and foreign[0]:
-                checks.fail(
-                    TABLES,
-                    f"the schema replicator holds tables that this program has not made: {', '.join(foreign[0])}",
-                    "Check that REPLICATOR_POSTGRES_DSN names the right database. If the schema is of no use: "
-                    "drop schema replicator cascade; everything is then read again.",
-                )
-            else:
-                checks.ok(TABLES, "will be created at the first start")
-            return
+    migrations = read_migrations()
+    wanted = {migration.version: migration.checksum for migration in migrations}
+    with translated(step="look at the control tables"):
         forbidden = connection.execute(_FORBIDDEN).fetchone()
-        if forbidden and forbidden[0]:
+        foreign = connection.execute(_FOREIGN).fetchone()
+    if forbidden and forbidden[0]:
+        role = identifier(connection.info.user)
+        checks.fail(
+            TABLES,
+            f"{connection.info.user} may not read and write {', '.join(forbidden[0])}",
+            f"grant usage on schema replicator to {role}; "
+            f"grant select, insert, update, delete on all tables in schema replicator to {role}",
+        )
+        return
+    applied = applied_versions(connection)
+    if applied is None:
+        if foreign and foreign[0]:
             checks.fail(
                 TABLES,
-                f"{connection.info.user} may not read and write {', '.join(forbidden[0])}",
-                "alter table ... owner to this user, for every table of the schema replicator.",
+                f"the schema replicator holds tables that this program has not made: {', '.join(foreign[0])}",
+                f"Check that REPLICATOR_POSTGRES_DSN names the right database. If it does, {SET_ASIDE}",
             )
-            return
-        applied: dict[int, str] = dict(
-            connection.execute("select version, checksum from replicator.schema_migration").fetchall()
-        )
-    if newer := sorted(set(applied) - set(wanted)):
+        else:
+            checks.ok(TABLES, "will be created at the first start")
+    elif newer := sorted(set(applied) - set(wanted)):
         checks.fail(
             TABLES, f"version {newer[-1]} is newer than this program", "Run the release that made them, or a later one."
         )
     elif any(wanted[version] != checksum for version, checksum in applied.items()):
         checks.fail(TABLES, "made by a release that was changed afterwards", "Install an unchanged release.")
+    elif missing := missing_tables(connection, [each for each in migrations if each.version in applied]):
+        checks.fail(
+            TABLES,
+            f"dropped by hand: {', '.join(f'replicator.{name}' for name in missing)}",
+            f"Restore them from a backup. Without one: {SET_ASIDE}",
+        )
     elif pending := len(wanted) - len(applied):
         checks.ok(TABLES, f"{pending} migrations will be applied at the next start")
     else:
