@@ -13,8 +13,8 @@ from replicator_service.core.mapping.problems import MappingError, closest
 from replicator_service.core.ports import CollectionKind, SourceCollection
 from replicator_service.source.connect.connection import connect, disconnect
 from replicator_service.source.read.catalog import list_collections, list_databases
-from replicator_service.source.read.ranges import Size, collection_size
 from replicator_service.source.read.sampling import Bounds, sample
+from replicator_service.source.read.size import Size, collection_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -15,7 +15,8 @@ from replicator_service.core.overview import SourceView
 from replicator_service.sink.connect.pool import Pool, checked_out, make_pool
 from replicator_service.sink.overview.stream import is_writing, read_overview
 from replicator_service.source.connect.connection import Client, connect, read_only_database
-from replicator_service.source.read.server_times import operation_time, oplog_start, unsupported_collections
+from replicator_service.source.read.oplog import oplog_start
+from replicator_service.source.read.server_times import operation_time, unsupported_collections
 
 if TYPE_CHECKING:
     from collections.abc import Callable

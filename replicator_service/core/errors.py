@@ -23,6 +23,10 @@ class Retryable(ReplicatorError):
     """A server is away or busy: wait with backoff and go on."""
 
 
+class NoAnswer(Retryable):
+    """A server did not answer in time on one connection; it may do so when it is asked again on another."""
+
+
 class RecordRejected(ReplicatorError):
     """One document cannot be written; the others can. It becomes a dead letter."""
 

@@ -68,6 +68,11 @@ class Reply:
             self._decoded = decoded
         return decoded
 
+    @property
+    def count(self) -> int:
+        """How many documents there are."""
+        return len(self._split())
+
     def release(self) -> None:
         """Forget what was decoded: only the bytes are kept."""
         self._decoded = None

@@ -25,7 +25,6 @@ from replicator_service.reconcile.repair import Repair
 from replicator_service.reconcile.subject import Subject, subject_of
 from replicator_service.sink.control.registry import registered
 from replicator_service.sink.reconcile.comparison import Comparison
-from replicator_service.source.read.ranges import RangeReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from replicator_service.reconcile.findings import Findings
     from replicator_service.reconcile.options import Options
     from replicator_service.reconcile.servers import Servers
+    from replicator_service.source.read.cursor import ReadCursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,21 +118,18 @@ class _Attempt:
         self._comparison.prepare()
         moment = open_moment(self._servers, self._subject)
         self.cluster_time = moment.cluster_time
-        reader = RangeReader(self._servers.client, self._servers.database)
         repair = Repair(self._servers, self._subject, patience=self._options.patience)
         try:
-            self._compare(moment, reader, repair)
+            self._compare(moment, repair)
         except SnapshotUnavailable as error:
             raise explain_unreadable(self._servers, moment.cluster_time) from error
         finally:
-            repair.close()
-            reader.close()
             close_moment(self._servers)
         return moment.cluster_time
 
-    def _compare(self, moment: Moment, reader: RangeReader, repair: Repair) -> None:
+    def _compare(self, moment: Moment, repair: Repair) -> None:
         if not self._comparison.exists():
-            self._compare_nothing(moment, reader)
+            self._compare_nothing(moment)
             return
         if moment.found is None and not any(self._comparison.counts()):
             return
@@ -140,11 +137,11 @@ class _Attempt:
         scope = self._part.scope
         is_complete = False
         if scope is not Scope.KEYS and not moment.is_dropped:
-            is_complete = self._compare_documents(moment, reader, repair)
+            is_complete = self._compare_documents(moment, repair)
         if scope is Scope.KEYS or moment.is_dropped or (scope is Scope.WHOLE and not is_complete):
-            self._compare_keys(moment, reader, repair)
+            self._compare_keys(moment, repair)
 
-    def _compare_documents(self, moment: Moment, reader: RangeReader, repair: Repair) -> bool:
+    def _compare_documents(self, moment: Moment, repair: Repair) -> bool:
         """Compare documents; gives whether they explain every row that there is."""
         documents = DocumentPass(
             self._subject,
@@ -155,25 +152,29 @@ class _Attempt:
             repair=repair.write if self._options.repair else lambda _: set(),
             advanced=self._advanced,
         )
-        replies = reader.documents(self._part.collection, self._part.range, at=moment.cluster_time)
-        with closing(replies):
-            documents.run(replies)
+        with closing(self._documents(moment)) as cursor:
+            documents.run(iter(cursor))
         require_unchanged(self._servers, self._subject, moment)
         return self._part.scope is Scope.WHOLE and documents.counted.rows == self._comparison.counts()
 
-    def _compare_keys(self, moment: Moment, reader: RangeReader, repair: Repair) -> None:
-        replies = iter(()) if moment.is_dropped else reader.keys(self._part.collection, at=moment.cluster_time)
-        self._comparison.expect_keys(keys_of(replies))
+    def _compare_keys(self, moment: Moment, repair: Repair) -> None:
+        reading, collection = self._servers.reading, self._part.collection
+        cursor = () if moment.is_dropped else reading.ids_in_order(collection, at=moment.cluster_time, uuid=moment.uuid)
+        self._comparison.expect_keys(keys_of(cursor))
         require_unchanged(self._servers, self._subject, moment)
         KeyPass(self._subject, self._comparison, moment, self._findings, self._options, delete=repair.delete).run()
 
-    def _compare_nothing(self, moment: Moment, reader: RangeReader) -> None:
+    def _compare_nothing(self, moment: Moment) -> None:
         """There are no tables: then there must be no documents."""
         if moment.is_dropped or moment.found is None:
             return
-        for reply in reader.documents(self._part.collection, self._part.range, at=moment.cluster_time):
-            if reply.documents:
+        with closing(self._documents(moment)) as cursor:
+            for _ in cursor:
                 raise NotYet(
                     f"{self._part.collection} has documents and no table",
                     hint=f"'replicator resync {self._part.collection}' reads it again.",
                 )
+
+    def _documents(self, moment: Moment) -> ReadCursor:
+        part = self._part
+        return self._servers.reading.documents(part.collection, part.range, at=moment.cluster_time, uuid=moment.uuid)

@@ -18,9 +18,6 @@ from replicator_service.sink.control.registry import registered
 from replicator_service.sink.errors import translated
 from replicator_service.sink.overview.stream import lease_holder
 from replicator_service.sink.reconcile.reconciliation import letters_of
-from replicator_service.source.read.catalog import list_collections
-from replicator_service.source.read.ranges import history_seconds
-from replicator_service.source.read.server_times import operation_time
 
 if TYPE_CHECKING:
     from replicator_service.reconcile.servers import Servers
@@ -55,6 +52,11 @@ class Moment:
     letters: frozenset[str]
     is_dropped: bool
 
+    @property
+    def uuid(self) -> bytes | None:
+        """The identity of the collection, if it exists."""
+        return None if self.found is None else self.found.uuid
+
     def require_source(self) -> None:
         """Make sure that MongoDB can tell what the collection was at this moment.
 
@@ -69,8 +71,8 @@ def open_moment(servers: Servers, subject: Subject) -> Moment:
 
     Raises :class:`NotYet`, :class:`NeverNow` or :class:`ConfigurationError`; no transaction is open then.
     """
-    present = operation_time(servers.database)
-    found = list_collections(servers.database).get(subject.collection)
+    present = servers.source.operation_time()
+    found = servers.source.collection(subject.collection)
     try:
         with translated():
             servers.look.execute(_BEGIN)
@@ -129,7 +131,7 @@ def require_unchanged(servers: Servers, subject: Subject, moment: Moment) -> Non
     """
     if moment.is_dropped:
         return
-    found = list_collections(servers.database).get(subject.collection)
+    found = servers.source.collection(subject.collection)
     before = None if moment.found is None else moment.found.uuid
     if (None if found is None else found.uuid) != before:
         raise NotYet(f"{subject.collection} was dropped, renamed or created meanwhile", hint=_START_IT)
@@ -142,8 +144,8 @@ def is_led(servers: Servers) -> bool:
 
 def explain_unreadable(servers: Servers, cluster_time: int) -> ReplicatorError:
     """Why MongoDB could not read at this cluster time, as far as it can be known."""
-    history = history_seconds(servers.client)
-    age = seconds_of(operation_time(servers.database)) - seconds_of(cluster_time)
+    history = servers.source.history_seconds()
+    age = seconds_of(servers.source.operation_time()) - seconds_of(cluster_time)
     if history is not None and history < _LEAST_HISTORY_SECONDS:
         return ConfigurationError(
             f"MongoDB keeps no snapshot history (minSnapshotHistoryWindowInSeconds is {history}): the past cannot be "

@@ -15,8 +15,8 @@ from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.problems import closest
 from replicator_service.reconcile.servers import Servers, opened
 from replicator_service.sink.control.registry import registered
-from replicator_service.source.read.catalog import list_collections
-from replicator_service.source.read.ranges import Range, Size, boundaries, collection_size
+from replicator_service.source.read.mongo import Range
+from replicator_service.source.read.size import Size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -90,20 +90,20 @@ def plan_parts(
     Raises :class:`ConfigurationError` for a collection that neither side knows.
     """
     with opened(settings) as servers:
-        existing = {name for name, each in list_collections(servers.database).items() if each.is_streamed}
+        existing = {name for name, each in servers.source.collections().items() if each.is_streamed}
         known = {each.collection for each in registered(servers.look, servers.stream)} | existing
         wanted = sorted(known) if collections is None else list(dict.fromkeys(collections))
         _require_known(wanted, sorted(known))
         parts: list[Part] = []
         for name in wanted:
-            size = collection_size(servers.database, name) if name in existing else Size(0, 0)
+            size = servers.source.size(name) if name in existing else Size(0, 0)
             ranges = max(-(-size.documents // part_documents), -(-size.size // part_bytes), 1)
             parts += _parts_of(servers, name, size, ranges)
     return parts
 
 
 def _parts_of(servers: Servers, collection: str, size: Size, ranges: int) -> Iterator[Part]:
-    places = [place.hex() for place in boundaries(servers.database, collection, ranges)] if ranges > 1 else []
+    places = [place.hex() for place in servers.source.boundaries(collection, ranges)] if ranges > 1 else []
     if not places:
         yield Part(collection, documents=size.documents)
         return

@@ -16,7 +16,6 @@ from replicator_service.reconcile.moment import NotYet, explain_unreadable
 from replicator_service.reconcile.patience import Patience
 from replicator_service.sink.control.registry import registered
 from replicator_service.sink.reconcile.repair import RepairTransaction
-from replicator_service.source.read.ranges import RangeReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,11 +35,6 @@ class Repair:
         self._subject = subject
         self._patience = patience
         self._encoder = Encoder(lambda _: subject.transform)
-        self._reader = RangeReader(servers.client, servers.database)
-
-    def close(self) -> None:
-        """End the session with MongoDB."""
-        self._reader.close()
 
     def write(self, ids: dict[str, Any]) -> set[str]:
         """Write the documents of these keys as they are at the checkpoint; gives the keys that are right now.
@@ -102,7 +96,7 @@ class Repair:
 
     def _groups(self, ids: Sequence[Any], at: int) -> Iterator[RowGroup]:
         collection = self._subject.collection
-        for reply in self._reader.by_ids(collection, ids, at=at):
+        for reply in self._servers.source.by_ids(collection, ids, at=at):
             changes = [
                 Change(collection, key_of(reply, index), Operation.READ, at, reply, index, document["_id"])
                 for index, document in enumerate(reply.documents)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.naming import schema_name
@@ -12,13 +12,10 @@ from replicator_service.sink.connect.connection import Connection
 from replicator_service.sink.connect.connection import connect as connect_sink
 from replicator_service.sink.control.migrations import require_known
 from replicator_service.sink.overview.stream import is_installed
-from replicator_service.source.connect.connection import Client, read_only_database, server_facts
-from replicator_service.source.connect.connection import connect as connect_source
+from replicator_service.source.read.mongo import MongoSource, opened_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from pymongo.database import Database
 
     from replicator_service.configuration.settings import Settings
 
@@ -27,22 +24,25 @@ _APPLICATION = "replicator reconciliation"
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """``look`` reads snapshots, ``write`` repairs and remembers. The stream has the name of the database."""
+    """``look`` reads snapshots, ``write`` repairs and remembers. The stream has the name of the database.
 
-    client: Client
-    database: Database[dict[str, Any]]
+    A source belongs to one thread: ``reading`` is the documents', ``source`` everything else's.
+    """
+
+    source: MongoSource
+    reading: MongoSource
     look: Connection
     write: Connection
 
     @property
     def stream(self) -> str:
         """The stream's name."""
-        return self.database.name
+        return self.source.name
 
     @property
     def schema(self) -> str:
         """The schema of the replicated tables."""
-        return schema_name(self.database.name)
+        return schema_name(self.source.name)
 
 
 @contextmanager
@@ -67,10 +67,8 @@ def opened(settings: Settings) -> Iterator[Servers]:
     with (
         opened_sink(settings) as look,
         connect_sink(settings.postgres_dsn.get_secret_value(), application_name=_APPLICATION) as write,
+        opened_sources(
+            settings.mongo_uri.get_secret_value(), settings.mongo_database, app_name=_APPLICATION, number=2
+        ) as (source, reading),
     ):
-        client = connect_source(settings.mongo_uri.get_secret_value(), app_name=_APPLICATION)
-        try:
-            server_facts(client)
-            yield Servers(client, read_only_database(client, settings.mongo_database), look, write)
-        finally:
-            client.close()
+        yield Servers(source, reading, look, write)

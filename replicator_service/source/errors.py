@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 HISTORY_LOST = frozenset({286, 280, 260, 464})
 """ChangeStreamHistoryLost, ChangeStreamFatalError, InvalidResumeToken, and its later kin."""
 
-SNAPSHOT_UNAVAILABLE = frozenset({239, 246, 166, 167, 168})
-"""SnapshotTooOld, and SnapshotUnavailable (the catalog changed since; capped collections). The others mean that a
-command does not work on views: the collection was dropped, and a view has its name."""
+SNAPSHOT_UNAVAILABLE = frozenset({239, 246, 361, 166, 167, 168})
+"""SnapshotTooOld, SnapshotUnavailable (the catalog changed since; capped collections) and CollectionUUIDMismatch (the
+name leads to another collection). The others mean that a command does not work on views: the collection was dropped,
+and a view has its name."""
 
 _CREDENTIALS = frozenset({18})
 _PRIVILEGES = frozenset({13, 8000})
 _NOT_A_REPLICA_SET = frozenset({40573, 76})
-_EVENT_TOO_LARGE = frozenset({10334})
 _TRANSIENT = frozenset(
     {6, 7, 24, 43, 63, 64, 89, 91, 133, 134, 150, 189, 202, 211, 234, 237, 262, 317, 358, 384, 9001, 10058, 10107}
     | {11600, 11601, 11602, 13388, 13435, 13436, 50, 112, 149, 136, 175, 290}
@@ -41,19 +41,19 @@ _TRANSIENT_LABELS = ("ResumableChangeStreamError", "RetryableWriteError", "Trans
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Raise what MongoDB's driver raises as one of our errors."""
+def translated(command: str = "a command") -> Iterator[None]:
+    """Raise what MongoDB's driver raises as one of our errors; ``command`` is the name of what was asked."""
     try:
         yield
     except errors.PyMongoError as error:
-        raise translate(error) from error
+        raise translate(error, command) from error
 
 
-def translate(error: errors.PyMongoError) -> ReplicatorError:
+def translate(error: errors.PyMongoError, command: str = "a command") -> ReplicatorError:
     """The error of ours that says what to do about one of the driver."""
     match error:
         case errors.OperationFailure():
-            return _translate_reply(error)
+            return _translate_reply(error, command)
         case errors.ConfigurationError():
             # Addresses are parsed before: this is about what the driver has met.
             return ConfigurationError(
@@ -75,7 +75,7 @@ def translate(error: errors.PyMongoError) -> ReplicatorError:
             )
 
 
-def _translate_reply(error: errors.OperationFailure) -> ReplicatorError:
+def _translate_reply(error: errors.OperationFailure, command: str) -> ReplicatorError:
     code = error.code or 0
     if code in HISTORY_LOST:
         return ResyncRequired(
@@ -91,7 +91,7 @@ def _translate_reply(error: errors.OperationFailure) -> ReplicatorError:
         )
     if code in _PRIVILEGES:
         return ConfigurationError(
-            f"the MongoDB user lacks a privilege for {_command_name(error)}",
+            f"the MongoDB user lacks a privilege for {command} ({_code_name(error)})",
             hint="Grant the role 'read' on the replicated database (it includes changeStream and find), "
             "for instance: db.grantRolesToUser(USER, [{role: 'read', db: DATABASE}]). An address without a user has "
             "no privileges.",
@@ -101,18 +101,13 @@ def _translate_reply(error: errors.OperationFailure) -> ReplicatorError:
             "MongoDB runs as a standalone server: it has no change streams",
             hint="Start it with --replSet rs0 and run rs.initiate() once; a set of one member is enough.",
         )
-    if code in _EVENT_TOO_LARGE:
-        return Fatal(
-            "a change event is larger than 16 MB and this MongoDB version cannot split it",
-            hint="Upgrade MongoDB to 6.0.9 or later.",
-        )
     if code in _TRANSIENT or any(error.has_error_label(label) for label in _TRANSIENT_LABELS):
         return Retryable(
             f"MongoDB is busy or changing its primary (code {code})",
             hint="Nothing to do: the service goes on by itself.",
         )
     return Fatal(
-        f"MongoDB refused {_command_name(error)} (code {code}: {_code_name(error)})",
+        f"MongoDB refused {command} (code {code}: {_code_name(error)})",
         hint="Look this code up in MongoDB's error codes; after the cause is removed, start the service again.",
     )
 
@@ -120,8 +115,3 @@ def _translate_reply(error: errors.OperationFailure) -> ReplicatorError:
 def _code_name(error: errors.OperationFailure) -> str:
     details = error.details or {}
     return str(details.get("codeName", "unknown"))
-
-
-def _command_name(error: errors.OperationFailure) -> str:
-    name = _code_name(error)
-    return f"a command ({name})"

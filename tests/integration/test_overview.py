@@ -16,7 +16,7 @@ from replicator_service.sink.overview.dead_letter_groups import GROUPS, LETTERS
 from replicator_service.sink.overview.stream import read_overview
 from replicator_service.sink.reconcile.reconciliation import finish_run, record_part, start_run
 from replicator_service.source.connect.connection import connect as connect_source
-from replicator_service.source.read.server_times import oplog_start
+from replicator_service.source.read.oplog import oplog_start
 from tests.marts.things import set_things, things
 from warehouse_jobs.marts import load
 

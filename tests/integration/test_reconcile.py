@@ -242,7 +242,6 @@ def test_a_repair_reads_what_the_document_is_now(source: Source, sink: Sink) -> 
             replication.catch_up()
             corrupt(connection, source, "delete from {orders} where number = 2")
             mended = repair.write({encode_key(number): number for number in range(5)})
-            repair.close()
         assert mended == {encode_key(number) for number in range(5)}
         replication.catch_up()
         assert reconciled(replication).kinds == {}

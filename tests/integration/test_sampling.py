@@ -9,8 +9,8 @@ import bson
 from pymongo import MongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from replicator_service.source.read.ranges import Size, collection_size
 from replicator_service.source.read.sampling import Bounds, parts, sample
+from replicator_service.source.read.size import Size, collection_size
 
 if TYPE_CHECKING:
     from devstack.mongo import MongoReplicaSet

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from replicator_service.core.errors import ReplicatorError
 from replicator_service.core.position import seconds_of, to_cluster_time
 from replicator_service.source.errors import translated
-from replicator_service.source.read.server_times import oldest_time
+from replicator_service.source.read.oplog import oldest_time
 
 if TYPE_CHECKING:
     from replicator_service.core.findings import Checklist

@@ -48,6 +48,11 @@ class ServerFacts:
         return self.version >= (7, 0) or (self.version[:2] == (6, 0) and self.version >= (6, 0, 9))
 
     @property
+    def takes_collection_uuid(self) -> bool:
+        """``find`` takes ``collectionUUID`` from 6.0 on: without one it would read whatever has the name."""
+        return self.version >= (6, 0)
+
+    @property
     def groups_inserts(self) -> bool:
         """Whether writes without a transaction may share a cluster time.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pymongo
+
 from replicator_service.core.ports import CollectionKind, SourceCollection
 from replicator_service.source.errors import translated
 
@@ -14,15 +16,25 @@ if TYPE_CHECKING:
 
     from replicator_service.source.connect.connection import Client
 
+_ANSWER_SECONDS = 60.0
+"""The catalog is in the server's memory; a lock that somebody holds on it may take a while."""
+
 _OWN_DATABASES = frozenset({"admin", "config", "local"})
 
 
 def list_collections(database: Database[dict[str, Any]]) -> dict[str, SourceCollection]:
     """All collections by name, without the server's own (``system.*``)."""
-    with translated():
+    with translated(), pymongo.timeout(_ANSWER_SECONDS):
         listed = list(database.list_collections())
     found = [_collection(entry) for entry in listed if not entry["name"].startswith("system.")]
     return {collection.name: collection for collection in found}
+
+
+def find_collection(database: Database[dict[str, Any]], name: str) -> SourceCollection | None:
+    """One collection by its name. The server looks a name up, it does not list all for it."""
+    with translated(), pymongo.timeout(_ANSWER_SECONDS):
+        listed = list(database.list_collections(filter={"name": name}))
+    return _collection(listed[0]) if listed else None
 
 
 def list_databases(client: Client) -> list[str]:

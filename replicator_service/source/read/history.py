@@ -1,4 +1,4 @@
-"""Whether a position belongs to this server's history at all.
+"""Whether a position belongs to this server's history: the evidence, read; :mod:`core.history` judges it.
 
 The server refuses a position that has left its oplog, but it cannot tell that it was set up anew: its first entry
 then looks like the beginning of everything, and a position of the time before is taken for one with nothing missed.
@@ -9,37 +9,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from replicator_service.core.errors import ConfigurationError, ResyncRequired
-from replicator_service.core.position import seconds_of
-from replicator_service.source.read.server_times import oldest_time, operation_time
+from replicator_service.core.errors import ConfigurationError
+from replicator_service.core.history import ServerHistory, require_same_history
+from replicator_service.source.read.oplog import mark_at, oldest_time
+from replicator_service.source.read.server_times import operation_time
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
+    from replicator_service.core.ports import HistoryMark
     from replicator_service.core.position import Position
     from replicator_service.source.connect.connection import Client
 
-_AHEAD_SECONDS = 60
-"""A primary that was cut off and does not know it yet may be some seconds behind what others have told us."""
 
+def require_history(
+    client: Client, database: Database[dict[str, Any]], position: Position, mark: HistoryMark | None = None
+) -> None:
+    """Check that the server's history holds the position, and is the one that ``mark`` was read from.
 
-def require_history(client: Client, database: Database[dict[str, Any]], position: Position) -> None:
-    """Check that the server's history holds the position.
-
-    Raises :class:`ResyncRequired` when it is older than the oplog, or far in the future. Without the privilege to
-    read the oplog only the latter is checked.
+    Raises what :func:`require_same_history` does. Without the privilege to read the oplog only a position in the
+    future is recognised.
     """
-    if seconds_of(position.cluster_time) - seconds_of(operation_time(database)) > _AHEAD_SECONDS:
-        raise ResyncRequired(
-            "the checkpoint is ahead of MongoDB, which was restored from a backup or set up anew",
-            hint="A resync makes both sides equal again.",
-        )
+    require_same_history(position.cluster_time, mark, _read(client, database, mark))
+
+
+def _read(client: Client, database: Database[dict[str, Any]], mark: HistoryMark | None) -> ServerHistory:
+    present = operation_time(database)
     try:
-        oldest = oldest_time(client)
+        found = None if mark is None else mark_at(client, mark.cluster_time)
+        return ServerHistory(present, oldest_time(client), found)
     except ConfigurationError:
-        return
-    if oldest is not None and oldest > position.cluster_time:
-        raise ResyncRequired(
-            "the checkpoint is older than MongoDB's oplog",
-            hint="A resync makes both sides equal again. Keep a longer oplog (oplogMinRetentionHours of 24 or more).",
-        )
+        return ServerHistory(present)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bson.raw_bson import RawBSONDocument
     from pymongo.database import Database
 
-    from replicator_service.source.read.ranges import Size
+    from replicator_service.source.read.size import Size
 
 _PREFERENCE = ReadPreference.SECONDARY_PREFERRED
 _END_SHARE = 10

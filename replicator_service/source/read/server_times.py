@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pymongo
+from pymongo.errors import PyMongoError
 
 from replicator_service.core.position import to_cluster_time
+from replicator_service.source.connect.deadline import ANSWER_SECONDS
 from replicator_service.source.connect.unreachable import uninitiated
 from replicator_service.source.errors import translated
 from replicator_service.source.read.catalog import list_collections
@@ -15,9 +17,6 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from replicator_service.source.connect.connection import Client
-
-ANSWER_SECONDS = 3.0
-"""A server that does not answer within this time is away, whatever its connections say."""
 
 
 def operation_time(database: Database[dict[str, Any]]) -> int:
@@ -32,23 +31,14 @@ def operation_time(database: Database[dict[str, Any]]) -> int:
     return to_cluster_time(reply["operationTime"])
 
 
-def oldest_time(client: Client) -> int | None:
-    """The cluster time of the oldest entry of the oplog, or None when it is empty.
-
-    Needs ``find`` on ``local.oplog.rs``; raises :class:`ConfigurationError` without it.
-    """
-    return oplog_start(client)[0]
-
-
-def oplog_start(client: Client) -> tuple[int | None, bool]:
-    """The same, and whether it is the entry that a new replica set begins with: then nothing was ever discarded."""
-    fields = {"_id": 0, "ts": 1, "op": 1, "o.msg": 1}
-    with translated(), pymongo.timeout(ANSWER_SECONDS):
-        entry = client.local["oplog.rs"].find_one({}, fields, sort=[("$natural", 1)])
-    if entry is None:
-        return None, False
-    is_first = entry.get("op") == "n" and (entry.get("o") or {}).get("msg") == "initiating set"
-    return to_cluster_time(entry["ts"]), is_first
+def history_seconds(client: Client) -> int | None:
+    """For how long the server can read the past, or None when the user may not ask."""
+    name = "minSnapshotHistoryWindowInSeconds"
+    try:
+        with pymongo.timeout(ANSWER_SECONDS):
+            return int(client.admin.command({"getParameter": 1, name: 1})[name])
+    except (PyMongoError, KeyError):
+        return None
 
 
 def unsupported_collections(database: Database[dict[str, Any]]) -> dict[str, str]:

@@ -1,0 +1,106 @@
+"""How long MongoDB may take for an answer, and asking with that limit.
+
+A line can go silent by itself: a firewall forgets it while other connections to the same server live on, so neither
+the driver's monitor nor the operating system notices. Every question therefore has a deadline of its own. A server may
+also be slow rightly (a long scan of the oplog, a large reply over a thin line): each deadline that passes makes the
+next one twice as long, and an answer sets it by what that answer took.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+from pymongo import errors
+
+from replicator_service.core.errors import NoAnswer
+from replicator_service.source.errors import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bson.codec_options import CodecOptions
+    from pymongo.client_session import ClientSession
+    from pymongo.database import Database
+
+LONGEST_SECONDS = 600.0
+"""A server that has not answered for so long is not slow."""
+
+ANSWER_SECONDS = 3.0
+"""For questions that cost nothing: a server that does not answer them in time is away, whatever its connections say."""
+
+
+class Deadline:
+    """The limit for one kind of question, at least ``floor`` seconds. Belongs to one thread."""
+
+    def __init__(self, floor: float) -> None:
+        self._floor = floor
+        self.seconds = floor
+
+    def passed(self) -> bool:
+        """Nothing came in time; gives whether the next limit is a longer one."""
+        before = self.seconds
+        self.seconds = min(before * 2, LONGEST_SECONDS)
+        return self.seconds > before
+
+    def answered(self, took: float) -> None:
+        """An answer came after so many seconds: the next one may take twice that."""
+        self.seconds = min(max(self._floor, took * 2), LONGEST_SECONDS)
+
+
+class _AsGiven(OrderedDict[str, Any]):
+    """A command whose own ``maxTimeMS`` counts: with a deadline, the driver writes what is left of that into it.
+
+    For a ``getMore`` that waits for events it says how long to wait, and others must not have it at all. The driver
+    copies every kind of dictionary but its own and this one.
+    """
+
+    def __init__(self, command: Mapping[str, Any]) -> None:
+        super().__init__()
+        for key, value in command.items():
+            super().__setitem__(key, value)
+
+    def __setitem__(self, key: str, value: object) -> None:
+        if key != "maxTimeMS":
+            super().__setitem__(key, value)
+
+
+def ask(
+    database: Database[dict[str, Any]],
+    command: Mapping[str, Any],
+    deadline: Deadline,
+    *,
+    wait_seconds: float = 0.0,
+    session: ClientSession | None = None,
+    codec_options: CodecOptions[Any] | None = None,
+) -> Any:  # noqa: ANN401 - the codec options decide what it is
+    """Run one command within the deadline, not counting ``wait_seconds`` for which the server was asked to wait.
+
+    Raises :class:`NoAnswer` when the time is over (the connection is closed then) and the driver's other errors as
+    they are.
+    """
+    began = time.monotonic()
+    try:
+        with pymongo.timeout(wait_seconds + deadline.seconds):
+            reply = database.command(_AsGiven(command), session=session, codec_options=codec_options)
+    except (errors.NetworkTimeout, errors.ExecutionTimeout) as error:
+        seconds = wait_seconds + deadline.seconds
+        deadline.passed()
+        raise NoAnswer(
+            f"MongoDB has not answered {next(iter(command))} for {seconds:.0f} s",
+            hint="Nothing to do if it happens once: the service asks again on another connection. Otherwise look for a "
+            "firewall that forgets connections, and at the server's load.",
+        ) from error
+    deadline.answered(max(0.0, time.monotonic() - began - wait_seconds))
+    return reply
+
+
+def require_reachable(database: Database[dict[str, Any]]) -> None:
+    """Make sure that the server answers on another connection.
+
+    Raises :class:`Retryable` when it does not.
+    """
+    with translated(), pymongo.timeout(ANSWER_SECONDS):
+        database.command({"ping": 1})

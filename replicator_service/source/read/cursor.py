@@ -1,0 +1,182 @@
+"""One read, reply by reply, proved to be of the collection and the cluster time that were asked for.
+
+``find`` with ``readConcern: {level: "snapshot", atClusterTime: T}`` outside a transaction (MongoDB 5.0 and later) gives
+the state at exactly T. The server keeps that history for ``minSnapshotHistoryWindowInSeconds`` (300 by default), does
+not give it across a change of the catalog before 7.0, and never gives it for capped collections.
+
+MongoDB 6.0 reads a name whose collection was dropped or renamed after T as empty, without an error. So a read names the
+collection by its UUID, where the server takes that (``collectionUUID``, 6.0 and later), and by looking at the catalog
+before the first and after the last reply where it does not. A collection that was renamed away and back does not fool
+the former: 6.0 refuses to read it at a time before (SnapshotUnavailable), later versions read their catalog at T.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import bson
+import pymongo
+from bson.binary import Binary
+from pymongo.errors import OperationFailure, PyMongoError
+
+from replicator_service.core.errors import NoAnswer, Retryable, SnapshotUnavailable
+from replicator_service.core.position import to_cluster_time, to_timestamp
+from replicator_service.core.replies import CursorReply, Reply, read_cursor
+from replicator_service.source.connect.connection import RAW
+from replicator_service.source.connect.deadline import Deadline, ask, require_reachable
+from replicator_service.source.errors import translated
+from replicator_service.source.read.ids import is_max_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pymongo.client_session import ClientSession
+    from pymongo.database import Database
+
+_CLOSE_SECONDS = 1.0
+_QUERY_PLAN_KILLED = 175
+"""The collection was dropped or renamed while a cursor stood on it."""
+
+_NOTHING = CursorReply(b"", {"id": 0})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What every read of one source shares. ``uuid_of`` looks a collection up in the catalog."""
+
+    database: Database[dict[str, Any]]
+    session: ClientSession
+    deadline: Deadline
+    takes_uuid: bool
+    uuid_of: Callable[[str], bytes | None]
+
+    def run(self, command: dict[str, Any]) -> Any:  # noqa: ANN401 - a raw reply
+        """One command, once."""
+        with translated(next(iter(command))):
+            return ask(self.database, command, self.deadline, session=self.session, codec_options=RAW)
+
+    def run_patiently(self, command: dict[str, Any]) -> Any:  # noqa: ANN401 - a raw reply
+        """One command that may be sent again: while the server lives, with longer and longer deadlines."""
+        while True:
+            before = self.deadline.seconds
+            try:
+                return self.run(command)
+            except NoAnswer:
+                require_reachable(self.database)
+                if self.deadline.seconds <= before:
+                    raise
+
+
+class ReadCursor:
+    """The replies of one ``find``, each up to 16 MB, read as they are asked for; see :class:`core.ports.Cursor`.
+
+    ``behind`` is a second command that is run when the first one is at its end without having given MaxKey, the last
+    of all keys: an index scan with a lower bound alone stops before it.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        command: dict[str, Any],
+        *,
+        at: int | None,
+        uuid: bytes | None,
+        batch_size: int,
+        behind: dict[str, Any] | None = None,
+    ) -> None:
+        self._line = line
+        self._batch_size = batch_size
+        self._collection: str = command["find"]
+        self._uuid = uuid
+        self._behind = behind
+        self._limit: int = command.get("limit", 0)
+        self.exact = at is not None
+        self.read_time = at or 0
+        self._options = self._common(at)
+        self._require_same()
+        self._latest = self._first(command)
+
+    def __iter__(self) -> Iterator[Reply]:
+        """The replies that hold documents, in order."""
+        given, last = 0, b""
+        for reply in self._replies():
+            if self._behind is not None:
+                given += reply.count
+                last = reply.key(reply.count - 1)
+            yield reply
+        if self._behind is not None and (not self._limit or given < self._limit) and not is_max_key(last):
+            self._latest = self._first(self._behind)
+            yield from self._replies()
+        self._require_same()
+
+    def close(self) -> None:
+        """Free the server's cursor when not everything was read. Never raises: the server ends it by itself."""
+        cursor_id = self._latest.cursor_id
+        if not cursor_id:
+            return
+        self._latest = _NOTHING
+        command = {"killCursors": self._collection, "cursors": [bson.Int64(cursor_id)]}
+        try:
+            with pymongo.timeout(_CLOSE_SECONDS):
+                self._line.database.command(command)
+        except PyMongoError:
+            return
+
+    def _replies(self) -> Iterator[Reply]:
+        while True:
+            cursor = self._latest
+            if cursor.has_documents:
+                yield Reply(cursor.array)
+            # Whoever takes a reply may have closed this meanwhile.
+            if not self._latest.cursor_id:
+                return
+            self._latest = self._next(cursor.cursor_id)
+
+    def _common(self, at: int | None) -> dict[str, Any]:
+        options: dict[str, Any] = {"batchSize": self._batch_size}
+        if at is not None:
+            options["readConcern"] = {"level": "snapshot", "atClusterTime": to_timestamp(at)}
+        else:
+            # Without a time, a majority read may show less than the stream has: a new primary learns only after a
+            # while what the majority has. And some collections are filled without events (convertToCapped).
+            now = to_timestamp(_time_of(self._line.run_patiently({"ping": 1})))
+            options["readConcern"] = {"level": "majority", "afterClusterTime": now}
+        if self._uuid is not None and self._line.takes_uuid:
+            options["collectionUUID"] = Binary(self._uuid, 4)
+        return options
+
+    def _first(self, command: dict[str, Any]) -> CursorReply:
+        return self._noted(self._line.run_patiently({**command, **self._options}))
+
+    def _next(self, cursor_id: int) -> CursorReply:
+        command = {
+            "getMore": bson.Int64(cursor_id),
+            "collection": self._collection,
+            "batchSize": self._batch_size,
+        }
+        try:
+            reply = self._line.run(command)
+        except Retryable as error:
+            cause = error.__cause__
+            if isinstance(cause, OperationFailure) and cause.code == _QUERY_PLAN_KILLED:
+                self._latest = _NOTHING
+                raise SnapshotUnavailable(f"{self._collection} was dropped or renamed while it was read") from error
+            raise
+        return self._noted(reply)
+
+    def _noted(self, reply: Any) -> CursorReply:  # noqa: ANN401 - a raw reply
+        if not self.exact:
+            self.read_time = max(self.read_time, _time_of(reply))
+        return read_cursor(reply["cursor"])
+
+    def _require_same(self) -> None:
+        """Where the server does not prove it: that the name leads to this collection still."""
+        if self._uuid is None or self._line.takes_uuid:
+            return
+        if self._line.uuid_of(self._collection) != self._uuid:
+            raise SnapshotUnavailable(f"{self._collection} was dropped, renamed or made anew")
+
+
+def _time_of(reply: Any) -> int:  # noqa: ANN401 - a raw reply
+    return to_cluster_time(reply["operationTime"])

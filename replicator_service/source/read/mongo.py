@@ -1,0 +1,241 @@
+"""The one door to a replicated MongoDB database: see :class:`replicator_service.core.ports.Source`.
+
+Documents come in the order of BSON, across all types of ``_id``, whatever the collection's collation: the server's own
+index decides. Nothing here falls back to another time than the one that was asked for.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bson.max_key import MaxKey
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import PyMongoError
+
+from replicator_service.source.connect.connection import (
+    Client,
+    ServerFacts,
+    connect,
+    disconnect,
+    read_only_database,
+    server_facts,
+)
+from replicator_service.source.connect.deadline import Deadline
+from replicator_service.source.read import catalog, oplog, server_times
+from replicator_service.source.read.change_stream import ChangeStream
+from replicator_service.source.read.cursor import Line, ReadCursor
+from replicator_service.source.read.history import require_history
+from replicator_service.source.read.ids import id_filter, is_max_key, unlike
+from replicator_service.source.read.size import Size, collection_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pymongo.database import Database
+
+    from replicator_service.core.ports import HistoryMark, SourceCollection
+    from replicator_service.core.position import Position
+
+_READ_SECONDS = 15.0
+"""Within this a reply of documents comes: a disk that finds each of 5,000 at another place may need some."""
+
+_IN_ORDER: dict[str, Any] = {"hint": {"_id": 1}, "sort": {"_id": 1}}
+_KEYS_A_REPLY = 50_000
+_SAMPLES_A_RANGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The documents from ``start`` on and before ``end``; each is the BSON of ``{_id: ...}``, None is open."""
+
+    start: bytes | None = None
+    end: bytes | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this is the whole collection."""
+        return self.start is None and self.end is None
+
+
+class MongoSource:
+    """One database. Belongs to one thread at a time; ``stream`` and reads may be used by two."""
+
+    def __init__(
+        self,
+        client: Client,
+        database: Database[dict[str, Any]],
+        facts: ServerFacts,
+        *,
+        batch_size: int = 5_000,
+        poll_events: int = 4_000,
+    ) -> None:
+        self._client = client
+        self._database = database
+        self._facts = facts
+        self._batch_size = batch_size
+        self._poll_events = poll_events
+        self._session = client.start_session(causal_consistency=False)
+        self._line = Line(database, self._session, Deadline(_READ_SECONDS), facts.takes_collection_uuid, self._uuid_of)
+
+    @property
+    def name(self) -> str:
+        """The database's name."""
+        return self._database.name
+
+    @property
+    def facts(self) -> ServerFacts:
+        """What the server is."""
+        return self._facts
+
+    def close(self) -> None:
+        """End the session. Never raises: a server that is away ends it by itself."""
+        try:
+            self._session.end_session()
+        except PyMongoError:
+            return
+
+    def operation_time(self) -> int:
+        """The cluster time of the server's latest operation."""
+        return server_times.operation_time(self._database)
+
+    def collections(self) -> dict[str, SourceCollection]:
+        """All collections by name, without the server's own (``system.*``)."""
+        return catalog.list_collections(self._database)
+
+    def collection(self, name: str) -> SourceCollection | None:
+        """One collection: the server looks the name up, however many there are."""
+        return catalog.find_collection(self._database, name)
+
+    def estimate(self, name: str) -> int:
+        """About how many documents a collection has, from its metadata."""
+        # The driver refuses names that the server takes, as "a$b", except in commands.
+        return int(self._line.run_patiently({"count": name})["n"])
+
+    def history_mark(self, cluster_time: int) -> HistoryMark | None:
+        """The oplog's entry at exactly this cluster time, or None when there is none.
+
+        Raises :class:`ConfigurationError` when the user may not read the oplog.
+        """
+        return oplog.mark_at(self._client, cluster_time)
+
+    def by_ids(
+        self, name: str, ids: Sequence[Any], *, at: int | None, uuid: bytes | None = None, only_ids: bool = False
+    ) -> ReadCursor:
+        """The documents with these ``_id``s, decoded or exact, in any order."""
+        command: dict[str, Any] = {"find": name, "filter": id_filter(ids)}
+        if only_ids:
+            command["projection"] = {"_id": 1}
+        return self._read(command, at, uuid)
+
+    def in_order(
+        self, name: str, after: bytes | None, *, limit: int, at: int | None, uuid: bytes | None = None
+    ) -> ReadCursor:
+        """At most ``limit`` documents behind ``after`` in the order of ``_id``, of every type.
+
+        ``min`` on the index crosses type brackets, where a comparison would not. It includes the document at ``after``
+        (so that one is filtered out at the server, by the server's own equality) and does not reach MaxKey.
+        """
+        command: dict[str, Any] = {"find": name, **_IN_ORDER, "limit": limit}
+        behind = None
+        if after is not None:
+            if is_max_key(after):
+                command |= {"filter": id_filter([])}
+            else:
+                command |= {"filter": unlike(after), "min": RawBSONDocument(after)}
+                behind = _max_key_of(name)
+        return self._read(command, at, uuid, behind=behind)
+
+    def ids_in_order(self, name: str, *, at: int | None, uuid: bytes | None = None) -> ReadCursor:
+        """Every ``{_id: ...}`` in the order of ``_id``, from the index alone."""
+        command = {"find": name, **_IN_ORDER, "projection": {"_id": 1}}
+        return self._read(command, at, uuid, batch_size=_KEYS_A_REPLY)
+
+    def last_id(self, name: str, *, at: int | None, uuid: bytes | None = None) -> bytes | None:
+        """The BSON of ``{_id: ...}`` of the document with the largest ``_id``, or None when there is no document."""
+        command = {"find": name, "hint": {"_id": 1}, "sort": {"_id": -1}, "projection": {"_id": 1}, "limit": 1}
+        keys = [reply.key(0) for reply in self._read(command, at, uuid)]
+        return keys[0] if keys else None
+
+    def open_stream(self, start: Position | None) -> ChangeStream:
+        """Open the change stream after ``start``, or from now on.
+
+        Raises :class:`ResyncRequired` when ``start`` is not in the server's history any more.
+        """
+        if start is not None:
+            require_history(self._client, self._database, start)
+        return ChangeStream(self._client, self._database, self._facts, start=start, batch_size=self._poll_events)
+
+    def documents(self, name: str, part: Range, *, at: int, uuid: bytes | None = None) -> ReadCursor:
+        """The documents of a range, each once; those of a whole collection in the order of storage."""
+        if part.start is not None and is_max_key(part.start):
+            return self._read(_max_key_of(name), at, uuid)
+        command: dict[str, Any] = {"find": name}
+        if not part.is_whole:
+            command |= _IN_ORDER
+        if part.start is not None:
+            command["min"] = RawBSONDocument(part.start)
+        if part.end is not None:
+            command["max"] = RawBSONDocument(part.end)
+        is_open = part.start is not None and part.end is None
+        return self._read(command, at, uuid, behind=_max_key_of(name) if is_open else None)
+
+    def size(self, name: str) -> Size:
+        """About how many documents a collection has, and their bytes; none when it does not exist."""
+        return collection_size(self._database, name)
+
+    def boundaries(self, name: str, ranges: int) -> list[bytes]:
+        """Where to cut a collection into about equal ranges: at most ``ranges - 1`` distinct places, in order."""
+        pipeline: list[dict[str, Any]] = [
+            {"$sample": {"size": ranges * _SAMPLES_A_RANGE}},
+            {"$project": {"_id": 1}},
+            {"$sort": {"_id": 1}},
+        ]
+        reply = self._line.run_patiently(
+            {"aggregate": name, "pipeline": pipeline, "cursor": {"batchSize": 100_000}, "allowDiskUse": True}
+        )
+        sampled = [bytes(each.raw) for each in reply["cursor"]["firstBatch"]]
+        places = [sampled[number * len(sampled) // ranges] for number in range(1, ranges)] if sampled else []
+        return list(dict.fromkeys(places))
+
+    def history_seconds(self) -> int | None:
+        """For how long the server can read the past, or None when the user may not ask."""
+        return server_times.history_seconds(self._client)
+
+    def _uuid_of(self, name: str) -> bytes | None:
+        found = self.collection(name)
+        return None if found is None else found.uuid
+
+    def _read(
+        self,
+        command: dict[str, Any],
+        at: int | None,
+        uuid: bytes | None,
+        *,
+        batch_size: int | None = None,
+        behind: dict[str, Any] | None = None,
+    ) -> ReadCursor:
+        size = batch_size or self._batch_size
+        return ReadCursor(self._line, command, at=at, uuid=uuid, batch_size=size, behind=behind)
+
+
+def _max_key_of(name: str) -> dict[str, Any]:
+    return {"find": name, "filter": id_filter([MaxKey()])}
+
+
+@contextmanager
+def opened_sources(uri: str, name: str, *, app_name: str, number: int = 1) -> Iterator[list[MongoSource]]:
+    """So many sources of one database on connections of their own, closed at the end of the block.
+
+    Raises what :func:`server_facts` does when the server cannot be replicated from.
+    """
+    client = connect(uri, app_name=app_name)
+    try:
+        facts = server_facts(client)
+        sources = [MongoSource(client, read_only_database(client, name), facts) for _ in range(number)]
+        yield sources
+        for source in sources:
+            source.close()
+    finally:
+        disconnect(client)
