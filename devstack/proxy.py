@@ -54,6 +54,12 @@ class TcpProxy:
         """Keep and accept connections but pass nothing on, as a network that drops packets does."""
         self._passing.clear()
 
+    def swallow(self, marker: bytes) -> None:
+        """Pass nothing more on each connection of now from the moment that it carries `marker`; others live on."""
+        with self._lock:
+            for line in self._lines:
+                line.marker = marker
+
     def refuse(self) -> None:
         """Reset all connections and refuse new ones, as a machine without the server does."""
         if self._listener is not None:
@@ -143,6 +149,8 @@ class _Line:
         self._passing = passing
         self._ended = ended
         self._cut = False
+        self.marker: bytes | None = None
+        self._swallows = False
         self._threads = [
             threading.Thread(target=self._pump, args=ends, name="proxy-line", daemon=True)
             for ends in ((client, server), (server, client))
@@ -168,6 +176,10 @@ class _Line:
                 while not self._passing.wait(0.05):
                     if self._cut:
                         break
+                if self.marker is not None and self.marker in data:
+                    self._swallows = True
+                if self._swallows:
+                    continue
                 if self._cut:
                     break
                 target.sendall(data)

@@ -70,7 +70,7 @@ class Batching:
     """Collects events until a batch may end.
 
     ``max_events`` and ``max_bytes`` bound what is held, give or take one reply; ``groups_inserts`` is true from
-    MongoDB 8 on, where ordinary inserts may share a cluster time.
+    MongoDB 6.1 on, where ordinary writes may share a cluster time.
     """
 
     def __init__(self, start: Position, *, max_events: int, max_bytes: int, groups_inserts: bool) -> None:

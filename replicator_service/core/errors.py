@@ -24,7 +24,14 @@ class Retryable(ReplicatorError):
 
 
 class NoAnswer(Retryable):
-    """A server did not answer in time on one connection; it may do so when it is asked again on another."""
+    """A server did not answer in time on one connection; it may do so when it is asked again on another.
+
+    ``is_last``: it had as much time as it can get.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", is_last: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.is_last = is_last
 
 
 class RecordRejected(ReplicatorError):

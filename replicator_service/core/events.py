@@ -78,17 +78,26 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A collection is gone, with all its documents."""
+    """A collection is gone, with all its documents.
+
+    ``uuid`` is the identity of the one that is gone, where the server tells it (6.0 and later): a shard that hands a
+    database over drops collections that live on elsewhere.
+    """
 
     collection: str
+    uuid: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """A collection has another name now. ``target`` is None when it left the database."""
+    """A collection has another name now. ``target`` is None when it left the database.
+
+    ``uuid`` is its identity, which stays, where the server tells it (6.0 and later).
+    """
 
     collection: str
     target: str | None
+    uuid: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +123,7 @@ class Created:
 
     collection: str
     is_hidden: bool = False
+    uuid: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +150,21 @@ _WITHOUT_DATA = frozenset(
 )
 
 
-_TEMPORARY = re.compile(r"tmp[0-9A-Za-z]*\.(agg_out|mr|renameCollection|convertToCapped)")
+_TEMPORARY = re.compile(
+    r"""
+      tmp\.agg_out\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}   # $out; mapReduce is an aggregation since 4.4
+    | tmp[0-9A-Za-z]{5}\.renameCollection                      # a rename from another database
+    | tmp[0-9A-Za-z]{5}\.convertToCapped\..+                   # and the name of the collection
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""Seen with 6.0; in the server's source ``makeUniqueCollectionName`` puts a digit or letter for each ``%``. Names of
+releases before 5.0 (``tmp.agg_out.1``, ``tmp.mr.things_1``) are whatever a user calls so now."""
 
 
 def is_temporary(collection: str) -> bool:
-    """Whether the server makes collections of this name for a moment: ``$out``, a rename between databases."""
-    return _TEMPORARY.match(collection) is not None
+    """Whether only the server makes collections of this name, for a moment."""
+    return _TEMPORARY.fullmatch(collection) is not None
 
 
 def event_time(event: Document) -> int:
@@ -162,7 +181,7 @@ def event_token(event: Document) -> ResumeToken:
 def may_share_time(event: Document, *, groups_inserts: bool) -> bool:
     """Whether the next event may have the same cluster time.
 
-    Before MongoDB 8 only the events of a transaction do, and they name it; from 8 on ordinary inserts may
+    Before MongoDB 6.1 only the events of a transaction do, and they name it; from then on ordinary writes may
     (``groups_inserts``).
     """
     return groups_inserts or "txnNumber" in event
@@ -190,11 +209,11 @@ def interpret(event: Document, source: RawDocuments, index: int) -> Event:
 def _without_document(event: Document, name: str) -> Event:
     match name:
         case "drop":
-            return Drop(event["ns"]["coll"])
+            return Drop(event["ns"]["coll"], _uuid(event))
         case "rename":
             target = event["to"]
             inside = target["db"] == event["ns"]["db"]
-            return Rename(event["ns"]["coll"], target["coll"] if inside else None)
+            return Rename(event["ns"]["coll"], target["coll"] if inside else None, _uuid(event))
         case "dropDatabase":
             return DropDatabase()
         case "invalidate":
@@ -203,9 +222,14 @@ def _without_document(event: Document, name: str) -> Event:
             details = event.get("operationDescription", {})
             if "viewOn" in details or "timeseries" in details:
                 return Ignored(name, known=True)
-            return Created(event["ns"]["coll"], is_hidden=bool(details.get("capped")))
+            return Created(event["ns"]["coll"], is_hidden=bool(details.get("capped")), uuid=_uuid(event))
         case _:
             return Ignored(name, known=name in _WITHOUT_DATA)
+
+
+def _uuid(event: Document) -> bytes | None:
+    found = event.get("collectionUUID")
+    return None if found is None else bytes(found)
 
 
 def is_schema_change(event: Mapping[str, Any]) -> bool:

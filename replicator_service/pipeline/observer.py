@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from replicator_service.core.errors import ReplicatorError
     from replicator_service.core.steps import Commit
 
 
@@ -37,6 +38,9 @@ class Observer:
 
     def paused(self, *, is_paused: bool) -> None:
         """The whole stream is held, or goes on."""
+
+    def delayed(self, error: ReplicatorError) -> None:
+        """The stream's server lives and does not answer; a commit ends it."""
 
     def streaming_from(self, cluster_time: int) -> None:
         """The leader's pipeline runs from this position."""

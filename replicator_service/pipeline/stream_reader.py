@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from replicator_service.core.errors import NoAnswer
 from replicator_service.core.failpoints import Failpoints, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from replicator_service.core.batching import StreamReply
+    from replicator_service.core.ports import Stream
     from replicator_service.pipeline.channel import Channel
-    from replicator_service.source.read.change_stream import ChangeStream
 
 _PROBE_MS = 1
 """After an answer with events the next poll hardly waits: an empty answer then proves that nothing was left, which
@@ -21,22 +22,28 @@ _HEARTBEAT_WEIGHT = 256
 
 
 class StreamReader:
-    """Polls ``stream`` into ``inbox`` until it is stopped or fails; the failure closes the inbox."""
+    """Polls ``stream`` into ``inbox`` until it is stopped or fails; the failure closes the inbox.
+
+    A stream that is silent while its server lives is told to ``delayed`` and opened again, for as long as that gives
+    it more time than before.
+    """
 
     def __init__(
         self,
-        stream: ChangeStream,
+        stream: Stream,
         inbox: Channel[StreamReply],
         *,
         wait_ms: int,
         failpoints: Failpoints,
         tick: Callable[[], None],
+        delayed: Callable[[NoAnswer], None] = lambda _: None,
     ) -> None:
         self._stream = stream
         self._inbox = inbox
         self._wait_ms = wait_ms
         self._failpoints = failpoints
         self._tick = tick
+        self._delayed = delayed
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stream-reader", daemon=True)
 
@@ -60,10 +67,28 @@ class StreamReader:
         wait_ms = self._wait_ms
         while not self._stopping.is_set():
             self._tick()
-            answer = self._stream.poll(wait_ms=wait_ms)
+            try:
+                answer = self._stream.poll(wait_ms=wait_ms)
+            except NoAnswer as error:
+                self._open_again(error)
+                continue
             self._failpoints.reach(Window.AFTER_POLL)
             weight = _HEARTBEAT_WEIGHT if answer.reply is None else answer.reply.size
             self._inbox.put(answer, weight)
             wait_ms = self._wait_ms if answer.reply is None else _PROBE_MS
             if self._stream.is_exhausted:
+                self._open_again()
+
+    def _open_again(self, error: NoAnswer | None = None) -> None:
+        while not self._stopping.is_set():
+            if error is not None:
+                self._delayed(error)
+                if error.is_last:
+                    raise error
+            self._tick()
+            try:
                 self._stream.reopen()
+            except NoAnswer as again:
+                error = again
+            else:
+                return

@@ -161,6 +161,7 @@ class Term:
             wait_ms=self._limits.poll_wait_ms,
             failpoints=self._failpoints,
             tick=lambda: self._observer.ticked("stream-reader"),
+            delayed=self._observer.delayed,
         )
         loop = self._loop(inbox, planner, reader, source, stopping)
         planning = threading.Thread(target=self._plan, args=(loop,), name="planner", daemon=True)

@@ -140,6 +140,10 @@ class Health(Observer):
             self._is_paused = is_paused
             self._update_state()
 
+    def delayed(self, error: ReplicatorError) -> None:
+        """The stream waits for a server that lives and does not answer."""
+        self.entered(self.report().state, error)
+
     def streaming_from(self, cluster_time: int) -> None:
         """This instance leads from here on."""
         with self._lock:

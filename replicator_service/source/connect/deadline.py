@@ -87,11 +87,12 @@ def ask(
             reply = database.command(_AsGiven(command), session=session, codec_options=codec_options)
     except (errors.NetworkTimeout, errors.ExecutionTimeout) as error:
         seconds = wait_seconds + deadline.seconds
-        deadline.passed()
+        is_longer = deadline.passed()
         raise NoAnswer(
             f"MongoDB has not answered {next(iter(command))} for {seconds:.0f} s",
             hint="Nothing to do if it happens once: the service asks again on another connection. Otherwise look for a "
             "firewall that forgets connections, and at the server's load.",
+            is_last=not is_longer,
         ) from error
     deadline.answered(max(0.0, time.monotonic() - began - wait_seconds))
     return reply

@@ -59,12 +59,11 @@ class Line:
     def run_patiently(self, command: dict[str, Any]) -> Any:  # noqa: ANN401 - a raw reply
         """One command that may be sent again: while the server lives, with longer and longer deadlines."""
         while True:
-            before = self.deadline.seconds
             try:
                 return self.run(command)
-            except NoAnswer:
+            except NoAnswer as error:
                 require_reachable(self.database)
-                if self.deadline.seconds <= before:
+                if error.is_last:
                     raise
 
 
