@@ -66,6 +66,34 @@ def test_a_deaf_line_to_either_server_is_noticed_and_costs_nothing(
             assert assert_same_documents(source, sink, "busy") > 50
 
 
+def test_a_change_stream_whose_connection_alone_goes_silent_costs_seconds_and_is_told(
+    mongo_server: MongoReplicaSet, postgres_server: PostgresServer
+) -> None:
+    """A firewall that forgets one connection: the driver's monitor lives on, and no error ever comes."""
+    with (
+        TcpProxy(mongo_server.port) as to_mongo,
+        fresh_source(mongo_server) as source,
+        fresh_sink(postgres_server) as sink,
+        replicating(
+            source, sink, mongo_uri=f"mongodb://127.0.0.1:{to_mongo.port}/?directConnection=true"
+        ) as replication,
+    ):
+        source.db.things.insert_one({"_id": 1})
+        replication.catch_up()
+        to_mongo.swallow(b"$cmd.aggregate")
+        source.db.things.insert_one({"_id": 2})
+        wait_until(
+            lambda: found if (found := replication.health.report().last_error) and "getMore" in found.message else None,
+            timeout=NOTICED_SECONDS,
+            message="the silence to be told",
+        )
+        replication.catch_up(timeout=NOTICED_SECONDS)
+        assert assert_same_documents(source, sink, "things") == 2
+        assert replication.health.report().error is None
+        assert replication.log.lines[0][0] == "leading"
+        assert len([line for line, _ in replication.log.lines if line == "leading"]) == 1, "the pipeline ran on"
+
+
 def test_a_long_statement_is_heard_although_nothing_comes(sink: Sink) -> None:
     with connect(sink.dsn, application_name="patient") as connection:
         row = connection.execute("select pg_backend_pid()").fetchone()

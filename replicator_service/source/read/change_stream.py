@@ -94,6 +94,8 @@ class ChangeStream:
         self._batch_size = batch_size
         self._pause = pause
         self._deadline = Deadline(_SILENCE_SECONDS)
+        self._opening = Deadline(_SILENCE_SECONDS)
+        """Apart: that a stream opens quickly says nothing of the scan that its first answer may take."""
         self._singly = 0
         """So many events are still asked for one by one, to find the one that the server cannot deliver."""
         self._refusals = 0
@@ -156,15 +158,15 @@ class ChangeStream:
             "batchSize": 1 if self._singly else self._batch_size,
             "maxTimeMS": wait_ms,
         }
-        return self._run(command, wait_seconds=wait_ms / 1_000)
+        return self._run(command, self._deadline, wait_seconds=wait_ms / 1_000)
 
-    def _run(self, command: dict[str, Any], *, wait_seconds: float = 0.0) -> RawBSONDocument:
+    def _run(self, command: dict[str, Any], deadline: Deadline, *, wait_seconds: float = 0.0) -> RawBSONDocument:
         try:
             with translated(next(iter(command))):
                 reply: RawBSONDocument = ask(
                     self._database,
                     command,
-                    self._deadline,
+                    deadline,
                     wait_seconds=wait_seconds,
                     session=self._session,
                     codec_options=RAW,
@@ -226,7 +228,7 @@ class ChangeStream:
             "cursor": {"batchSize": 0},
             "readConcern": {"level": "majority"},
         }
-        cursor = read_cursor(self._run(command)["cursor"])
+        cursor = read_cursor(self._run(command, self._opening)["cursor"])
         self._cursor_id = cursor.cursor_id
         token = cursor.fields["postBatchResumeToken"]
         if start is not None:
