@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
-from tenacity.stop import stop_when_event_set
 
+from replicator_service.app.servers import RealServers
 from replicator_service.configuration.settings import OnHistoryLost, Settings
 from replicator_service.core.dead_letter_limit import DeadLetterLimit
 from replicator_service.core.errors import (
-    Fatal,
+    ConfigurationError,
     LeaseLost,
-    RecordRejected,
     ReplicatorError,
     ResyncRequired,
     Retryable,
@@ -23,29 +22,21 @@ from replicator_service.core.errors import (
 from replicator_service.core.failpoints import Failpoints
 from replicator_service.core.position import wall_time
 from replicator_service.pipeline.loop import Pace
-from replicator_service.pipeline.term import Limits, Term
+from replicator_service.pipeline.term import Doors, Limits, Term
 from replicator_service.runtime.state.health import Health, State
-from replicator_service.sink.check.start import explained, prepare
-from replicator_service.sink.connect.connection import Connection
-from replicator_service.sink.connect.connection import connect as connect_sink
-from replicator_service.sink.control.checkpoint import Checkpoint, raise_epoch, read_checkpoint
-from replicator_service.sink.control.lease import HolderWatch, try_lease
-from replicator_service.sink.control.requests import PostgresBoard
-from replicator_service.sink.errors import Forbidden
-from replicator_service.source.connect.connection import connect as connect_source
-from replicator_service.source.connect.connection import disconnect, read_only_database, server_facts
+from replicator_service.runtime.threads import MachineThreads
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Sequence
-
     from replicator_service.core.mapping.model import Mapping
+    from replicator_service.core.ports import Event, Threads
+    from replicator_service.core.sessions import Checkpoint, LeaderSession, Servers
 
 STANDBY_SECONDS = 1.0
 """How often a standby tries to take the lease."""
 
 _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 15.0
+_REPEATED = 3
 
 
 class Log(Protocol):
@@ -61,17 +52,35 @@ class Log(Protocol):
 
 
 @dataclass(slots=True)
-class _Mode:
-    """What one attempt leaves for the next."""
+class _Failures:
+    """Failures in a row: what is shown of them, never what is done about them."""
 
-    forget_position: bool = False
-    """History was lost: the next term begins at the present and reads everything again."""
-    has_committed: bool = False
-    """The last term made progress, so waiting begins anew with its first, short pause."""
+    has_progressed: bool = False
+    """The last attempt committed something, so waiting begins anew with its first, short pause."""
+    _last: tuple[str, str] | None = None
+    _count: int = 0
+
+    def begin(self) -> None:
+        """Another attempt."""
+        if self.has_progressed:
+            self._last, self._count = None, 0
+        self.has_progressed = False
+
+    def named(self, error: Retryable) -> Retryable:
+        """The error, called what it is when it comes for the third time in a row."""
+        this = (type(error).__name__, error.message)
+        self._count = self._count + 1 if this == self._last else 1
+        self._last = this
+        if self._count < _REPEATED:
+            return error
+        return type(error)(f"{error.message}; again and again at the same place", hint=error.hint)
 
 
 class Service:
-    """Replicates one database for as long as it is let. ``run`` blocks."""
+    """Replicates one database for as long as it is let. ``run`` blocks.
+
+    Nothing is remembered from one term to the next: each decides from what PostgreSQL holds and MongoDB answers.
+    """
 
     def __init__(
         self,
@@ -80,6 +89,8 @@ class Service:
         *,
         health: Health,
         log: Log,
+        servers: Servers | None = None,
+        threads: Threads | None = None,
         failpoints: Failpoints | None = None,
         limits: Limits | None = None,
     ) -> None:
@@ -87,16 +98,18 @@ class Service:
         self._mapping = mapping
         self._health = health
         self._log = log
+        self._servers = servers or RealServers(settings, mapping)
+        self._threads = threads or MachineThreads()
         self._failpoints = failpoints or Failpoints()
         self._limits = limits or limits_of(settings)
-        self._mode = _Mode()
+        self._failures = _Failures()
 
     @property
     def stream(self) -> str:
         """The stream's name: the database's."""
         return self._settings.mongo_database
 
-    def run(self, stopping: threading.Event) -> None:
+    def run(self, stopping: Event) -> None:
         """Lead or stand by until ``stopping`` is set; servers that are away are waited for, forever.
 
         Raises :class:`ResyncRequired` never (it is handled), :class:`Fatal` and its kin for a person.
@@ -104,7 +117,7 @@ class Service:
         retrying = Retrying(
             retry=retry_if_exception_type(Retryable),
             wait=wait_random_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT),
-            stop=stop_when_event_set(stopping),
+            stop=lambda _: stopping.is_set(),
             sleep=lambda seconds: self._wait(stopping, seconds),
             reraise=True,
         )
@@ -120,87 +133,83 @@ class Service:
                 self._health.entered(State.FAILED, error)
                 raise
 
-    def _once(self, stopping: threading.Event) -> None:
+    def _once(self, stopping: Event) -> None:
         """Connect, lead (or stand by) until something ends it. Errors decide what is next."""
-        self._mode.has_committed = False
+        self._failures.begin()
         try:
             self._connect_and_lead(stopping)
-        except ResyncRequired as error:
-            self._log.warning("history lost", cause=error.message, policy=self._settings.on_history_lost.value)
-            self._health.entered(State.RESYNC_REQUIRED, error)
-            self._mode.forget_position = True
         except LeaseLost as error:
             self._log.warning("lease lost", cause=error.message)
-        except RecordRejected as error:
-            # What no document causes (a drop, a rename, the end of a resync) cannot become a dead letter.
-            raise Fatal(error.message, hint=error.hint) from error
-        except Forbidden as error:
-            with self._connect_sink("replicator check", durable=True) as connection:
-                raise explained(connection, self.stream, self._mapping, error) from error
+        except ConfigurationError as error:
+            raise self._servers.explained(error) from error
         except Retryable as error:
-            # The narrator tells of it: once, and then now and then, however often this tries.
-            self._health.entered(self._health.report().state, error)
-            if not self._mode.has_committed:
+            # The progress log tells of it: once, and then now and then, however often this tries.
+            self._health.entered(self._health.report().state, self._failures.named(error))
+            if not self._failures.has_progressed:
                 raise
             self._wait(stopping, _FIRST_WAIT)
 
-    def _connect_and_lead(self, stopping: threading.Event) -> None:
-        settings = self._settings
-        client = connect_source(settings.mongo_uri.get_secret_value())
-        try:
-            facts = server_facts(client)
-            connection = self._connect_sink("replicator writer", durable=False)
+    def _connect_and_lead(self, stopping: Event) -> None:
+        with closing(self._servers.open_source()) as source, closing(self._servers.open_leader()) as leader:
+            self._stand_by(leader, stopping)
+            checkpoint = leader.raise_epoch()
+            with closing(self._servers.open_operator()) as operator, closing(source.beside()) as beside:
+                self._log.info("leading", epoch=checkpoint.epoch, checkpoint=_wall_time(checkpoint))
+                self._lead(Doors(source, beside, leader, operator), checkpoint, stopping)
+
+    def _lead(self, doors: Doors, checkpoint: Checkpoint, stopping: Event) -> None:
+        """One term after the other, as long as this session leads."""
+        anew = False
+        while not stopping.is_set():
+            term = Term(
+                doors,
+                checkpoint=checkpoint,
+                mapping=self._mapping,
+                limits=self._limits,
+                dead_letter_limit=DeadLetterLimit(
+                    max_run=self._settings.dead_letter_max_run, max_share=self._settings.dead_letter_max_share
+                ),
+                observer=self._health,
+                failpoints=self._failpoints,
+                threads=self._threads,
+            )
             try:
-                self._stand_by(connection, stopping)
-                checkpoint = self._take_over(connection, stopping)
-                with self._connect_sink("replicator requests", durable=True) as board_connection:
-                    term = Term(
-                        client=client,
-                        database=read_only_database(client, settings.mongo_database),
-                        facts=facts,
-                        connection=connection,
-                        stream=self.stream,
-                        checkpoint=checkpoint,
-                        mapping=self._mapping,
-                        board=PostgresBoard(board_connection, self.stream),
-                        limits=self._limits,
-                        dead_letter_limit=DeadLetterLimit(
-                            max_run=settings.dead_letter_max_run, max_share=settings.dead_letter_max_share
-                        ),
-                        observer=self._health,
-                        failpoints=self._failpoints,
-                    )
-                    self._log.info("leading", epoch=checkpoint.epoch, checkpoint=_wall_time(checkpoint))
-                    forget, self._mode.forget_position = self._mode.forget_position, False
-                    try:
-                        term.run(stopping, forget_position=forget)
-                    finally:
-                        self._mode.has_committed = term.has_committed
+                term.run(stopping, anew=anew)
+            except ResyncRequired as error:
+                self._log.warning("history lost", cause=error.message, policy=self._settings.on_history_lost.value)
+                self._health.entered(State.RESYNC_REQUIRED, error)
+                self._decide(doors, stopping)
+                anew = True
             finally:
-                connection.close()
-        finally:
-            disconnect(client)
+                self._failures.has_progressed |= term.has_committed
+            checkpoint = doors.leader.checkpoint() or checkpoint
 
-    def _connect_sink(self, name: str, *, durable: bool) -> Connection:
-        return connect_sink(self._settings.postgres_dsn.get_secret_value(), application_name=name, durable=durable)
+    def _decide(self, doors: Doors, stopping: Event) -> None:
+        """The position is lost: what is next is a matter of policy, and then of a person's word."""
+        if self._settings.on_history_lost is OnHistoryLost.RESYNC:
+            self._wait(stopping, _FIRST_WAIT)
+            return
+        doors.leader.promise_renewal()
+        while not any(each.kind == "resync" and each.collection is None for each in doors.operator.open_requests()):
+            doors.leader.renew()
+            self._health.ticked("waiting")
+            self._wait(stopping, STANDBY_SECONDS)
 
-    def _stand_by(self, connection: Connection, stopping: threading.Event) -> None:
-        """Wait until this connection holds the lease."""
-        prepare(connection, self.stream, self._mapping)
+    def _stand_by(self, leader: LeaderSession, stopping: Event) -> None:
+        """Wait until this session holds the lease."""
         is_waiting = False
-        holder = HolderWatch(connection, self.stream, seconds=self._settings.lease_seconds, clock=time.monotonic)
-        while not try_lease(connection, self.stream):
-            if holder.end_if_frozen():
-                self._log.warning("ended the session of a leader that is frozen")
-                continue
-            if holder.refusal is not None:
+        while not leader.try_lease():
+            try:
+                if leader.end_frozen_leader(self._settings.lease_seconds):
+                    self._log.warning("ended the session of a leader that is frozen")
+                    continue
+            except ConfigurationError as error:
                 self._log.warning(
                     "may not end the session of a leader that is frozen",
-                    cause=holder.refusal,
+                    cause=error.message,
                     hint="Let all instances use one role, or grant pg_signal_backend; or end that process.",
                 )
-                holder.refusal = None
-            checkpoint = read_checkpoint(connection, self.stream)
+            checkpoint = leader.checkpoint()
             position = checkpoint.position if checkpoint else None
             self._health.standing_by(cluster_time=position.cluster_time if position else None)
             if not is_waiting:
@@ -209,24 +218,8 @@ class Service:
             self._health.ticked("standby")
             self._wait(stopping, STANDBY_SECONDS)
 
-    def _take_over(self, connection: Connection, stopping: threading.Event) -> Checkpoint:
-        """Raise the epoch; when the position is lost and a person shall decide, wait for their word."""
-        checkpoint = raise_epoch(connection, self.stream)
-        if not self._mode.forget_position or self._settings.on_history_lost is OnHistoryLost.RESYNC:
-            return checkpoint
-        board = PostgresBoard(connection, self.stream)
-        while not self._resync_requested(board):
-            self._health.ticked("waiting")
-            self._wait(stopping, STANDBY_SECONDS)
-        return checkpoint
-
     @staticmethod
-    def _resync_requested(board: PostgresBoard) -> bool:
-        requests: Sequence[str] = [r.kind for r in board.open_requests() if r.collection is None]
-        return "resync" in requests
-
-    @staticmethod
-    def _wait(stopping: threading.Event, seconds: float) -> None:
+    def _wait(stopping: Event, seconds: float) -> None:
         if stopping.wait(seconds):
             raise StopRequested("stop was requested")
 

@@ -14,7 +14,7 @@ from replicator_service.cli.output import Json, print_json, print_table, print_t
 from replicator_service.configuration.settings import Settings, load_settings
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.sink.control import dead_letters
-from replicator_service.sink.control.registry import add_request
+from replicator_service.sink.control.requests import add_request
 
 if TYPE_CHECKING:
     from replicator_service.sink.connect.connection import Connection

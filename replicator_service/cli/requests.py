@@ -13,8 +13,7 @@ from replicator_service.cli.database import control_tables, known_collection
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
 from replicator_service.configuration.settings import load_settings
 from replicator_service.core.errors import ConfigurationError
-from replicator_service.sink.control.registry import add_request
-from replicator_service.sink.control.requests import hold, release
+from replicator_service.sink.control.requests import add_request, pause, resume
 from replicator_service.sink.overview.stream import lease_holder
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def pause_command(context: typer.Context, collection: Collection = None, *, json
     settings = load_settings()
     stream = settings.mongo_database
     with control_tables(settings) as connection:
-        hold(connection, stream)
+        pause(connection, stream)
         _tell(
             context,
             {"request": "pause", "stream": stream, "collection": None, "is_led": _is_led(connection, stream)},
@@ -62,7 +61,7 @@ def resume_command(context: typer.Context, collection: Collection = None, *, jso
     settings = load_settings()
     stream = settings.mongo_database
     with control_tables(settings) as connection:
-        was_held = release(connection, stream)
+        was_held = resume(connection, stream)
         _tell(
             context,
             {

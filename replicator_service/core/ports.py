@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import TracebackType
 
     from replicator_service.core.batching import StreamReply
     from replicator_service.core.position import Position
@@ -117,6 +118,15 @@ class Source(Protocol):
     more that ``uuid`` names: a collection that was dropped or renamed since would otherwise read as empty.
     """
 
+    @property
+    def groups_inserts(self) -> bool:
+        """Whether ordinary events may share a cluster time, as those of a transaction do (MongoDB 6.1 and later)."""
+        ...
+
+    def beside(self) -> Source:
+        """Another session with the same database, for another thread."""
+        ...
+
     def operation_time(self) -> int:
         """The cluster time of the server's latest operation."""
         ...
@@ -131,6 +141,13 @@ class Source(Protocol):
 
     def estimate(self, name: str) -> int:
         """About how many documents a collection has."""
+        ...
+
+    def oldest_time(self) -> int | None:
+        """The cluster time of the oldest entry of the oplog, or None when it is empty.
+
+        Raises :class:`ConfigurationError` when the user may not read the oplog.
+        """
         ...
 
     def history_mark(self, cluster_time: int) -> HistoryMark | None:
@@ -166,10 +183,14 @@ class Source(Protocol):
         """The BSON of ``{_id: ...}`` of the document with the largest ``_id``, or None when there is no document."""
         ...
 
-    def open_stream(self, start: Position | None) -> Stream:
+    def open_stream(
+        self, start: Position | None, *, mark: HistoryMark | None = None, known: Mapping[str, bytes] | None = None
+    ) -> Stream:
         """Open the change stream after ``start``, or from now on.
 
-        Raises :class:`ResyncRequired` when ``start`` is not in the server's history any more.
+        ``mark`` is the oplog's entry at a time that we have seen, ``known`` the UUIDs of collections: both tell this
+        history from another. Raises :class:`ResyncRequired` when ``start`` is not in the server's history, or not any
+        more.
         """
         ...
 
@@ -183,7 +204,9 @@ class Condition(Protocol):
 
     def __enter__(self) -> bool: ...
 
-    def __exit__(self, *error: object) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> object: ...
 
     def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait until the predicate holds, or the timeout (seconds) is over; give what the predicate says."""

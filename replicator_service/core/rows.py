@@ -93,10 +93,12 @@ class RowGroup:
     transforms: dict[str, Transform] = field(default_factory=dict)
     collections: dict[str, CollectionRows] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
+    is_retry: bool = False
+    """Whether these are dead letters that somebody has asked to try again."""
 
     def only(self, changes: Sequence[Change]) -> RowGroup:
         """The group of some of these changes alone, encoded again as it was the first time."""
-        return Encoder(self.transforms.__getitem__).encode(changes)
+        return Encoder(self.transforms.__getitem__).encode(changes, is_retry=self.is_retry)
 
 
 class ValidFrom:
@@ -125,9 +127,9 @@ class Encoder:
         self._transform_of = transform_of
         self._valid_from = ValidFrom()
 
-    def encode(self, changes: Sequence[Change]) -> RowGroup:
+    def encode(self, changes: Sequence[Change], *, is_retry: bool = False) -> RowGroup:
         """Encode changes of distinct keys, each with its document unless it is a delete."""
-        group = RowGroup(changes)
+        group = RowGroup(changes, is_retry=is_retry)
         for collection, changed in groupby(changes, _COLLECTION):
             transform = group.transforms.get(collection)
             if transform is None:

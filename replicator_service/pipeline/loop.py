@@ -4,15 +4,15 @@ Each turn:
 
 1. stop, if asked to;
 2. handle what operators asked for;
-3. take what the stream has brought, until a batch is full or nothing more waits;
+3. take what the stream has brought, until a batch is full, or nothing more waits and the writer is ready for more;
 4. give the steps of every batch that may end;
 5. if nothing happened for a while, move the position;
-6. give the steps of one chunk of a snapshot.
+6. give the steps of one transaction of snapshots.
 
 Between the parts of a transaction that is too large for one batch, only the stream goes on (3 and 4).
 
-Giving steps blocks while the writer is busy, and meanwhile the stream piles up: batches grow with the backlog and
-shrink to single events when there is none.
+While the writer has something to take, the stream piles up: batches grow with the time that a commit takes, and shrink
+to single events when there is nothing else.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterable
 
     from replicator_service.core.batching import Batching, StreamReply
+    from replicator_service.core.ports import Event
     from replicator_service.core.steps import Step
     from replicator_service.pipeline.channel import Channel
     from replicator_service.pipeline.planner import Planner
     from replicator_service.pipeline.requests import Requests
-    from replicator_service.pipeline.snapshot import Snapshots
+    from replicator_service.pipeline.snapshots import Snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,10 @@ class Pace:
 
 
 class Loop:
-    """Runs in the planner's thread until ``stopping`` is set: then the batches that are complete are still given."""
+    """Runs in the planner's thread until ``stopping`` is set: then the batches that are complete are still given.
+
+    ``is_writer_busy`` tells whether steps wait that the writer has not taken: more would only wait behind them.
+    """
 
     def __init__(
         self,
@@ -55,9 +58,10 @@ class Loop:
         snapshots: Snapshots,
         requests: Requests,
         give: Callable[[Step], None],
+        is_writer_busy: Callable[[], bool],
         clock: Callable[[], float],
         pace: Pace,
-        stopping: threading.Event,
+        stopping: Event,
         tick: Callable[[], None],
         on_idle: Callable[[], object],
     ) -> None:
@@ -67,6 +71,7 @@ class Loop:
         self._snapshots = snapshots
         self._requests = requests
         self._give = give
+        self._is_writer_busy = is_writer_busy
         self._clock = clock
         self._pace = pace
         self._stopping = stopping
@@ -74,7 +79,7 @@ class Loop:
         self._on_idle = on_idle
         self._idled_at = clock()
         self._committed_at = clock()
-        # The first turn looks at once: a stream that is held must not move, and a resync may mend a broken table.
+        # The first turn looks at once: a stream that is paused must not move, and a resync may repair a broken table.
         self._requests_at = -math.inf
 
     def run(self) -> None:
@@ -94,7 +99,7 @@ class Loop:
         self._give_batches()
         self._move_idle_position()
         if self._snapshots.is_due(self._clock()) and not self._batching.is_parted:
-            self._give_all(self._snapshots.chunk(self._clock()))
+            self._give_all(self._snapshots.steps(self._clock()))
 
     def _handle_requests(self) -> None:
         now = self._clock()
@@ -103,15 +108,16 @@ class Loop:
             self._give_all(self._requests.steps())
 
     def _gather(self) -> None:
-        """Take answers: the first may be waited for, the others only while they are there and there is room."""
+        """Take answers: the first may be waited for; more as long as there is room and the writer is busy anyway."""
         has_work = self._snapshots.is_due(self._clock())
         answer = self._inbox.get(0.0 if has_work else self._pace.request_seconds)
         deadline = self._clock() + self._pace.batch_seconds
         while answer is not None:
             self._batching.add(answer)
-            if self._batching.is_full or self._clock() >= deadline:
+            left = deadline - self._clock()
+            if self._batching.is_full or left <= 0:
                 return
-            answer = self._inbox.get(0.0)
+            answer = self._inbox.get(left, until=lambda: not self._is_writer_busy())
 
     def _give_batches(self) -> None:
         while (batch := self._batching.take()) is not None:

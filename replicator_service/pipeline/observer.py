@@ -19,8 +19,6 @@ class Committed:
     rejected: int
     settled: int
     swept: int
-    altered: int
-    """Values that did not fit their column or that PostgreSQL cannot hold as they are."""
     dead_letters: int
     """How many there are now."""
     seconds: float
@@ -44,3 +42,6 @@ class Observer:
 
     def streaming_from(self, cluster_time: int) -> None:
         """The leader's pipeline runs from this position."""
+
+    def collection_failed(self, name: str, error: ReplicatorError | None) -> None:
+        """This collection cannot be read; the others go on. None: it can be read again."""

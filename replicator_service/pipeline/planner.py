@@ -1,15 +1,15 @@
-"""The planner: batches of the stream, chunks of snapshots and requests of operators become steps.
+"""The planner: batches of the stream become steps.
 
-The one place that decides. It knows the position after everything it has planned, so a chunk is read at exactly the
-cluster time that the stream has reached, and is planned between two batches: stream and snapshot cannot conflict.
+It knows the position after everything that was planned, so a chunk of a snapshot is read at exactly the cluster time
+that the stream has reached, and is planned between two batches: stream and snapshot cannot conflict.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.events import (
     Change,
     Created,
@@ -25,40 +25,26 @@ from replicator_service.core.events import (
 )
 from replicator_service.core.failpoints import Failpoints, Window
 from replicator_service.core.rows import Encoder, RowGroup
-from replicator_service.core.steps import (
-    CollectionState,
-    Commit,
-    EmptyTables,
-    MoveLetters,
-    MoveRows,
-    RemoveTables,
-    SetState,
-    StartSnapshot,
-    Step,
-)
-from replicator_service.pipeline.lookup import Lookup
+from replicator_service.core.steps import CollectionState, Commit, Step
+from replicator_service.pipeline.reading import Reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from replicator_service.core.batching import Batch
-    from replicator_service.core.ports import SourceCollection
+    from replicator_service.core.ports import HistoryMark, Source
     from replicator_service.core.position import Position
-    from replicator_service.pipeline.catalogue import Catalogue, Entry
-    from replicator_service.source.read.reader import Reader
+    from replicator_service.pipeline.collection import Collection
+    from replicator_service.pipeline.collections import Collections
 
 GROUP_CHANGES = 10_000
 GROUP_BYTES = 16 * 2**20
 """A row group is closed at either bound."""
 
+_MARK_SECONDS = 10.0
+"""How often the oplog's entry at the position is remembered: a restored backup is recognised by it."""
 
-@dataclass(frozen=True, slots=True)
-class SourcePorts:
-    """What the planner asks of the source besides reading documents."""
-
-    list_collections: Callable[[], dict[str, SourceCollection]]
-    estimate: Callable[[str], int]
-    operation_time: Callable[[], int]
+_TEMPORARY_LABEL = "(temporary)"
 
 
 class Planner:
@@ -70,21 +56,25 @@ class Planner:
     def __init__(
         self,
         *,
-        reader: Reader,
-        source: SourcePorts,
-        catalogue: Catalogue,
+        source: Source,
+        collections: Collections,
         position: Position,
         converging_until: int | None,
         failpoints: Failpoints,
+        clock: Callable[[], float],
     ) -> None:
-        self._reader = reader
         self._source = source
         self._failpoints = failpoints
-        self.catalogue = catalogue
-        self.encoder = Encoder(catalogue.transform_of)
+        self._clock = clock
+        self.collections = collections
+        self.encoder = Encoder(collections.transform_of)
+        self.reads = Reads(source, self.converge)
         self.position = position
         self.converging_until = converging_until
         self._events: Counter[tuple[str, str]] = Counter()
+        self._altered = 0
+        self._marks_at: float | None = clock()
+        """When the next mark is due; None when the user may not read the oplog."""
         self._parted: dict[tuple[str, str], Change] = {}
         """Updates in parts of the open cluster time whose document was absent: their delete may follow."""
 
@@ -100,11 +90,25 @@ class Planner:
         if not self.is_converging:
             self.converging_until = None
         events, self._events = self._events, Counter()
-        return Commit(self.position, self.converging_until, bool(self.catalogue.snapshotting()), events)
+        altered = self.collections.altered
+        step = Commit(
+            self.position,
+            self.converging_until,
+            any(each.state is CollectionState.SNAPSHOTTING for each in self.collections),
+            self._mark(),
+            Counter({(_label(name), operation): count for (name, operation), count in events.items()}),
+            altered - self._altered,
+        )
+        self._altered = altered
+        return step
 
     def converge(self, until: int) -> None:
         """Rows up to this cluster time may be written early."""
         self.converging_until = max(until, self.converging_until or 0)
+
+    def forget_history(self) -> None:
+        """The position begins anew: nothing that was ahead of the former one is ahead of this one."""
+        self.converging_until = None
 
     def batch(self, batch: Batch) -> Iterator[Step]:
         """The steps of a batch, or of a part of one."""
@@ -113,23 +117,23 @@ class Planner:
         for event, reply, index in batch.items:
             meaning = interpret(event, reply, index)
             if type(meaning) is Change:
-                collection = meaning.collection
-                events[collection, meaning.operation] += 1
-                keys = folded.get(collection)
+                name = meaning.collection
+                events[name, meaning.operation] += 1
+                keys = folded.get(name)
                 if keys is None:
-                    keys = folded[collection] = {}
+                    keys = folded[name] = {}
                 keys[meaning.key] = meaning
             else:
                 yield from self._without_document(meaning)
-        for collection in folded:
-            yield from self._make_known(collection)
-        lookup = Lookup(self._reader, batch.cluster_time)
+        for name in folded:
+            yield from self._make_known(name, None)
+        absent: list[Change] = []
         last: RowGroup | None = None
-        for group in self._groups(self._resolved(folded, lookup)):
+        for group in self._groups(self._resolved(folded, absent, batch.cluster_time)):
             if last is not None:
                 yield last
             last = group
-        self._settle_absent(folded, lookup, is_part=batch.position is None)
+        self._settle_absent(folded, absent, is_part=batch.position is None)
         # Giving a step may block for long: what was decoded is not needed any more.
         del folded
         batch.release()
@@ -138,18 +142,38 @@ class Planner:
         if batch.position is not None:
             yield self.commit(batch.position)
 
-    def _resolved(self, folded: dict[str, dict[str, Change]], lookup: Lookup) -> Iterator[tuple[list[Change], int]]:
-        """Every change with its document: first those that came with it, then those that are read."""
-        for collection, keys in folded.items():
-            if self.catalogue[collection].state is CollectionState.PAUSED:
+    def drop(self, name: str) -> Iterator[Step]:
+        """A collection does not exist any more; the server's own that came and went leave nothing."""
+        collection = self.collections.get(name)
+        if collection is None or not collection.is_streamed:
+            return
+        if is_temporary(name):
+            yield from self.remove(collection)
+        else:
+            yield from collection.drop()
+
+    def remove(self, collection: Collection) -> Iterator[Step]:
+        """Forget a collection, its tables and its name."""
+        yield from collection.remove()
+        self.collections.remove(collection.name)
+
+    def _resolved(
+        self, folded: dict[str, dict[str, Change]], absent: list[Change], at: int
+    ) -> Iterator[tuple[list[Change], int]]:
+        """Every change with its document: first those that came with it, then those that are read at ``at``."""
+        for name, keys in folded.items():
+            if not self.collections[name].is_streamed:
                 continue
             updates = [change for change in keys.values() if change.operation is Operation.UPDATE]
             if len(updates) < len(keys):
-                whole = [change for change in keys.values() if change.operation is not Operation.UPDATE]
-                yield whole, 0
+                yield [change for change in keys.values() if change.operation is not Operation.UPDATE], 0
             if updates:
                 self._failpoints.reach(Window.BEFORE_LOOKUP)
-                yield from lookup.resolve(collection, updates)
+                for changes, size in self.reads.updated(name, updates, at=at):
+                    if changes and changes[0].source is None:
+                        absent += changes
+                    else:
+                        yield changes, size
 
     def _groups(self, parts: Iterable[tuple[list[Change], int]]) -> Iterator[RowGroup]:
         """Encode changes in groups that are bounded in number and in bytes."""
@@ -165,114 +189,88 @@ class Planner:
         if waiting:
             yield self.encoder.encode(waiting)
 
-    def _settle_absent(self, folded: dict[str, dict[str, Change]], lookup: Lookup, *, is_part: bool) -> None:
+    def _settle_absent(self, folded: dict[str, dict[str, Change]], absent: list[Change], *, is_part: bool) -> None:
         """Decide what absent documents mean.
 
         In a part of a transaction, the delete may be in the next part. Otherwise the collection was dropped or
-        renamed after the batch: the state converges when the stream has passed the present.
+        renamed after the batch (MongoDB 6.0 then reads it as empty): the state converges when the stream has passed
+        the present.
         """
         if self._parted:
-            for collection, keys in folded.items():
+            for name, keys in folded.items():
                 for key in keys:
-                    self._parted.pop((collection, key), None)
-        self._parted.update({(change.collection, change.key): change for change in lookup.unresolved})
-        if lookup.read_time is not None:
-            self.converge(lookup.read_time)
+                    self._parted.pop((name, key), None)
+        self._parted.update({(change.collection, change.key): change for change in absent})
         if self._parted and not is_part:
             self._parted.clear()
             self.converge(self._source.operation_time())
 
-    def _make_known(self, collection: str) -> Iterator[Step]:
+    def _make_known(self, name: str, uuid: bytes | None) -> Iterator[Step]:
         """A collection that appears in the stream was created after it began: nothing of it is missing."""
-        entry = self.catalogue.get(collection)
-        if entry is None or entry.state is CollectionState.DROPPED:
-            yield self.catalogue.add(collection, CollectionState.STREAMING).prepare()
+        collection = self.collections.add(name)
+        if collection.state is CollectionState.DROPPED:
+            yield from collection.create(uuid)
+        elif collection.is_streamed:
+            yield from collection.appear()
 
     def _without_document(self, event: Event) -> Iterator[Step]:
         match event:
-            case Created(collection, is_hidden):
-                self._events[collection, "create"] += 1
-                yield from self._make_known(collection)
-                if is_hidden and self.catalogue[collection].state is not CollectionState.PAUSED:
-                    yield from self.start_snapshot(collection)
-            case Drop(collection):
-                self._events[collection, "drop"] += 1
-                yield from self.forget(collection)
-            case Rename(collection, target):
-                self._events[collection, "rename"] += 1
-                yield from self._rename(collection, target)
+            case Created(name, is_hidden):
+                self._events[name, "create"] += 1
+                yield from self._make_known(name, None)
+                if is_hidden and self.collections[name].is_streamed:
+                    yield from self.collections[name].begin_snapshot()
+            case Drop(name):
+                self._events[name, "drop"] += 1
+                yield from self.drop(name)
+            case Rename(name, target):
+                self._events[name, "rename"] += 1
+                yield from self._rename(name, target)
             case DropDatabase():
                 self._events["", "dropDatabase"] += 1
-                for collection in self.catalogue:
-                    yield from self.forget(collection)
+                for collection in self.collections:
+                    yield from self.drop(collection.name)
             case Ignored(operation, known):
                 self._events["", operation if known else f"unknown:{operation}"] += 1
             case Invalidate() | Change():
                 return
 
-    def forget(self, collection: str) -> Iterator[Step]:
-        """The collection does not exist any more: its rows go, its tables stay; those of a paused one wait."""
-        entry = self.catalogue.get(collection)
-        if entry is None or entry.state in (CollectionState.DROPPED, CollectionState.PAUSED):
+    def _rename(self, name: str, target_name: str | None) -> Iterator[Step]:
+        """Rows move when they are complete and of the same shape.
+
+        Otherwise the target is read anew, and what was there under its name stays until that has replaced it.
+        """
+        source = self.collections.get(name)
+        held = self.collections.get(target_name) if target_name is not None else None
+        if target_name is None or (held is not None and held.state is CollectionState.PAUSED):
+            yield from self.drop(name)
             return
-        entry.state = CollectionState.DROPPED
-        if is_temporary(collection):
-            yield from self._remove(collection, entry)
-        else:
-            yield EmptyTables(collection, entry.tables)
-
-    def _remove(self, collection: str, entry: Entry) -> Iterator[Step]:
-        yield RemoveTables(collection, entry.tables)
-        self.catalogue.remove(collection)
-
-    def _rename(self, collection: str, target: str | None) -> Iterator[Step]:
-        """Rows move when they are complete and of the same shape; otherwise the target is read anew."""
-        entry = self.catalogue.get(collection)
-        if target is None:
-            yield from self.forget(collection)
+        target = self.collections.add(target_name)
+        if source is not None and self._can_move(source, target):
+            yield from target.create(source.uuid)
+            yield from source.move_to(target)
+            if is_temporary(name):
+                yield from self.remove(source)
             return
-        held = self.catalogue.get(target)
-        if held is not None and held.state is CollectionState.PAUSED:
-            yield from self.forget(collection)
-            return
-        yield from self.forget(target)
-        moved = self.catalogue.add(target, CollectionState.STREAMING)
-        yield moved.prepare()
-        can_move = (
-            entry is not None
-            and entry.state is CollectionState.STREAMING
-            and not self.is_converging
-            and _same_shape(entry, moved)
-        )
-        if entry is not None and can_move:
-            for source, destination in zip(entry.tables, moved.tables, strict=True):
-                yield MoveRows(source, destination)
-            yield MoveLetters(collection, target)
-            entry.state = CollectionState.DROPPED
-            if is_temporary(collection):
-                yield from self._remove(collection, entry)
-            else:
-                yield SetState(collection, CollectionState.DROPPED)
-            return
-        yield from self.forget(collection)
-        yield from self.start_snapshot(target)
+        yield from self.drop(name)
+        yield from target.begin_snapshot()
 
-    def start_snapshot(self, collection: str) -> Iterator[Step]:
-        """Read a collection anew; rows that no longer exist at the source are deleted at the end."""
-        entry = self.catalogue[collection]
-        entry.state = CollectionState.SNAPSHOTTING
-        entry.place, entry.documents, entry.uuid, entry.end = None, 0, None, None
-        entry.expected = self._source.estimate(collection)
-        yield StartSnapshot(collection, entry.expected)
+    def _can_move(self, source: Collection, target: Collection) -> bool:
+        return source.state is CollectionState.STREAMING and not self.is_converging and source.has_shape_of(target)
+
+    def _mark(self) -> HistoryMark | None:
+        """The oplog's entry at the position, when the next is due."""
+        now = self._clock()
+        if self._marks_at is None or now < self._marks_at:
+            return None
+        self._marks_at = now + _MARK_SECONDS
+        try:
+            return self._source.history_mark(self.position.cluster_time)
+        except ConfigurationError:
+            self._marks_at = None
+            return None
 
 
-def _same_shape(one: Entry, other: Entry) -> bool:
-    shapes = [[(t.columns, t.primary_key) for t in entry.tables] for entry in (one, other)]
-    return shapes[0] == shapes[1] and type(one.mapping) is type(other.mapping) and _paths(one) == _paths(other)
-
-
-def _paths(entry: Entry) -> object:
-    mapping = entry.mapping
-    columns = getattr(mapping, "columns", ())
-    children = getattr(mapping, "children", ())
-    return columns, [(child.path, child.columns) for child in children], mapping.keep_bson
+def _label(name: str) -> str:
+    """What a collection is called in metrics: names that the server makes up share one."""
+    return _TEMPORARY_LABEL if is_temporary(name) else name

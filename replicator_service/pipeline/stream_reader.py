@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import NoAnswer
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from replicator_service.core.batching import StreamReply
-    from replicator_service.core.ports import Stream
+    from replicator_service.core.ports import Stream, Threads
     from replicator_service.pipeline.channel import Channel
 
 _PROBE_MS = 1
@@ -34,6 +33,7 @@ class StreamReader:
         inbox: Channel[StreamReply],
         *,
         wait_ms: int,
+        threads: Threads,
         failpoints: Failpoints,
         tick: Callable[[], None],
         delayed: Callable[[NoAnswer], None] = lambda _: None,
@@ -44,12 +44,8 @@ class StreamReader:
         self._failpoints = failpoints
         self._tick = tick
         self._delayed = delayed
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="stream-reader", daemon=True)
-
-    def start(self) -> None:
-        """Begin to poll."""
-        self._thread.start()
+        self._stopping = threads.event()
+        self._thread = threads.start("stream-reader", self._run)
 
     def stop(self) -> None:
         """Stop polling; returns when the poll in hand has come back."""

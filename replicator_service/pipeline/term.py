@@ -1,50 +1,38 @@
-"""One leader's term: from taking the lease until it is lost, fails or is asked to stop."""
+"""One leader's term: from taking the lease until it is lost, fails or is asked to stop.
+
+Three threads work at a time: the stream reader polls, the planner decides and makes rows, the caller's thread writes.
+A term knows nothing of earlier ones: what it does follows from what PostgreSQL remembers and MongoDB answers.
+"""
 
 from __future__ import annotations
 
 import gc
-import threading
-import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from replicator_service.core.batching import Batching, StreamReply
 from replicator_service.core.errors import StopRequested
-from replicator_service.core.mapping.model import tables_of
-from replicator_service.core.naming import schema_name
-from replicator_service.core.position import to_cluster_time
-from replicator_service.core.rows import Encoder, RowGroup
-from replicator_service.core.steps import CollectionState, Commit, Step
-from replicator_service.pipeline import bootstrap
-from replicator_service.pipeline.catalogue import Catalogue
+from replicator_service.core.rows import RowGroup
+from replicator_service.core.steps import Commit, Step
 from replicator_service.pipeline.channel import Channel
+from replicator_service.pipeline.collections import Collections
 from replicator_service.pipeline.loop import Loop, Pace
 from replicator_service.pipeline.observer import Committed, Observer
-from replicator_service.pipeline.planner import Planner, SourcePorts
-from replicator_service.pipeline.requests import RequestBoard, Requests
-from replicator_service.pipeline.snapshot import Snapshots
+from replicator_service.pipeline.planner import Planner
+from replicator_service.pipeline.requests import Requests
+from replicator_service.pipeline.snapshots import Snapshots
+from replicator_service.pipeline.start import Start
 from replicator_service.pipeline.stream_reader import StreamReader
-from replicator_service.sink.control import registry
-from replicator_service.sink.write.tables import damaged
-from replicator_service.sink.write.writer import Writer
-from replicator_service.source.errors import translated
-from replicator_service.source.read.catalog import list_collections
-from replicator_service.source.read.change_stream import ChangeStream
-from replicator_service.source.read.history import require_history
-from replicator_service.source.read.reader import Reader
+from replicator_service.pipeline.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from pymongo.database import Database
+    from collections.abc import Iterable
 
     from replicator_service.core.dead_letter_limit import DeadLetterLimit
     from replicator_service.core.failpoints import Failpoints
     from replicator_service.core.mapping.model import Mapping
-    from replicator_service.core.ports import SourceCollection
-    from replicator_service.sink.connect.connection import Connection
-    from replicator_service.sink.control.checkpoint import Checkpoint
-    from replicator_service.source.connect.connection import Client, ServerFacts
+    from replicator_service.core.ports import Event, Source, Stream, Threads
+    from replicator_service.core.sessions import Checkpoint, LeaderSession, OperatorSession
 
 _GROUP_WEIGHT = 16
 """How many small steps weigh as much as one row group."""
@@ -52,7 +40,7 @@ _GROUP_WEIGHT = 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of memory and time; the defaults keep the service under 150 MB."""
+    """Bounds of memory and time; the defaults keep the service under 200 MB."""
 
     poll_events: int = 4_000
     batch_events: int = 10_000
@@ -65,108 +53,100 @@ class Limits:
     pace: Pace = field(default_factory=Pace)
 
 
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The connections of a term: each belongs to it alone, and is closed by whoever opened it.
+
+    The stream and the reads have a source each, since two threads use them at a time.
+    """
+
+    stream: Source
+    reads: Source
+    leader: LeaderSession
+    operator: OperatorSession
+
+
 class Term:
-    """Leads one stream on the connections it is given. ``run`` blocks; it may be called once."""
+    """Leads one stream through the doors it is given. ``run`` blocks; it may be called once."""
 
     def __init__(
         self,
+        doors: Doors,
         *,
-        client: Client,
-        database: Database[dict[str, Any]],
-        facts: ServerFacts,
-        connection: Connection,
-        stream: str,
         checkpoint: Checkpoint,
         mapping: Mapping,
-        board: RequestBoard,
         limits: Limits,
         dead_letter_limit: DeadLetterLimit,
         observer: Observer,
         failpoints: Failpoints,
+        threads: Threads,
     ) -> None:
-        self._client = client
-        self._database = database
-        self._facts = facts
-        self._connection = connection
-        self._stream = stream
+        self._doors = doors
         self._checkpoint = checkpoint
-        self._board = board
         self._limits = limits
         self._dead_letter_limit = dead_letter_limit
         self._observer = observer
         self._failpoints = failpoints
-        self._known = registry.registered(connection, stream)
-        tables = {each.collection: each.table_name for each in self._known}
-        self._catalogue = Catalogue(mapping, tables)
+        self._threads = threads
+        self._collections = Collections(mapping)
+        self._changed = threads.condition()
+        self._inbox: Channel[StreamReply] = Channel(
+            limits.inbox_bytes, self._changed, tick=lambda: observer.ticked("stream-reader")
+        )
         self._outbox: Channel[Step] = Channel(
-            limits.outbox_groups * _GROUP_WEIGHT + _GROUP_WEIGHT // 2, tick=lambda: observer.ticked("planner")
+            limits.outbox_groups * _GROUP_WEIGHT + _GROUP_WEIGHT // 2,
+            self._changed,
+            tick=lambda: observer.ticked("planner"),
         )
         self.has_committed = False
         """Whether this term has made progress: a failure after that is a new one."""
         self._began: float | None = None
-        self._altered = 0
 
-    def run(self, stopping: threading.Event, *, forget_position: bool = False) -> None:
+    def run(self, stopping: Event, *, anew: bool = False) -> None:
         """Replicate until ``stopping`` is set.
 
-        ``forget_position`` begins at the present and reads everything again, deletes that were missed included.
+        ``anew`` begins at the present and reads everything again, deletes that were missed included.
 
         Raises :class:`ResyncRequired` when the position is lost, :class:`LeaseLost`, :class:`Retryable` and
         :class:`Fatal` as they come.
         """
-        start = None if forget_position else self._checkpoint.position
-        if start is not None:
-            require_history(self._client, self._database, start)
-        stream = ChangeStream(
-            self._client, self._database, self._facts, start=start, batch_size=self._limits.poll_events
-        )
-        reader = Reader(self._client, self._database)
+        start = None if anew else self._checkpoint.position
+        known = {each.collection: each.uuid for each in self._doors.leader.registered() if each.uuid is not None}
+        stream = self._doors.stream.open_stream(start, mark=self._checkpoint.mark, known=known)
         try:
-            self._run(stream, reader, stopping, forget_position=forget_position)
+            self._run(stream, stopping, anew=start is None)
         finally:
-            reader.close()
             stream.close()
 
-    def _run(self, stream: ChangeStream, reader: Reader, stopping: threading.Event, *, forget_position: bool) -> None:
-        source = SourcePorts(self._list_collections, self._estimate, self._operation_time)
+    def _run(self, stream: Stream, stopping: Event, *, anew: bool) -> None:
+        doors = self._doors
         planner = Planner(
-            reader=reader,
-            source=source,
-            catalogue=self._catalogue,
+            source=doors.reads,
+            collections=self._collections,
             position=stream.position,
             converging_until=self._checkpoint.converging_until,
             failpoints=self._failpoints,
+            clock=self._threads.monotonic,
         )
         writer = Writer(
-            self._connection,
-            schema=schema_name(self._stream),
-            stream=self._stream,
-            epoch=self._checkpoint.epoch,
-            encode=self._encode_again,
-            limit=self._dead_letter_limit,
-            failpoints=self._failpoints,
+            doors.leader, epoch=self._checkpoint.epoch, limit=self._dead_letter_limit, failpoints=self._failpoints
         )
-        changed = self._changed()
-        for step in self._first_steps(planner, changed, forget_position=forget_position):
+        for step in self._first_steps(planner, anew=anew):
             self._write(writer, step)
         # Every term can begin: only what comes after that is progress, and lets a failure count as a new one.
         self.has_committed = False
         self._observer.streaming_from(planner.position.cluster_time)
-        inbox: Channel[StreamReply] = Channel(
-            self._limits.inbox_bytes, tick=lambda: self._observer.ticked("stream-reader")
-        )
         poller = StreamReader(
             stream,
-            inbox,
+            self._inbox,
             wait_ms=self._limits.poll_wait_ms,
+            threads=self._threads,
             failpoints=self._failpoints,
             tick=lambda: self._observer.ticked("stream-reader"),
             delayed=self._observer.delayed,
         )
-        loop = self._loop(inbox, planner, reader, source, stopping)
-        planning = threading.Thread(target=self._plan, args=(loop,), name="planner", daemon=True)
-        poller.start()
-        planning.start()
+        loop = self._loop(planner, stopping)
+        planning = self._threads.start("planner", lambda: self._plan(loop))
         try:
             self._write_on(writer)
         except BaseException as error:
@@ -179,62 +159,42 @@ class Term:
             # Last: when PostgreSQL is away as well this raises, and no thread may be left behind.
             writer.rollback()
 
-    def _changed(self) -> list[str]:
-        """Collections whose mapping or whose tables have changed: they are prepared and read again."""
-        changed = bootstrap.restore(self._catalogue, self._known)
-        tables = {
-            each.collection: tables_of(self._catalogue[each.collection].mapping)
-            for each in self._known
-            if each.state is not CollectionState.DROPPED
-        }
-        return sorted({*changed, *damaged(self._connection, schema_name(self._stream), tables)})
+    def _first_steps(self, planner: Planner, *, anew: bool) -> Iterable[Step]:
+        doors = self._doors
+        start = Start(planner, doors.reads, doors.leader, doors.operator.open_requests())
+        registered = doors.leader.registered()
+        return start.anew(registered) if anew else start.onwards(registered)
 
-    def _first_steps(self, planner: Planner, changed: Sequence[str], *, forget_position: bool) -> Iterable[Step]:
-        existing = self._list_collections()
-        if forget_position:
-            answered = [r.id for r in self._board.open_requests() if r.kind == "resync" and r.collection is None]
-            return bootstrap.after_lost_history(planner, existing, answered)
-        if self._checkpoint.position is None:
-            return bootstrap.first_start(planner, existing)
-        requested = {r.collection for r in self._board.open_requests() if r.kind == "resync"}
-        names = set(self._catalogue) if None in requested else {name for name in requested if name is not None}
-        return bootstrap.next_start(planner, changed, existing, names)
-
-    def _loop(
-        self,
-        inbox: Channel[StreamReply],
-        planner: Planner,
-        reader: Reader,
-        source: SourcePorts,
-        stopping: threading.Event,
-    ) -> Loop:
-        limits = self._limits
+    def _loop(self, planner: Planner, stopping: Event) -> Loop:
+        limits, doors = self._limits, self._doors
         return Loop(
-            inbox=inbox,
+            inbox=self._inbox,
             batching=Batching(
                 planner.position,
                 max_events=limits.batch_events,
                 max_bytes=limits.batch_bytes,
-                groups_inserts=self._facts.groups_inserts,
+                groups_inserts=doors.reads.groups_inserts,
             ),
             planner=planner,
             snapshots=Snapshots(
                 planner,
-                reader,
-                source,
+                doors.reads,
+                doors.operator,
+                settled=self._outbox.wait_settled,
                 chunk_documents=limits.chunk_documents,
                 chunk_bytes=limits.chunk_bytes,
+                observer=self._observer,
                 failpoints=self._failpoints,
             ),
             requests=Requests(
-                self._board,
+                doors.operator,
                 planner,
-                reader,
-                source,
+                doors.reads,
                 on_pause=lambda is_paused: self._observer.paused(is_paused=is_paused),
             ),
             give=self._give,
-            clock=time.monotonic,
+            is_writer_busy=lambda: self._outbox.is_waiting,
+            clock=self._threads.monotonic,
             pace=limits.pace,
             stopping=stopping,
             tick=lambda: self._observer.ticked("planner"),
@@ -258,7 +218,7 @@ class Term:
 
     def _write_on(self, writer: Writer) -> None:
         """Write until the outbox is closed and empty."""
-        writer.begin_renewing()
+        self._doors.leader.promise_renewal()
         while True:
             try:
                 step = self._outbox.get(timeout=1.0)
@@ -266,47 +226,29 @@ class Term:
                 return
             self._observer.ticked("writer")
             if step is None:
-                writer.renew()
+                self._doors.leader.renew()
             else:
                 self._write(writer, step)
+            self._outbox.settle()
 
     def _write(self, writer: Writer, step: Step) -> None:
         if self._began is None:
-            self._began = time.monotonic()
+            self._began = self._threads.monotonic()
         written = writer.apply(step)
         if written is None or not isinstance(step, Commit):
             return
-        altered = self._catalogue.altered
         committed = Committed(
             commit=step,
             rows=written.rows,
             rejected=written.rejected,
             settled=written.settled,
-            swept=sum(written.swept.values()),
-            altered=altered - self._altered,
+            swept=written.swept,
             dead_letters=writer.dead_letters,
-            seconds=time.monotonic() - self._began,
+            seconds=self._threads.monotonic() - self._began,
         )
-        self._altered = altered
         self.has_committed = True
         self._began = None
         self._observer.committed(committed)
-
-    def _encode_again(self, changes: Sequence[Any]) -> RowGroup:
-        """For the writer's thread: transforms keep no state between documents but a count."""
-        return Encoder(self._catalogue.transform_of).encode(changes)
-
-    def _list_collections(self) -> dict[str, SourceCollection]:
-        return list_collections(self._database)
-
-    def _estimate(self, collection: str) -> int:
-        with translated():
-            # The driver refuses names that the server takes, as "a$b", except in commands.
-            return int(self._database.command({"count": collection})["n"])
-
-    def _operation_time(self) -> int:
-        with translated():
-            return to_cluster_time(self._database.command({"ping": 1})["operationTime"])
 
 
 def keep_collector_out() -> None:

@@ -20,9 +20,9 @@ from replicator_service.sink.overview.stream import lease_holder
 from replicator_service.sink.reconcile.reconciliation import letters_of
 
 if TYPE_CHECKING:
+    from replicator_service.core.sessions import Registered
     from replicator_service.reconcile.servers import Servers
     from replicator_service.reconcile.subject import Subject
-    from replicator_service.sink.control.registry import Registered
 
 _BEGIN = "begin isolation level repeatable read; set local work_mem = '64MB'; set local enable_mergejoin = off"
 """Temporary tables have no statistics: without the hints, the planner sorts what it should hash."""

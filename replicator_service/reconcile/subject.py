@@ -19,7 +19,7 @@ from replicator_service.core.transform import Transform, compile_transform
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from replicator_service.sink.control.registry import Registered
+    from replicator_service.core.sessions import Registered
 
 
 @dataclass(frozen=True, slots=True)

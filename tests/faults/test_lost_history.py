@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from replicator_service.configuration.settings import OnHistoryLost
 from replicator_service.core.mapping.model import ColumnType, MappedColumn, Mapping, TypedCollection
 from replicator_service.runtime.state.health import State
-from replicator_service.sink.control.registry import add_request
+from replicator_service.sink.control.requests import add_request
 from tests.support.databases import Sink, Source, fresh_source
 from tests.support.load import Load
 from tests.support.replication import Replication, assert_same_documents, replicating

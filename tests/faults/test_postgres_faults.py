@@ -12,7 +12,7 @@ from psycopg import sql
 from devstack.proxy import TcpProxy
 from replicator_service.core.errors import Fatal
 from replicator_service.core.mapping.model import ChildTable, ColumnType, MappedColumn, Mapping, TypedCollection
-from replicator_service.sink.control.registry import add_request
+from replicator_service.sink.control.requests import add_request
 from tests.support.databases import Sink, Source, fresh_sink
 from tests.support.load import Load
 from tests.support.oracle import differences

@@ -14,14 +14,14 @@ from replicator_service.core.dead_letter_limit import DeadLetterLimit
 from replicator_service.core.errors import LeaseLost, Retryable
 from replicator_service.core.failpoints import Failpoints
 from replicator_service.core.position import Position
-from replicator_service.core.rows import RowGroup
 from replicator_service.core.steps import CollectionState, Commit, SetState
+from replicator_service.pipeline.writer import Writer
 from replicator_service.runtime.state.health import State
 from replicator_service.sink.connect.connection import Connection, connect
 from replicator_service.sink.control.checkpoint import raise_epoch, read_checkpoint
 from replicator_service.sink.control.lease import HolderWatch, begin_renewing, renew, try_lease
 from replicator_service.sink.control.migrations import migrate
-from replicator_service.sink.write.writer import Writer
+from replicator_service.sink.write.session import PostgresLeader
 from tests.support.load import Load
 from tests.support.processes import Operator
 from tests.support.replication import assert_same_documents, replicating
@@ -47,15 +47,8 @@ def operator(source: Source, sink: Sink, tmp_path: Path) -> Operator:
 
 
 def writer(connection: Connection, epoch: int) -> Writer:
-    return Writer(
-        connection,
-        schema="any",
-        stream="any",
-        epoch=epoch,
-        encode=RowGroup,
-        limit=DeadLetterLimit(),
-        failpoints=Failpoints(),
-    )
+    session = PostgresLeader(connection, "any")
+    return Writer(session, epoch=epoch, limit=DeadLetterLimit(), failpoints=Failpoints())
 
 
 def at(cluster_time: int) -> Commit:

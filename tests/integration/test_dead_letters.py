@@ -13,7 +13,7 @@ from psycopg import sql
 from replicator_service.core.errors import Fatal
 from replicator_service.core.mapping.model import ChildTable, ColumnType, MappedColumn, Mapping, TypedCollection
 from replicator_service.sink.control.dead_letters import DeadLetter, list_letters, mark_retried
-from replicator_service.sink.control.registry import add_request
+from replicator_service.sink.control.requests import add_request
 from tests.support.bson_bytes import document, element, integer, text
 from tests.support.limits import LIVELY
 from tests.support.replication import (

@@ -18,7 +18,7 @@ from replicator_service.core.mapping.model import (
     Mapping,
     TypedCollection,
 )
-from replicator_service.sink.control.registry import add_request
+from replicator_service.sink.control.requests import add_request
 from tests.support.limits import LIVELY
 from tests.support.oracle import differences
 from tests.support.replication import documents_at, replicating

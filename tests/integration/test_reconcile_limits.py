@@ -20,7 +20,8 @@ from replicator_service.reconcile import Options, RunState, plan_parts, reconcil
 from replicator_service.reconcile.moment import NotYet, close_moment, open_moment, require_unchanged
 from replicator_service.reconcile.servers import opened
 from replicator_service.reconcile.subject import subject_of
-from replicator_service.sink.control.registry import add_request, registered
+from replicator_service.sink.control.registry import registered
+from replicator_service.sink.control.requests import add_request
 from tests.support.databases import fresh_source
 from tests.support.reconciliation import MAPPING, corrupt, order, reconciled, rows
 from tests.support.replication import replicating

@@ -9,8 +9,7 @@ from psycopg import sql
 from replicator_service.core.mapping.model import ColumnType, MappedColumn, Mapping, TypedCollection
 from replicator_service.pipeline.term import Limits
 from replicator_service.runtime.state.health import State
-from replicator_service.sink.control.registry import add_request
-from replicator_service.sink.control.requests import hold, release
+from replicator_service.sink.control.requests import add_request, pause, resume
 from tests.support.load import Load
 from tests.support.replication import Replication, assert_same_documents, quick, replicating
 from tests.support.waiting import wait_until
@@ -47,14 +46,14 @@ def test_a_stream_that_is_held_does_not_move_after_a_restart(source: Source, sin
         replication.catch_up()
         replication.stop()
         with sink.connect() as connection:
-            hold(connection, source.name)
+            pause(connection, source.name)
         before = cluster_time(sink)
         source.db.things.insert_one({"_id": 2})
         replication.start()
         wait_until(lambda: replication.health.report().state is State.PAUSED, message="the service to hold")
         assert cluster_time(sink) == before
         with sink.connect() as connection:
-            release(connection, source.name)
+            resume(connection, source.name)
         replication.catch_up()
         assert assert_same_documents(source, sink, "things") == 2
     finally:
@@ -68,9 +67,9 @@ def test_a_stream_that_was_released_while_the_service_lost_its_servers_is_not_ca
         source.db.things.insert_one({"_id": 1})
         replication.catch_up()
         with sink.connect() as connection:
-            hold(connection, source.name)
+            pause(connection, source.name)
             wait_until(lambda: replication.health.report().state is State.PAUSED, message="the service to hold")
-            release(connection, source.name)
+            resume(connection, source.name)
             connection.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() "
                 "and application_name like 'replicator%'"
@@ -177,7 +176,7 @@ def test_a_resync_of_values_that_were_altered_counts_no_alteration_backwards(sou
         counted = replication.health.committed
 
         def committed(what: Committed) -> None:
-            seen.append(what.altered)
+            seen.append(what.commit.altered)
             counted(what)
 
         replication.health.committed = committed  # type: ignore[method-assign]

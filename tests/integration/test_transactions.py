@@ -18,7 +18,7 @@ from pymongo.errors import OperationFailure
 from replicator_service.core.failpoints import Window
 from replicator_service.pipeline.loop import Pace
 from replicator_service.pipeline.term import Limits
-from replicator_service.sink.control.registry import add_request
+from replicator_service.sink.control.requests import add_request
 from tests.support.replication import Replication, assert_same_documents, replicating
 from tests.support.waiting import wait_until
 

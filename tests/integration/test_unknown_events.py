@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import bson
@@ -13,32 +14,33 @@ from replicator_service.core.mapping.model import Mapping
 from replicator_service.core.position import Position, to_cluster_time
 from replicator_service.core.replies import Reply
 from replicator_service.core.steps import Commit
-from replicator_service.pipeline.catalogue import Catalogue
-from replicator_service.pipeline.planner import Planner, SourcePorts
-from replicator_service.source.read.reader import Reader
+from replicator_service.pipeline.collections import Collections
+from replicator_service.pipeline.planner import Planner
+from replicator_service.source.connect.connection import server_facts
+from replicator_service.source.read.mongo import MongoSource
 
 if TYPE_CHECKING:
     from tests.support.databases import Source
 
 
 def test_an_event_of_an_unknown_type_is_counted_and_the_position_moves_past_it(source: Source) -> None:
-    time = Timestamp(1_700_000_000, 1)
+    at = Timestamp(1_700_000_000, 1)
     event = {
         "_id": {"_data": "82"},
         "operationType": "teleport",
-        "clusterTime": time,
+        "clusterTime": at,
         "ns": {"db": source.name, "coll": "things"},
     }
     reply = Reply(bson.encode({"0": event}), field="fullDocument")
     planner = Planner(
-        reader=Reader(source.client, source.db),
-        source=SourcePorts(dict, lambda _: 0, lambda: 0),
-        catalogue=Catalogue(Mapping(), {}),
+        source=MongoSource(source.client, source.db, server_facts(source.client)),
+        collections=Collections(Mapping()),
         position=Position({"_data": "81"}, 0),
         converging_until=None,
         failpoints=Failpoints(),
+        clock=time.monotonic,
     )
-    after = Position({"_data": "82"}, to_cluster_time(time))
+    after = Position({"_data": "82"}, to_cluster_time(at))
     steps = list(planner.batch(Batch([Item(reply.documents[0], reply, 0)], after.cluster_time, after)))
     assert len(steps) == 1
     assert isinstance(steps[0], Commit)

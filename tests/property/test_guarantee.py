@@ -32,7 +32,7 @@ from replicator_service.core.naming import schema_name
 from replicator_service.core.position import to_cluster_time
 from replicator_service.pipeline.loop import Pace
 from replicator_service.pipeline.term import Limits
-from replicator_service.sink.control.registry import add_request
+from replicator_service.sink.control.requests import add_request
 from tests.support.databases import fresh_sink, fresh_source
 from tests.support.oracle import differences
 from tests.support.replication import Replication

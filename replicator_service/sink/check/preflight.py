@@ -20,13 +20,14 @@ from replicator_service.sink.check.table_facts import gather_tables
 from replicator_service.sink.check.tables_wanted import wanted_tables
 from replicator_service.sink.connect.address import Address
 from replicator_service.sink.connect.session import session_settings
-from replicator_service.sink.control.checkpoint import Checkpoint, read_checkpoint
+from replicator_service.sink.control.checkpoint import read_checkpoint
 from replicator_service.sink.errors import translated
 from replicator_service.sink.overview.stream import is_installed
 
 if TYPE_CHECKING:
     from replicator_service.core.findings import Checklist
     from replicator_service.core.mapping.model import Mapping
+    from replicator_service.core.sessions import Checkpoint
     from replicator_service.sink.connect.connection import Connection
 
 ADDRESS = "postgresql address"

@@ -28,7 +28,7 @@ with replicated as (
 """
 
 _TABLES = (
-    _REPLICATED
+    _REPLICATED  # noqa: S608 - constants alone
     + """
 select
     r.name,
@@ -192,7 +192,7 @@ def gather_tables(
         user=row[0] if row else "",
         plans=tuple(plans),
         known=frozenset(known),
-        states=tuple(TableState(*each[:4], forbidden=tuple(each[4] or ())) for each in states),
+        states=tuple(TableState(each[0], each[1], each[2], each[3], tuple(each[4] or ())) for each in states),
         refusing=tuple(Obstacle(*each) for each in refusing),
         rules=tuple(Obstacle(*each) for each in rules),
         depending=tuple(Obstacle(*each) for each in depending),

@@ -2,43 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bson import json_util
 from psycopg.types.json import Jsonb
 
 from replicator_service.core.errors import LeaseLost
+from replicator_service.core.ports import HistoryMark
 from replicator_service.core.position import Position
+from replicator_service.core.sessions import Checkpoint
 from replicator_service.sink.errors import translated
 
 if TYPE_CHECKING:
+    from replicator_service.core.steps import Commit
     from replicator_service.sink.connect.connection import Connection
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """What ``replicator.checkpoint`` holds. ``position`` is None before the first start."""
+_READ = """
+select c.resume_token::text, c.cluster_time, c.epoch, c.converging_until, m.cluster_time, m.term, m.wall
+from replicator.checkpoint as c
+left join replicator.history_mark as m on m.stream = c.stream
+where c.stream = %s
+"""
 
-    position: Position | None
-    epoch: int
-    converging_until: int | None
+_MOVE = """
+update replicator.checkpoint
+set resume_token = %s, cluster_time = %s, converging_until = %s, updated_at = now()
+where stream = %s and epoch = %s
+"""
+
+_REMEMBER = """
+insert into replicator.history_mark as m (stream, cluster_time, term, wall) values (%s, %s, %s, %s)
+on conflict (stream) do update set cluster_time = excluded.cluster_time, term = excluded.term, wall = excluded.wall
+"""
 
 
 def read_checkpoint(connection: Connection, stream: str, *, lock: bool = False) -> Checkpoint | None:
     """The checkpoint of a stream; with ``lock``, its row is held against every commit until the transaction ends."""
-    query = (
-        "select resume_token::text, cluster_time, epoch, converging_until from replicator.checkpoint where stream = %s"
-    )
     with translated():
-        row = connection.execute(query + (" for update" if lock else ""), (stream,)).fetchone()
+        row = connection.execute(_READ + (" for update of c" if lock else ""), (stream,)).fetchone()
     if row is None:
         return None
-    token, cluster_time, epoch, converging_until = row
+    token, cluster_time, epoch, converging_until, *mark = row
     position = None
     if token is not None and cluster_time is not None:
         position = Position(json_util.loads(token), cluster_time)
-    return Checkpoint(position, epoch, converging_until)
+    return Checkpoint(position, epoch, converging_until, HistoryMark(*mark) if mark[0] is not None else None)
 
 
 def raise_epoch(connection: Connection, stream: str) -> Checkpoint:
@@ -55,20 +64,17 @@ def raise_epoch(connection: Connection, stream: str) -> Checkpoint:
     return checkpoint
 
 
-def move_checkpoint(
-    connection: Connection, stream: str, epoch: int, position: Position, converging_until: int | None
-) -> None:
+def move_checkpoint(connection: Connection, stream: str, epoch: int, step: Commit) -> None:
     """Move the checkpoint inside the open transaction.
 
     Raises :class:`LeaseLost` when another leader has taken over: the transaction must be rolled back.
     """
-    statement = (
-        "update replicator.checkpoint set resume_token = %s, cluster_time = %s, converging_until = %s, "
-        "updated_at = now() where stream = %s and epoch = %s"
-    )
+    position = step.position
     token = Jsonb(dict(position.resume_token), dumps=json_util.dumps)
-    parameters = (token, position.cluster_time, converging_until, stream, epoch)
     with translated():
-        moved = connection.execute(statement, parameters).rowcount
+        moved = connection.execute(_MOVE, (token, position.cluster_time, step.converging_until, stream, epoch)).rowcount
+        if moved == 1 and step.mark is not None:
+            mark = step.mark
+            connection.execute(_REMEMBER, (stream, mark.cluster_time, mark.term, mark.wall))
     if moved != 1:
         raise LeaseLost("another instance has taken the lease", hint="This instance stands by.")

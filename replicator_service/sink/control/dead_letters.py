@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from replicator_service.sink.errors import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
     from replicator_service.core.rows import Rejected
@@ -64,7 +64,8 @@ def settle(connection: Connection, stream: str, collection: str, keys: Collectio
 
 
 def move(connection: Connection, stream: str, collection: str, target: str) -> None:
-    """The collection has another name now, and so have its letters."""
+    """The collection has another name now, and so have its letters; those of a collection that it replaced go."""
+    settle_collection(connection, stream, target)
     statement = "update replicator.dead_letter set collection = %s where stream = %s and collection = %s"
     with translated():
         connection.execute(statement, (target, stream, collection))
@@ -77,14 +78,19 @@ def settle_collection(connection: Connection, stream: str, collection: str) -> i
         return connection.execute(statement, (stream, collection)).rowcount
 
 
-def settle_unseen(connection: Connection, stream: str, collection: str, started_xid: str) -> list[str]:
-    """Remove the letters that are older than a finished snapshot: it has not met their documents. Gives their keys."""
-    statement = (
-        "delete from replicator.dead_letter where stream = %s and collection = %s "
-        "and age(xmin) > age((%s::text::xid8)::xid) returning source_id"
+def retried(connection: Connection, stream: str, after: int, limit: int) -> Iterator[tuple[int, str, str, bytes]]:
+    """Number, collection, key and document of letters that were marked for another try, one document at a time."""
+    marked = (
+        "select id from replicator.dead_letter where stream = %s and retried_at is not null and id > %s "
+        "order by id limit %s"
     )
+    one = "select id, collection, source_id, document from replicator.dead_letter where id = %s"
     with translated():
-        return [key for (key,) in connection.execute(statement, (stream, collection, started_xid))]
+        numbers = [number for (number,) in connection.execute(marked, (stream, after, limit))]
+        for number in numbers:
+            row = connection.execute(one, (number,)).fetchone()
+            if row is not None:
+                yield row
 
 
 def open_keys(connection: Connection, stream: str) -> set[tuple[str, str]]:

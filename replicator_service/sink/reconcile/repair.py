@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from psycopg import sql
 
 from replicator_service.core.errors import Retryable
-from replicator_service.sink.control.checkpoint import Checkpoint, read_checkpoint
+from replicator_service.sink.control.checkpoint import read_checkpoint
 from replicator_service.sink.errors import translated
 from replicator_service.sink.write.rows import RowWriter
 from replicator_service.sink.write.statements import beside_parameters
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from replicator_service.core.mapping.model import TableSpec
     from replicator_service.core.rows import RowGroup
+    from replicator_service.core.sessions import Checkpoint
     from replicator_service.sink.connect.connection import Connection
     from replicator_service.sink.reconcile.comparison import RowVersion
 

@@ -41,7 +41,7 @@ class Checked:
         else:
             expected, found = self.expected or (), row or ()
         for table, wanted, counted in zip(self.tables, expected, found, strict=False):
-            require_rows(schema, table, wanted, counted)
+            require_rows(schema, table.name, wanted, counted)
 
 
 def run_checked(connection: Connection, schema: str, steps: Sequence[Checked]) -> list[Row | None]:
@@ -61,11 +61,11 @@ def run_checked(connection: Connection, schema: str, steps: Sequence[Checked]) -
     return rows
 
 
-def require_rows(schema: str, table: TableSpec, expected: int, found: int) -> None:
+def require_rows(schema: str, table: str, expected: int, found: int) -> None:
     """Raise :class:`Fatal`, with what may be the cause, unless both numbers are the same."""
     if expected != found:
         raise Fatal(
-            f"PostgreSQL did not do what it was told with the table {schema}.{table.name}: "
+            f"PostgreSQL did not do what it was told with the table {schema}.{table}: "
             f"{expected} rows expected, {found} found",
             hint="A rule, a trigger or a row security policy of somebody else drops or alters rows. "
             f"Find it and drop it, then start the service again: {_rules(schema, table)}; {_triggers(schema, table)}; "
@@ -79,24 +79,24 @@ def _explained(schema: str, table: TableSpec | None, error: psycopg.Error) -> Ex
             f"PostgreSQL cannot merge rows into the table {schema}.{table.name}: "
             f"{error.diag.message_primary or type(error).__name__}",
             hint=f"Somebody has made a rule on it. Find it and drop it, then start the service again: "
-            f"{_rules(schema, table)};",
+            f"{_rules(schema, table.name)};",
         )
     return translate(error)
 
 
-def _rules(schema: str, table: TableSpec) -> str:
-    return _text("select * from pg_rules where schemaname = {} and tablename = {}", schema, table.name)
+def _rules(schema: str, table: str) -> str:
+    return _text("select * from pg_rules where schemaname = {} and tablename = {}", schema, table)
 
 
-def _triggers(schema: str, table: TableSpec) -> str:
+def _triggers(schema: str, table: str) -> str:
     return _text(
         "select pg_get_triggerdef(oid) from pg_trigger where tgrelid = {}::regclass and not tgisinternal",
-        sql.Identifier(schema, table.name).as_string(),
+        sql.Identifier(schema, table).as_string(),
     )
 
 
-def _policies(schema: str, table: TableSpec) -> str:
-    return _text("select * from pg_policies where schemaname = {} and tablename = {}", schema, table.name)
+def _policies(schema: str, table: str) -> str:
+    return _text("select * from pg_policies where schemaname = {} and tablename = {}", schema, table)
 
 
 def _text(form: str, *names: str) -> str:

@@ -102,6 +102,13 @@ class RowWriter:
                 self._copy(write.tables, part)
         return sum(_count(write.rows) for write in writes)
 
+    def delete(self, tables: Sequence[TableSpec], keys: Sequence[str]) -> None:
+        """Delete the rows of these keys from all tables of a collection."""
+        wanted = array_text(keys)
+        steps = [Checked(Query(self.statements(table).delete, (wanted,)), (table,)) for table in reversed(tables)]
+        count = Query(count_of_keys(self._schema, tables), [wanted] * len(tables))
+        run_checked(self._connection, self._schema, [*steps, Checked(count, tuple(tables), (0,) * len(tables))])
+
     def begin(self) -> None:
         """A transaction begins: each commit has emptied the staging table."""
         self._targets = 0
@@ -198,7 +205,7 @@ class RowWriter:
             cursor = self._connection.cursor()
             with translated(), cursor.copy(self.statements(table).copy) as copy:
                 copy.write(("\n".join(lines) + "\n").encode())
-            require_rows(self._schema, table, len(lines), cursor.rowcount)
+            require_rows(self._schema, table.name, len(lines), cursor.rowcount)
 
 
 def _parts(rows: CollectionRows) -> tuple[Rows, ...]:

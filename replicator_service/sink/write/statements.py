@@ -45,8 +45,6 @@ class Statements:
     write_different: MergeStatements
     keep: bytes
     delete: bytes
-    delete_all: bytes
-    sweep: bytes
 
     def merge(self, *, only_different: bool) -> MergeStatements:
         """The statements of one kind of merge."""
@@ -68,10 +66,6 @@ def compose(schema: str, table: TableSpec) -> Statements:
         write_different=_both_merges(target, columns, table, only_different=True),
         keep=_KEEP.format(table=target).as_bytes(),
         delete=sql.SQL("delete from {} where _id = any(%s::text[])").format(target).as_bytes(),
-        delete_all=sql.SQL("delete from {}").format(sql.Identifier(schema, table.name)).as_bytes(),
-        sweep=sql.SQL("delete from {} where age(xmin) > age((%s::text::xid8)::xid) and _id <> all(%s)")
-        .format(target)
-        .as_bytes(),
     )
 
 
@@ -88,14 +82,6 @@ def any_of_keys(schema: str, tables: Sequence[TableSpec]) -> bytes:
 def beside_parameters(*names: str) -> sql.SQL:
     """Quote a name for a statement with parameters, where the driver would read a ``%`` in it as a placeholder."""
     return sql.SQL(sql.Identifier(*names).as_string().replace("%", "%%"))
-
-
-def copy_rows(schema: str, source: TableSpec, target: TableSpec) -> sql.Composed:
-    """Copy all rows between two tables of the same columns."""
-    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in target.columns)
-    return sql.SQL("insert into {} ({}) select {} from {}").format(
-        sql.Identifier(schema, target.name), columns, columns, sql.Identifier(schema, source.name)
-    )
 
 
 _KEEP = sql.SQL(

@@ -6,7 +6,7 @@ index decides. Nothing here falls back to another time than the one that was ask
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from bson.max_key import MaxKey
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import PyMongoError
 
+from replicator_service.core.history import require_same_collections
 from replicator_service.source.connect.connection import (
     Client,
     ServerFacts,
@@ -31,7 +32,7 @@ from replicator_service.source.read.ids import id_filter, is_max_key, unlike
 from replicator_service.source.read.size import Size, collection_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pymongo.database import Database
 
@@ -68,9 +69,11 @@ class MongoSource:
         database: Database[dict[str, Any]],
         facts: ServerFacts,
         *,
+        owns_client: bool = False,
         batch_size: int = 5_000,
         poll_events: int = 4_000,
     ) -> None:
+        self._owns_client = owns_client
         self._client = client
         self._database = database
         self._facts = facts
@@ -91,10 +94,21 @@ class MongoSource:
 
     def close(self) -> None:
         """End the session. Never raises: a server that is away ends it by itself."""
-        try:
+        with suppress(PyMongoError):
             self._session.end_session()
-        except PyMongoError:
-            return
+        if self._owns_client:
+            disconnect(self._client)
+
+    @property
+    def groups_inserts(self) -> bool:
+        """Whether ordinary events may share a cluster time."""
+        return self._facts.groups_inserts
+
+    def beside(self) -> MongoSource:
+        """Another session with the same database, through the same client, for another thread."""
+        return MongoSource(
+            self._client, self._database, self._facts, batch_size=self._batch_size, poll_events=self._poll_events
+        )
 
     def operation_time(self) -> int:
         """The cluster time of the server's latest operation."""
@@ -112,6 +126,13 @@ class MongoSource:
         """About how many documents a collection has, from its metadata."""
         # The driver refuses names that the server takes, as "a$b", except in commands.
         return int(self._line.run_patiently({"count": name})["n"])
+
+    def oldest_time(self) -> int | None:
+        """The cluster time of the oldest entry of the oplog, or None when it is empty.
+
+        Raises :class:`ConfigurationError` when the user may not read the oplog.
+        """
+        return oplog.oldest_time(self._client)
 
     def history_mark(self, cluster_time: int) -> HistoryMark | None:
         """The oplog's entry at exactly this cluster time, or None when there is none.
@@ -158,13 +179,17 @@ class MongoSource:
         keys = [reply.key(0) for reply in self._read(command, at, uuid)]
         return keys[0] if keys else None
 
-    def open_stream(self, start: Position | None) -> ChangeStream:
+    def open_stream(
+        self, start: Position | None, *, mark: HistoryMark | None = None, known: Mapping[str, bytes] | None = None
+    ) -> ChangeStream:
         """Open the change stream after ``start``, or from now on.
 
-        Raises :class:`ResyncRequired` when ``start`` is not in the server's history any more.
+        Raises :class:`ResyncRequired` when ``start`` is not in the server's history, or not any more.
         """
         if start is not None:
-            require_history(self._client, self._database, start)
+            require_history(self._client, self._database, start, mark)
+            if mark is None and known:
+                require_same_collections(known, self.collections())
         return ChangeStream(self._client, self._database, self._facts, start=start, batch_size=self._poll_events)
 
     def documents(self, name: str, part: Range, *, at: int, uuid: bytes | None = None) -> ReadCursor:
@@ -222,6 +247,19 @@ class MongoSource:
 
 def _max_key_of(name: str) -> dict[str, Any]:
     return {"find": name, "filter": id_filter([MaxKey()])}
+
+
+def open_source(uri: str, name: str) -> MongoSource:
+    """One source that owns its client: closing it closes that, so it is closed after those beside it.
+
+    Raises what :func:`server_facts` does when the server cannot be replicated from.
+    """
+    client = connect(uri)
+    try:
+        return MongoSource(client, read_only_database(client, name), server_facts(client), owns_client=True)
+    except BaseException:
+        disconnect(client)
+        raise
 
 
 @contextmanager

@@ -1,0 +1,235 @@
+"""The life of a collection, the one place where its state changes.
+
+                    ┌───────────── begin_snapshot ─────────────┐
+                    ▼                                          │
+    (unknown) ─▶ SNAPSHOTTING ── finish ──▶ STREAMING ◀─ create ─ (unknown)
+                 start, read,                  │  ▲
+                 start_sweep, swept            │  └─ create, receive ─ DROPPED
+                    │  pause ▼ resume          │                        ▲
+                    └──────▶ PAUSED ◀── pause ─┤                        │
+                    └───────────── drop, rename ┴───────────────────────┘
+
+Every method that changes something gives the steps that make PostgreSQL follow. The planner, snapshots, requests and
+the start ask; nobody else sets a state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from replicator_service.core.mapping.model import CollectionMapping, TableSpec, tables_of
+from replicator_service.core.sessions import Progress
+from replicator_service.core.steps import (
+    ChunkDone,
+    CollectionState,
+    EmptyTables,
+    FinishSnapshot,
+    MoveDeadLetters,
+    MoveRows,
+    PrepareTables,
+    RegisterSnapshots,
+    RemoveTables,
+    SetState,
+    StartSnapshot,
+    StartSweep,
+    Step,
+    Sweep,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from replicator_service.core.errors import ReplicatorError
+    from replicator_service.core.transform import Transform
+
+TRANSITIONS: dict[CollectionState, frozenset[CollectionState]] = {
+    CollectionState.SNAPSHOTTING: frozenset(CollectionState),
+    CollectionState.STREAMING: frozenset(CollectionState),
+    CollectionState.PAUSED: frozenset({CollectionState.SNAPSHOTTING, CollectionState.PAUSED}),
+    CollectionState.DROPPED: frozenset(CollectionState) - {CollectionState.DROPPED},
+}
+"""Which state may follow which. A paused collection is only read again: the stream does not touch it."""
+
+
+@dataclass(slots=True, eq=False)
+class Snapshot:
+    """A snapshot under way. ``progress`` is what PostgreSQL remembers of it, and None before it was started.
+
+    The rest is of this process alone: ``end`` is the BSON of the largest ``_id`` when the reading began here, and what
+    was inserted behind it came through the stream; ``retry_at`` and ``refused_*`` say when a chunk that could not be
+    read is tried again; ``missing_at`` is the cluster time at which the collection was not there; ``error`` is what
+    keeps it from being read.
+    """
+
+    progress: Progress | None = None
+    is_identified: bool = False
+    is_capped: bool = False
+    end: bytes | None = None
+    may_rebuild: bool = False
+    retry_at: float = 0.0
+    refused_at: int | None = None
+    refused_since: float = 0.0
+    missing_at: int | None = None
+    error: ReplicatorError | None = None
+
+    def is_ready(self, now: float, cluster_time: int) -> bool:
+        """Whether something can be tried: after a pause, or as soon as the stream has moved."""
+        return now >= self.retry_at or any(
+            waited is not None and cluster_time >= waited for waited in (self.refused_at, self.missing_at)
+        )
+
+
+@dataclass(slots=True)
+class Collection:
+    """One collection: its mapping and transform, its state, its identity at the source."""
+
+    name: str
+    mapping: CollectionMapping
+    transform: Transform
+    state: CollectionState
+    uuid: bytes | None = None
+    snapshot: Snapshot | None = None
+    has_tables: bool = False
+    """Whether this process knows that the tables exist as the mapping wants them."""
+    _tables: tuple[TableSpec, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        self._tables = tables_of(self.mapping)
+        if self.state is CollectionState.SNAPSHOTTING and self.snapshot is None:
+            self.snapshot = Snapshot()
+
+    @property
+    def tables(self) -> tuple[TableSpec, ...]:
+        """The collection's tables, the parent first."""
+        return self._tables
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether changes of the stream are written."""
+        return self.state in (CollectionState.STREAMING, CollectionState.SNAPSHOTTING)
+
+    def prepare(self, *, may_rebuild: bool = False) -> Iterator[Step]:
+        """Make sure that the tables exist before anything is written to them."""
+        if not self.has_tables or may_rebuild:
+            self.has_tables = True
+            yield PrepareTables(self.mapping, self.state, may_rebuild)
+
+    def create(self, uuid: bytes | None) -> Iterator[Step]:
+        """The stream has seen it come into being: nothing of it is missing."""
+        self.enter(CollectionState.STREAMING)
+        self.uuid = uuid
+        self.has_tables = False
+        yield from self.prepare()
+
+    def appear(self) -> Iterator[Step]:
+        """The stream has brought something of it."""
+        if self.snapshot is not None:
+            self.snapshot.missing_at = None
+        yield from self.prepare()
+
+    def begin_snapshot(self, *, may_rebuild: bool = False) -> Iterator[Step]:
+        """Read it anew from the first document, whatever a snapshot under way has done."""
+        yield begin_snapshots([self], may_rebuild=may_rebuild)
+
+    def start(self, uuid: bytes | None, expected: int | None, *, sweeps: bool) -> Iterator[Step]:
+        """The first chunk comes now. ``sweeps``: there may be rows of before."""
+        snapshot = self._snapshot()
+        snapshot.progress = Progress(expected=expected, sweeps=sweeps)
+        self.uuid = uuid
+        yield from self.prepare(may_rebuild=snapshot.may_rebuild)
+        yield StartSnapshot(self.name, uuid, expected, sweeps)
+
+    def read(self, place: bytes, documents: int) -> Iterator[Step]:
+        """Everything up to ``place`` was given to be written."""
+        progress = self._progress()
+        self._snapshot().progress = replace(progress, place=place, documents=progress.documents + documents)
+        yield ChunkDone(self.name, place, documents)
+
+    def read_all(self) -> Iterator[Step]:
+        """Every document was given to be written: what is left is to look for rows without one, if there can be any."""
+        progress = self._progress()
+        if not progress.sweeps:
+            yield from self.finish()
+            return
+        self._snapshot().progress = replace(progress, sweep_place="")
+        yield StartSweep(self.name)
+
+    def swept(self, keys: Sequence[str], place: str) -> Iterator[Step]:
+        """Of everything up to ``place``, these keys do not exist."""
+        self._snapshot().progress = replace(self._progress(), sweep_place=place)
+        yield Sweep(self.name, self.tables, tuple(keys), place)
+
+    def finish(self) -> Iterator[Step]:
+        """The tables show it: from now on the stream alone keeps them so."""
+        self.enter(CollectionState.STREAMING)
+        yield FinishSnapshot(self.name)
+
+    def pause(self) -> Iterator[Step]:
+        """Its rows stay as they are until it is resumed."""
+        self.enter(CollectionState.PAUSED)
+        yield SetState(self.name, self.state)
+
+    def drop(self) -> Iterator[Step]:
+        """It does not exist any more: its rows go, its tables stay; those of a paused one wait."""
+        if not self.is_streamed:
+            return
+        self.enter(CollectionState.DROPPED)
+        self.uuid = None
+        yield from self.prepare()
+        yield EmptyTables(self.name, self.tables)
+
+    def move_to(self, target: Collection) -> Iterator[Step]:
+        """It was renamed to ``target``, whose tables have the same shape and are prepared: its rows become those."""
+        for source, destination in zip(self.tables, target.tables, strict=True):
+            yield MoveRows(source, destination)
+        yield MoveDeadLetters(self.name, target.name)
+        self.enter(CollectionState.DROPPED)
+        self.uuid = None
+        yield SetState(self.name, self.state)
+
+    def remove(self) -> Iterator[Step]:
+        """Forget it: its tables go as well."""
+        yield RemoveTables(self.name, self.tables)
+
+    def has_shape_of(self, other: Collection) -> bool:
+        """Whether rows can move between the two as they are."""
+        shapes = [[(t.columns, t.primary_key) for t in each.tables] for each in (self, other)]
+        return (
+            shapes[0] == shapes[1]
+            and type(self.mapping) is type(other.mapping)
+            and _paths(self.mapping) == _paths(other.mapping)
+        )
+
+    def enter(self, state: CollectionState) -> None:
+        """Change the state; for this module alone."""
+        if state not in TRANSITIONS[self.state]:
+            raise AssertionError(f"a collection that is {self.state} does not become {state}")
+        self.state = state
+        if state is not CollectionState.SNAPSHOTTING:
+            self.snapshot = None
+
+    def _snapshot(self) -> Snapshot:
+        if self.snapshot is None:
+            raise AssertionError("no snapshot is under way")
+        return self.snapshot
+
+    def _progress(self) -> Progress:
+        progress = self._snapshot().progress
+        if progress is None:
+            raise AssertionError("the snapshot was not started")
+        return progress
+
+
+def begin_snapshots(collections: Sequence[Collection], *, may_rebuild: bool = False) -> RegisterSnapshots:
+    """The same for any number of collections in one step."""
+    for each in collections:
+        each.enter(CollectionState.SNAPSHOTTING)
+        each.snapshot = Snapshot(may_rebuild=may_rebuild)
+    return RegisterSnapshots(tuple(each.mapping for each in collections))
+
+
+def _paths(mapping: CollectionMapping) -> object:
+    columns = getattr(mapping, "columns", ())
+    children = getattr(mapping, "children", ())
+    return columns, [(child.path, child.columns) for child in children], mapping.keep_bson

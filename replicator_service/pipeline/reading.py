@@ -1,0 +1,124 @@
+"""Reads that say when they do not show the cluster time that they should.
+
+Every read that decides something is made at the position of the stream. Where the server cannot show that time, the
+current majority state is read instead; whoever does that passes the replies through :meth:`Reads.noted`, and the
+checkpoint says until when rows may be ahead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import bson
+from bson.errors import InvalidBSON
+
+from replicator_service.core.codec import CODEC_OPTIONS, TOLERANT_OPTIONS
+from replicator_service.core.codec.document_id import PLAIN_SIZE, ExactId
+from replicator_service.core.codec.exact import source_id
+from replicator_service.core.codec.key import decode_key, encode_key
+from replicator_service.core.errors import SnapshotUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from replicator_service.core.codec.values import Value
+    from replicator_service.core.events import Change
+    from replicator_service.core.ports import Cursor, Source
+    from replicator_service.core.replies import Reply
+
+_MAX_KEYS = 5_000
+_MAX_KEY_BYTES = 4 * 2**20
+
+
+class Reads:
+    """Reads of one source. ``converge`` is told the cluster time up to which rows may be ahead."""
+
+    def __init__(self, source: Source, converge: Callable[[int], None]) -> None:
+        self.source = source
+        self._converge = converge
+
+    def noted(self, cursor: Cursor) -> Iterator[Reply]:
+        """The replies of a cursor; with each it is told how far they may be ahead."""
+        if not cursor.exact:
+            self._converge(cursor.read_time)
+        for reply in cursor:
+            if not cursor.exact:
+                self._converge(cursor.read_time)
+            yield reply
+
+    def updated(self, collection: str, updates: Sequence[Change], *, at: int) -> Iterator[tuple[list[Change], int]]:
+        """Updates with their documents as they are at ``at``, reply by reply, with the bytes that each reply holds.
+
+        Those whose documents are absent are given last, without a document and with no bytes.
+        """
+        for part in _parts(updates):
+            waiting = {change.key: change for change in part}
+            try:
+                yield from self._updated(collection, waiting, at)
+            except SnapshotUnavailable:
+                yield from self._updated(collection, waiting, None)
+            if waiting:
+                yield list(waiting.values()), 0
+
+    def existing(self, collection: str, keys: Sequence[str], *, at: int | None, uuid: bytes | None) -> set[str]:
+        """Those of these keys whose documents exist, from the index of ``_id``."""
+        ids = {key: decode_key(key) for key in keys}
+        asked = [each for each in ids.values() if each is not None]
+        found: set[str] = set()
+        if asked:
+            found |= self._keys(self.source.by_ids(collection, asked, at=at, uuid=uuid, only_ids=True))
+        hidden = {key for key, each in ids.items() if each is None}
+        if hidden:
+            # The original cannot be told from these keys (digests of long ones): only the index itself knows.
+            found |= self._keys(self.source.ids_in_order(collection, at=at, uuid=uuid), hidden)
+        return found
+
+    def _keys(self, cursor: Cursor, among: set[str] | None = None) -> set[str]:
+        found = set()
+        for reply in self.noted(cursor):
+            keys = {key_of(reply, ordinal) for ordinal in range(len(reply.documents))}
+            found |= keys if among is None else keys & among
+            reply.release()
+        return found
+
+    def _updated(
+        self, collection: str, waiting: dict[str, Change], at: int | None
+    ) -> Iterator[tuple[list[Change], int]]:
+        cursor = self.source.by_ids(collection, [change.source_id for change in waiting.values()], at=at)
+        for reply in self.noted(cursor):
+            found = []
+            for ordinal, document in enumerate(reply.documents):
+                change = waiting.pop(encode_key(document["_id"]), None)
+                if change is not None:
+                    found.append(change._replace(source=reply, ordinal=ordinal))
+            yield found, reply.size
+
+
+def key_of(reply: Reply, ordinal: int) -> str:
+    """The key of a document of a reply."""
+    if reply.needs_exact(ordinal):
+        return encode_key(source_id(reply.raw(ordinal)))
+    return encode_key(reply.documents[ordinal]["_id"])
+
+
+def decoded_id(id_document: bytes) -> Value:
+    """The ``_id`` in the BSON of ``{_id: ...}``, decoded as a reply's documents are."""
+    try:
+        document = bson.decode(id_document, CODEC_OPTIONS)
+    except (InvalidBSON, UnicodeDecodeError):
+        document = bson.decode(id_document, TOLERANT_OPTIONS)
+    value: Value = document["_id"]
+    return value
+
+
+def _parts(updates: Sequence[Change]) -> Iterator[Sequence[Change]]:
+    """Cut into parts whose keys fit into one command."""
+    start, size = 0, 0
+    for index, change in enumerate(updates):
+        size += len(change.source_id.document) if isinstance(change.source_id, ExactId) else PLAIN_SIZE
+        if size > _MAX_KEY_BYTES or index - start >= _MAX_KEYS:
+            if index > start:
+                yield updates[start:index]
+            start, size = index, 0
+    if start < len(updates):
+        yield updates[start:]

@@ -1,0 +1,179 @@
+"""The leader's session: the protocol of :mod:`replicator_service.core.sessions` answered by PostgreSQL."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from replicator_service.core.mapping.model import tables_of
+from replicator_service.core.naming import schema_name
+from replicator_service.core.steps import (
+    ChunkDone,
+    CollectionState,
+    ControlStep,
+    EmptyTables,
+    FinishSnapshot,
+    MoveDeadLetters,
+    MoveRows,
+    PrepareTables,
+    RegisterSnapshots,
+    RemoveTables,
+    RenameTables,
+    RequestHandled,
+    RequestTried,
+    SetState,
+    StartSnapshot,
+    StartSweep,
+    Sweep,
+)
+from replicator_service.sink.control import checkpoint, dead_letters, lease, registry, requests
+from replicator_service.sink.errors import translated
+from replicator_service.sink.write import table_moves, tables
+from replicator_service.sink.write.rows import RowWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from replicator_service.core.rows import Rejected, RowGroup
+    from replicator_service.core.sessions import Checkpoint, Registered, Tables
+    from replicator_service.core.steps import Commit
+    from replicator_service.sink.connect.connection import Connection
+
+_BEGIN = b"begin; set constraints all immediate"
+"""What is refused at the commit could not be taken apart: constraints that somebody deferred are checked at once."""
+
+
+class PostgresLeader:
+    """One connection that stands by, leads and writes; closing it gives up the lease."""
+
+    def __init__(self, connection: Connection, stream: str) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._schema = schema_name(stream)
+        self._rows = RowWriter(connection, self._schema)
+        self._frozen: lease.HolderWatch | None = None
+        self._has_schema = False
+
+    def try_lease(self) -> bool:
+        return lease.try_lease(self._connection, self._stream)
+
+    def end_frozen_leader(self, seconds: float) -> bool:
+        if self._frozen is None:
+            self._frozen = lease.HolderWatch(self._connection, self._stream, seconds=seconds, clock=time.monotonic)
+        return self._frozen.end_if_frozen()
+
+    def promise_renewal(self) -> None:
+        lease.begin_renewing(self._connection, self._stream)
+
+    def renew(self) -> None:
+        lease.renew(self._connection)
+
+    def checkpoint(self) -> Checkpoint | None:
+        return checkpoint.read_checkpoint(self._connection, self._stream)
+
+    def raise_epoch(self) -> Checkpoint:
+        return checkpoint.raise_epoch(self._connection, self._stream)
+
+    def registered(self) -> list[Registered]:
+        return registry.registered(self._connection, self._stream)
+
+    def damaged(self, tables_of: Mapping[str, Tables]) -> set[str]:
+        return tables.damaged(self._connection, self._schema, tables_of)
+
+    def dead_letters(self) -> set[tuple[str, str]]:
+        return dead_letters.open_keys(self._connection, self._stream)
+
+    def begin(self) -> None:
+        self._execute(_BEGIN)
+        self._rows.begin()
+
+    def savepoint(self) -> None:
+        self._execute(b"savepoint part")
+
+    def release(self) -> None:
+        self._execute(b"release savepoint part")
+
+    def rollback_to_savepoint(self) -> None:
+        self._rows.rolled_back()
+        self._execute(b"rollback to savepoint part; release savepoint part")
+
+    def write(self, group: RowGroup) -> int:
+        return self._rows.write(group)
+
+    def apply(self, step: ControlStep) -> int:
+        match step:
+            case RegisterSnapshots() | SetState() | StartSnapshot() | ChunkDone() | StartSweep() | FinishSnapshot():
+                registry.apply(self._connection, self._stream, step)
+            case RequestTried():
+                requests.mark_tried(self._connection, step.request)
+            case RequestHandled():
+                requests.mark_handled(self._connection, step.request, step.error)
+            case PrepareTables():
+                self._prepare(step)
+            case MoveDeadLetters():
+                dead_letters.move(self._connection, self._stream, step.collection, step.target)
+            case RenameTables():
+                registry.rename(self._connection, self._stream, step.renames)
+                targets = {each.table: each.target for each in step.renames}
+                table_moves.rename_tables(self._connection, self._schema, targets, step.left)
+            case MoveRows():
+                table_moves.replace_rows(self._connection, self._schema, step.source, step.target)
+            case EmptyTables():
+                return self._empty(step)
+            case RemoveTables():
+                table_moves.remove_tables(self._connection, self._schema, step.tables)
+                registry.unregister(self._connection, self._stream, step.collection)
+                dead_letters.settle_collection(self._connection, self._stream, step.collection)
+            case Sweep():
+                return self._sweep(step)
+        return 0
+
+    def add_dead_letters(self, rejected: Sequence[Rejected]) -> None:
+        dead_letters.add_letters(self._connection, self._stream, rejected)
+
+    def settle_dead_letters(self, collection: str, keys: Sequence[str]) -> int:
+        return dead_letters.settle(self._connection, self._stream, collection, keys)
+
+    def commit(self, step: Commit, epoch: int) -> None:
+        checkpoint.move_checkpoint(self._connection, self._stream, epoch, step)
+        self._execute(b"commit")
+
+    def rollback(self) -> None:
+        self._rows.rolled_back()
+        if not self._connection.closed:
+            self._execute(b"rollback")
+
+    def close(self) -> None:
+        with suppress(psycopg.Error):
+            self._connection.close()
+
+    def _prepare(self, step: PrepareTables) -> None:
+        if not self._has_schema:
+            tables.ensure_schema(self._connection, self._schema)
+            self._has_schema = True
+        wanted = tables_of(step.mapping)
+        if step.may_rebuild:
+            tables.rebuild_tables(self._connection, self._schema, wanted)
+        else:
+            tables.ensure_tables(self._connection, self._schema, wanted)
+        registry.register(self._connection, self._stream, step)
+
+    def _empty(self, step: EmptyTables) -> int:
+        deleted = table_moves.empty_tables(self._connection, self._schema, [table.name for table in step.tables])
+        dead_letters.settle_collection(self._connection, self._stream, step.collection)
+        registry.set_state(self._connection, self._stream, step.collection, CollectionState.DROPPED)
+        return deleted
+
+    def _sweep(self, step: Sweep) -> int:
+        dead_letters.settle(self._connection, self._stream, step.collection, step.keys)
+        registry.move_sweep(self._connection, self._stream, step.collection, step.place)
+        if step.keys:
+            self._rows.delete(step.tables, step.keys)
+        return len(step.keys)
+
+    def _execute(self, statement: bytes) -> None:
+        with translated():
+            self._connection.execute(statement)
