@@ -154,6 +154,8 @@ class Service:
             self._stand_by(leader, stopping)
             checkpoint = leader.raise_epoch()
             with closing(self._servers.open_operator()) as operator, closing(source.beside()) as beside:
+                position = checkpoint.position
+                self._health.leading(cluster_time=position.cluster_time if position else None)
                 self._log.info("leading", epoch=checkpoint.epoch, checkpoint=_wall_time(checkpoint))
                 self._lead(Doors(source, beside, leader, operator), checkpoint, stopping)
 

@@ -41,13 +41,15 @@ class RegisterSnapshots:
 
 @dataclass(frozen=True, slots=True)
 class PrepareTables:
-    """Make the tables of a collection fit its mapping, and remember which table it has.
+    """Make the tables of a collection fit its mapping, and remember which it has.
 
-    ``may_rebuild`` allows to drop a table of another shape: somebody asked for a resync, which fills it again.
+    ``uuid`` is the collection's identity where it is known. ``may_rebuild`` allows to drop a table of another shape:
+    somebody asked for a resync, which fills it again.
     """
 
     mapping: CollectionMapping
     state: CollectionState
+    uuid: bytes | None = None
     may_rebuild: bool = False
 
 

@@ -109,11 +109,15 @@ class Collection:
         """Whether changes of the stream are written."""
         return self.state in (CollectionState.STREAMING, CollectionState.SNAPSHOTTING)
 
+    def is_another_than(self, uuid: bytes | None) -> bool:
+        """Whether an event is surely about another collection than this one, under the same name."""
+        return uuid is not None and self.uuid is not None and uuid != self.uuid
+
     def prepare(self, *, may_rebuild: bool = False) -> Iterator[Step]:
         """Make sure that the tables exist before anything is written to them."""
         if not self.has_tables or may_rebuild:
             self.has_tables = True
-            yield PrepareTables(self.mapping, self.state, may_rebuild)
+            yield PrepareTables(self.mapping, self.state, self.uuid, may_rebuild)
 
     def create(self, uuid: bytes | None) -> Iterator[Step]:
         """The stream has seen it come into being: nothing of it is missing."""
@@ -225,6 +229,7 @@ def begin_snapshots(collections: Sequence[Collection], *, may_rebuild: bool = Fa
     """The same for any number of collections in one step."""
     for each in collections:
         each.enter(CollectionState.SNAPSHOTTING)
+        each.uuid = None
         each.snapshot = Snapshot(may_rebuild=may_rebuild)
     return RegisterSnapshots(tuple(each.mapping for each in collections))
 

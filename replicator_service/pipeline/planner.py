@@ -215,17 +215,15 @@ class Planner:
 
     def _without_document(self, event: Event) -> Iterator[Step]:
         match event:
-            case Created(name, is_hidden):
+            case Created(name, is_hidden, uuid):
                 self._events[name, "create"] += 1
-                yield from self._make_known(name, None)
-                if is_hidden and self.collections[name].is_streamed:
-                    yield from self.collections[name].begin_snapshot()
-            case Drop(name):
+                yield from self._created(name, uuid, is_hidden=is_hidden)
+            case Drop(name, uuid):
                 self._events[name, "drop"] += 1
-                yield from self.drop(name)
-            case Rename(name, target):
+                yield from self._gone(name, uuid)
+            case Rename(name, target, uuid):
                 self._events[name, "rename"] += 1
-                yield from self._rename(name, target)
+                yield from self._rename(name, target, uuid)
             case DropDatabase():
                 self._events["", "dropDatabase"] += 1
                 for collection in self.collections:
@@ -235,7 +233,23 @@ class Planner:
             case Invalidate() | Change():
                 return
 
-    def _rename(self, name: str, target_name: str | None) -> Iterator[Step]:
+    def _created(self, name: str, uuid: bytes | None, *, is_hidden: bool) -> Iterator[Step]:
+        """A collection came into being; one that we hold under its name was another one, if their identities differ."""
+        collection = self.collections.add(name)
+        is_another = collection.is_streamed and collection.is_another_than(uuid)
+        yield from self._make_known(name, uuid)
+        if collection.is_streamed and (is_hidden or is_another):
+            yield from collection.begin_snapshot()
+
+    def _gone(self, name: str, uuid: bytes | None) -> Iterator[Step]:
+        """A collection went: that one. Where we hold another under its name, only reading tells what is there now."""
+        collection = self.collections.get(name)
+        if collection is not None and collection.is_streamed and collection.is_another_than(uuid):
+            yield from collection.begin_snapshot()
+        else:
+            yield from self.drop(name)
+
+    def _rename(self, name: str, target_name: str | None, uuid: bytes | None) -> Iterator[Step]:
         """Rows move when they are complete and of the same shape.
 
         Otherwise the target is read anew, and what was there under its name stays until that has replaced it.
@@ -243,16 +257,16 @@ class Planner:
         source = self.collections.get(name)
         held = self.collections.get(target_name) if target_name is not None else None
         if target_name is None or (held is not None and held.state is CollectionState.PAUSED):
-            yield from self.drop(name)
+            yield from self._gone(name, uuid)
             return
         target = self.collections.add(target_name)
-        if source is not None and self._can_move(source, target):
+        if source is not None and self._can_move(source, target) and not source.is_another_than(uuid):
             yield from target.create(source.uuid)
             yield from source.move_to(target)
             if is_temporary(name):
                 yield from self.remove(source)
             return
-        yield from self.drop(name)
+        yield from self._gone(name, uuid)
         yield from target.begin_snapshot()
 
     def _can_move(self, source: Collection, target: Collection) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from replicator_service.pipeline.observer import Committed, Observer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from replicator_service.core.errors import ReplicatorError
 
@@ -69,6 +69,8 @@ class Report:
     """The same, also when it has been overcome."""
     errors: int = 0
     """How many were reported since the process began: some are overcome between two looks."""
+    collection_errors: Mapping[str, ErrorReport] = field(default_factory=dict)
+    """What keeps single collections from being read, while the others go on."""
     ticks: dict[str, float] = field(default_factory=dict)
     started: bool = False
     """Whether this instance has led or stood by at least once since it began."""
@@ -147,7 +149,14 @@ class Health(Observer):
     def streaming_from(self, cluster_time: int) -> None:
         """This instance leads from here on."""
         with self._lock:
-            self._report = replace(self._report, role=Role.LEADER, cluster_time=cluster_time, error=None, started=True)
+            self._report = replace(
+                self._report,
+                role=Role.LEADER,
+                cluster_time=cluster_time,
+                error=None,
+                started=True,
+                collection_errors={},
+            )
             self._update_state()
 
     def standing_by(self, *, cluster_time: int | None) -> None:
@@ -161,6 +170,19 @@ class Health(Observer):
                 error=None,
                 started=True,
             )
+
+    def collection_failed(self, name: str, error: ReplicatorError | None) -> None:
+        """This collection cannot be read (or can be again)."""
+        with self._lock:
+            errors = {other: each for other, each in self._report.collection_errors.items() if other != name}
+            if error is not None:
+                errors[name] = ErrorReport(type(error).__name__, error.message, error.hint)
+            self._report = replace(self._report, collection_errors=errors)
+
+    def leading(self, *, cluster_time: int | None) -> None:
+        """This instance holds the lease; its pipeline does not run yet."""
+        with self._lock:
+            self._report = replace(self._report, role=Role.LEADER, state=State.STARTING, cluster_time=cluster_time)
 
     def entered(self, state: State, error: ReplicatorError | None = None) -> None:
         """The supervisor says what state this is, and why."""

@@ -53,11 +53,11 @@ on conflict (stream, collection) do update set
 """
 
 _REGISTER = """
-insert into replicator.collection as c (stream, collection, table_name, tables, state, mapping_hash)
-values (%s, %s, %s, %s, %s, %s)
+insert into replicator.collection as c (stream, collection, table_name, tables, state, mapping_hash, uuid)
+values (%s, %s, %s, %s, %s, %s, %s)
 on conflict (stream, collection) do update set
     table_name = excluded.table_name, tables = excluded.tables, state = excluded.state,
-    mapping_hash = excluded.mapping_hash, updated_at = now()
+    mapping_hash = excluded.mapping_hash, uuid = excluded.uuid, updated_at = now()
 """
 
 _START = """
@@ -115,7 +115,7 @@ def register(connection: Connection, stream: str, step: PrepareTables) -> None:
     """Remember a collection with its tables, or what its mapping has become."""
     mapping = step.mapping
     names = [table.name for table in tables_of(mapping)]
-    values = (stream, mapping.collection, mapping.table, names, step.state.value, fingerprint(mapping))
+    values = (stream, mapping.collection, mapping.table, names, step.state.value, fingerprint(mapping), step.uuid)
     with translated():
         connection.execute(_REGISTER, values)
 
