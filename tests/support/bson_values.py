@@ -55,6 +55,20 @@ TIMESTAMPS = st.builds(Timestamp, st.integers(0, 2**32 - 1), st.integers(0, 2**3
 BOOLEANS_AND_NULL = st.booleans() | st.none()
 KEYS_AT_THE_ENDS = st.builds(MinKey) | st.builds(MaxKey)
 
+IDENTIFIERS: st.SearchStrategy[Any] = st.one_of(
+    OBJECT_IDS,
+    INT32,
+    INT64,
+    st.integers(-(2**70), 2**70).map(float),
+    DECIMALS,
+    st.booleans(),
+    UUIDS,
+    DATES,
+    FAR_DATES,
+    TEXT.map("$number:".__add__) | TEXT.map('$string:"'.__add__),
+)
+"""Values that name something, and strings that are written like them."""
+
 SCALARS: st.SearchStrategy[Any] = st.one_of(
     TEXT, INT32, INT64, DOUBLES, DECIMALS, DATES, FAR_DATES, BINARIES, UUIDS, OBJECT_IDS, TIMESTAMPS
 ) | st.one_of(BOOLEANS_AND_NULL, KEYS_AT_THE_ENDS)

@@ -12,7 +12,7 @@ from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from replicator_service.core.codec import CODEC_OPTIONS, encode_key, may_hold_lossy_types
 from replicator_service.core.codec.columns import SCALARS
 from replicator_service.core.codec.exact import decode_exact, source_id
-from replicator_service.core.codec.extjson import AMBIGUOUS, json_text
+from replicator_service.core.codec.extjson import json_text, unmarked
 from replicator_service.core.codec.key import is_digest
 from replicator_service.core.mapping.model import (
     CollectionMapping,
@@ -125,7 +125,7 @@ class Reference:
     def _stored(self, text: str | None) -> str | None:
         if text is None:
             return None
-        stored = text.replace("\0", "\ufffd").replace(AMBIGUOUS, "")
+        stored = unmarked(text)
         self.replaced = self.replaced or stored != text
         return stored
 

@@ -14,6 +14,8 @@ from bson.dbref import DBRef
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from bson.objectid import ObjectId
+from bson.regex import Regex
+from bson.timestamp import Timestamp
 
 from replicator_service.core.errors import RecordRejected
 from replicator_service.core.mapping.model import (
@@ -70,6 +72,9 @@ TEXT = typed(("a", ColumnType.TEXT))
         (ColumnType.TEXT, "\\N", "\\N"),
         (ColumnType.TEXT, "", ""),
         (ColumnType.TEXT, OID, KEY),
+        (ColumnType.TEXT, 1001, "$number:1001"),
+        (ColumnType.TEXT, "$number:1001", '$string:"$number:1001"'),
+        (ColumnType.TEXT, "costs $5\t", "costs $5\t"),
         (ColumnType.INTEGER, 2**31 - 1, "2147483647"),
         (ColumnType.INTEGER, Int64(5), "5"),
         (ColumnType.INTEGER, 5.0, "5"),
@@ -96,6 +101,8 @@ TEXT = typed(("a", ColumnType.TEXT))
         (ColumnType.TEXT_ARRAY, ["a", 'b"\\', None, "NULL", ""], '{"a","b\\"\\\\",NULL,"NULL",""}'),
         (ColumnType.TEXT_ARRAY, [], "{}"),
         (ColumnType.TEXT_ARRAY, ["a", OID], f'{{"a","{KEY}"}}'),
+        (ColumnType.TEXT_ARRAY, ["x", 1], '{"x","$number:1"}'),
+        (ColumnType.TEXT_ARRAY, ["$number:1"], '{"$string:\\"$number:1\\""}'),
         (ColumnType.INTEGER_ARRAY, [1, None, 2.0], '{"1",NULL,"2"}'),
         (ColumnType.BYTEA_ARRAY, [b"\xff"], '{"\\\\xff"}'),
         (ColumnType.JSONB_ARRAY, [[1], "x"], '{"[1]","\\"x\\""}'),
@@ -108,7 +115,15 @@ def test_a_value_that_equals_the_column_fits(column_type: ColumnType, value: Val
 @pytest.mark.parametrize(
     ("column_type", "value"),
     [
-        (ColumnType.TEXT, 1),
+        (ColumnType.TEXT, 1.5),
+        (ColumnType.TEXT, float("nan")),
+        (ColumnType.TEXT, float("inf")),
+        (ColumnType.TEXT, Decimal128("NaN")),
+        (ColumnType.TEXT, b"x"),
+        (ColumnType.TEXT, Binary(bytes(16), 3)),
+        (ColumnType.TEXT, {"a": "x"}),
+        (ColumnType.TEXT, Regex("x")),
+        (ColumnType.TEXT, Timestamp(1, 1)),
         (ColumnType.TEXT, Code("f")),
         (ColumnType.TEXT, ["x"]),
         (ColumnType.INTEGER, Int64(2**31)),
@@ -133,7 +148,7 @@ def test_a_value_that_equals_the_column_fits(column_type: ColumnType, value: Val
         (ColumnType.BYTEA, Binary(b"x", 5)),
         (ColumnType.BYTEA, "x"),
         (ColumnType.TEXT_ARRAY, "x"),
-        (ColumnType.TEXT_ARRAY, ["x", 1]),
+        (ColumnType.TEXT_ARRAY, ["x", 1.5]),
         (ColumnType.TEXT_ARRAY, [Code("f")]),
         (ColumnType.INTEGER_ARRAY, [[1]]),
     ],
@@ -172,7 +187,7 @@ def test_a_value_where_a_sub_document_was_expected_is_kept() -> None:
 def test_a_column_that_takes_a_whole_sub_document_leaves_nothing_over() -> None:
     mapping = typed(("d", ColumnType.JSONB), ("d.x", ColumnType.TEXT))
     assert row(mapping, {"d": {"x": "1", "y": 2}}) == ['{"x":"1","y":2}', "1", None, None]
-    assert row(mapping, {"d": {"x": 1}}) == ['{"x":1}', None, None, None]
+    assert row(mapping, {"d": {"x": 1.5}}) == ['{"x":1.5}', None, None, None]
 
 
 def test_two_columns_of_one_field_are_both_filled() -> None:
@@ -199,14 +214,14 @@ WITH_CHILD = typed(("a", ColumnType.TEXT), children=(CHILD,))
 
 
 def test_each_element_becomes_a_child_row() -> None:
-    items = [{"name": "n\t0", "x": {"y": 1, "q": 2}}, {}, {"name": 5, "x": {"y": 2}}, "text", None, [1]]
+    items = [{"name": "n\t0", "x": {"y": 1, "q": 2}}, {}, {"name": 5.5, "x": {"y": 2}}, "text", None, [1]]
     raw = bson.encode({"_id": OID, "a": "own\\er", "d": {"items": items, "rest": 1}, "z": 7})
     parent, children = rows_of(WITH_CHILD, raw)
     assert parent == [[KEY, "own\\er", '{"z":7,"d":{"rest":1}}', None, VALID_FROM]]
     assert [child[1:-1] for child in children] == [
         ["0", "own\\er", "n\t0", "1", "7", '{"x":{"q":2}}', None],
         ["1", "own\\er", None, None, "7", None, None],
-        ["2", "own\\er", None, "2", "7", '{"name":5}', None],
+        ["2", "own\\er", None, "2", "7", '{"name":5.5}', None],
         ["3", "own\\er", None, None, "7", '"text"', None],
         ["4", "own\\er", None, None, "7", "null", None],
         ["5", "own\\er", None, None, "7", "[1]", None],
@@ -226,9 +241,9 @@ def test_what_is_no_array_is_kept_by_the_parent(items: Value) -> None:
     assert children == []
 
 
-def test_nul_in_text_is_replaced_and_the_document_is_kept() -> None:
+def test_nul_is_spelled_out_in_text_and_replaced_in_json_and_the_document_is_kept() -> None:
     raw = bson.encode({"_id": OID, "a": "x\0y", "b": "\0"})
-    assert rows_of(TEXT, raw) == [[[KEY, "x\ufffdy", '{"b":"\ufffd"}', f"\\x{raw.hex()}", VALID_FROM]]]
+    assert rows_of(TEXT, raw) == [[[KEY, '$string:"x\\u0000y"', '{"b":"\ufffd"}', f"\\x{raw.hex()}", VALID_FROM]]]
     transform = compile_transform(TEXT)
     write(transform, raw, [[]])
     assert transform.altered == 2
@@ -244,7 +259,7 @@ def test_nul_in_an_element_keeps_the_element_and_the_document() -> None:
         f"\\x{bson.encode({'name': chr(120) + chr(0)}).hex()}",
         f"\\x{bson.encode({'': chr(0)}).hex()}",
     ]
-    assert children[1][3] == "x\ufffd"
+    assert children[1][3] == '$string:"x\\u0000"'
 
 
 def test_a_field_that_reads_like_a_type_keeps_the_document() -> None:
@@ -301,9 +316,9 @@ def test_a_dbref_takes_the_exact_path_by_itself() -> None:
     assert found == [KEY, "2", '{"r":{"$ref":"c","$id":1,"$db":"d"}}', None, VALID_FROM]
 
 
-def test_invalid_utf8_is_replaced_and_the_document_is_kept() -> None:
+def test_invalid_utf8_is_spelled_out_in_text_and_the_document_is_kept() -> None:
     raw = bson_bytes.document(bson_bytes.integer("_id", 1), bson_bytes.text("a", b"x\xff"))
-    assert rows_of(TEXT, raw) == [[["$number:1", "x\ufffd", None, f"\\x{raw.hex()}", VALID_FROM]]]
+    assert rows_of(TEXT, raw) == [[["$number:1", '$string:"x\\u0000\\udcff"', None, f"\\x{raw.hex()}", VALID_FROM]]]
 
 
 def test_duplicate_names_keep_the_document() -> None:

@@ -96,6 +96,30 @@ def test_a_column_has_the_type_that_people_expect_of_its_values(values: list[Any
     assert type_of(*reversed(values)) == expected
 
 
+@pytest.mark.parametrize("name", ["id", "user_id", "userId", "orderID", "uuid", "ref ids"])
+def test_an_identifier_of_several_kinds_is_text_and_says_how_it_reads(name: str) -> None:
+    found = proposed({name: 1}, {name: "a"}, {name: ObjectId()}, {name: UUID_BINARY}).table
+    assert list(columns(found).values()) == ["text"]
+    assert next(iter(notes(found).values())).endswith("what is no string reads as in _id, like $number:1")
+    assert list(columns(proposed({name: [1, "a"]}).table).values()) == ["text[]"]
+
+
+@pytest.mark.parametrize(("value", "expected"), [(1, "integer"), (UUID_BINARY, "uuid"), (True, "boolean")])
+def test_an_identifier_of_one_kind_has_that_type(value: Any, expected: str) -> None:
+    assert columns(proposed({"user_id": value}).table)["user_id"] == expected
+
+
+@pytest.mark.parametrize("values", [(1, "a", 1.5), (1, {"a": 1}), (1, True)])
+def test_what_no_text_column_holds_is_json_whatever_it_is_called(values: tuple[Any, ...]) -> None:
+    type_ = columns(proposed(*({"user_id": value} for value in values)).table)["user_id"]
+    assert type_ == ("text" if values == (1, True) else "jsonb")
+
+
+@pytest.mark.parametrize("name", ["paid", "grid", "kids", "Id_card", "video"])
+def test_a_word_that_ends_like_an_identifier_is_none(name: str) -> None:
+    assert next(iter(columns(proposed({name: 1}, {name: "a"}).table).values())) == "jsonb"
+
+
 def test_a_symbol_is_a_text_and_an_undefined_is_a_json_value() -> None:
     raws = [
         bson_bytes.document(bson_bytes.integer("_id", 1), bson_bytes.symbol("s", b"x"), bson_bytes.undefined("u")),

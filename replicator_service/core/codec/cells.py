@@ -75,6 +75,8 @@ def _text_array(slow: Cell) -> Cell:
         joined = "".join(value)
         if "\\" in joined or '"' in joined or "\t" in joined or "\n" in joined or "\r" in joined:
             return slow(value)
+        if "$" in joined or "\0" in joined:
+            return slow(value)
         return '{"' + '","'.join(value) + '"}'
 
     return cell

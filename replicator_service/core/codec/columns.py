@@ -15,12 +15,11 @@ from bson.binary import Binary
 from bson.datetime_ms import DatetimeMS
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
-from bson.objectid import ObjectId
 
 from replicator_service.core.codec.date import timestamptz_text
 from replicator_service.core.codec.extjson import json_text
+from replicator_service.core.codec.identifiers import identifier_text
 from replicator_service.core.codec.number import decimal_integer, decimal_text
-from replicator_service.core.codec.values import Symbol
 from replicator_service.core.mapping.model import ColumnType
 
 if TYPE_CHECKING:
@@ -35,15 +34,6 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 INTEGER_RANGE = (-(2**31), 2**31 - 1)
 BIGINT_RANGE = (-(2**63), 2**63 - 1)
-
-
-def _text(value: Value) -> str | None:
-    kind = type(value)
-    if kind is str:
-        return str(value)
-    if kind is ObjectId:
-        return str(value)
-    return value.text if kind is Symbol else None
 
 
 def _whole(value: Value) -> int | None:
@@ -115,7 +105,7 @@ def _bytea(value: Value) -> str | None:
 
 
 SCALARS: dict[ColumnType, Fit] = {
-    ColumnType.TEXT: _text,
+    ColumnType.TEXT: identifier_text,
     ColumnType.INTEGER: _integer(INTEGER_RANGE),
     ColumnType.BIGINT: _integer(BIGINT_RANGE),
     ColumnType.DOUBLE_PRECISION: _double,

@@ -6,9 +6,11 @@ it is whole, since the marks are searched for faster in a line than in each of i
 
 from __future__ import annotations
 
-from replicator_service.core.codec.extjson import AMBIGUOUS, REPLACEMENT
+from replicator_service.core.codec.extjson import REWRITTEN, unmarked
 
 NULL = "\\N"
+SPECIAL = "\\\t\n\r"
+"""What :func:`escape` escapes."""
 
 
 def escape(text: str) -> str:
@@ -31,11 +33,10 @@ def bytea_cell(value: bytes) -> str:
 
 def altered_cells(line: str) -> int:
     """Count the cells in which something is going to be replaced."""
-    return sum("\0" in cell for cell in line.split("\t"))
+    return sum("\0" in cell or REWRITTEN in cell for cell in line.split("\t"))
 
 
 def mend(line: str, bson: bytes) -> str:
     """Replace what cannot be stored, and keep the original in ``_bson``, the last column but one."""
     head, _, valid_from = line.rsplit("\t", 2)
-    head = head.replace("\0", REPLACEMENT).replace(AMBIGUOUS, "")
-    return f"{head}\t{bytea_cell(bson)}\t{valid_from}"
+    return f"{unmarked(head)}\t{bytea_cell(bson)}\t{valid_from}"

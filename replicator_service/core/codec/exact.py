@@ -2,13 +2,14 @@
 
 The result has the driver's types, plus those of :mod:`values`; a sub-document that looks like a DBRef stays a
 dict. Bytes that are no UTF-8 become U+0000, which the tables show as U+FFFD and which makes them keep the
-original.
+original, each with a lone surrogate behind it (PEP 383), so that different bytes stay different.
 
 Of a field name that occurs twice the last value stays, as everywhere in the driver.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     Decoder = Callable[["_Reading", bytes], Any]
+
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def _text(raw: bytes) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        return raw.decode(errors="replace").replace("\ufffd", "\0")
+        return _ESCAPED_BYTE.sub("\0\\g<0>", raw.decode(errors="surrogateescape"))
 
 
 def _string(raw: bytes) -> str:

@@ -11,10 +11,14 @@ What ``jsonb`` cannot hold is marked inside the text, because a mark costs nothi
 * :data:`AMBIGUOUS`, a lone surrogate that no decoded string holds, stands in a field name like ``$oid`` that
   the source itself uses. It is removed, and ``_bson`` is kept: readers would take such a sub-document for an
   ObjectId.
+* :data:`REWRITTEN` stands before a text that says in other characters what PostgreSQL cannot hold (see
+  :mod:`identifiers`). It is removed, and ``_bson`` is kept. It begins with the mark above, so it costs no search.
+* Bytes that are no UTF-8 are U+0000 and, each, a lone surrogate (see :mod:`exact`), which is removed.
 """
 
 from __future__ import annotations
 
+import re
 from json.encoder import encode_basestring as quote
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 AMBIGUOUS = "\udc01"
+REWRITTEN = AMBIGUOUS + "\udc02"
 REPLACEMENT = "\ufffd"
 
+_REMOVED = re.compile("[\udc00-\udfff]")
 _RESERVED = frozenset(
     {
         "$oid",
@@ -133,8 +139,12 @@ def json_text(value: Value) -> str:
 
 def relaxed(value: Value) -> str:
     """Write a value as Relaxed Extended JSON that jsonb accepts. U+0000 becomes U+FFFD."""
-    text = _marked(_LENIENT[type(value)](value))
-    return text.replace("\0", REPLACEMENT).replace(AMBIGUOUS, "")
+    return unmarked(_marked(_LENIENT[type(value)](value)))
+
+
+def unmarked(text: str) -> str:
+    """Give what the table gets of a text with marks."""
+    return _REMOVED.sub("", text.replace("\0", REPLACEMENT))
 
 
 def is_faithful(value: Value) -> bool:

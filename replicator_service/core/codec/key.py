@@ -55,7 +55,7 @@ def encode_key(value: Value) -> str:
         if size != 24 and size <= 250 and value.isascii() and value[:1] != "$" and "\0" not in value:
             return value
         return _fitting(_string(value))
-    return _fitting(_tagged(value))
+    return _fitting(tagged(value))
 
 
 def decode_key(key: str) -> Value | None:
@@ -105,7 +105,8 @@ def _quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=not _is_storable(value))
 
 
-def _tagged(value: Value) -> str:
+def tagged(value: Value) -> str:
+    """Give the text with its tag, however long: what :func:`encode_key` gives of what is no plain string."""
     tag, content = _parts(value)
     return f"${tag}:{content}" if content else f"${tag}"
 

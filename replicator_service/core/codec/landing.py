@@ -19,7 +19,7 @@ from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
 
 from replicator_service.core.codec.columns import SCALARS
-from replicator_service.core.codec.extjson import relaxed
+from replicator_service.core.codec.extjson import relaxed, unmarked
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.codec.values import DBPointer, RegularExpression, Symbol, Undefined
 from replicator_service.core.mapping.model import ColumnType
@@ -48,6 +48,8 @@ SAMPLES = (
     Sample("string", "text"),
     Sample("string of 24 hexadecimal digits", "0123456789abcdef01234567"),
     Sample("string in the form of a UUID", "00010203-0405-0607-0809-0a0b0c0d0e0f"),
+    Sample("string that looks like a tag", "$number:7"),
+    Sample("string with U+0000", "a\0b"),
     Sample("ObjectId", _OID),
     Sample("int32", 7),
     Sample("int64", Int64(2**53 + 1)),
@@ -120,7 +122,7 @@ def _column_table() -> str:
             cells = ["null"] * len(types)
         else:
             fitted = (SCALARS[each](sample.value) for each in types)
-            cells = [_ELSEWHERE if text is None else _code(text) for text in fitted]
+            cells = [_ELSEWHERE if text is None else _code(unmarked(text)) for text in fitted]
         rows.append(f"| {sample.name} | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from replicator_service.core.codec.columns import BIGINT_RANGE, INTEGER_RANGE
+from replicator_service.core.codec.copy_text import SPECIAL
 from replicator_service.core.mapping.model import ColumnType, KeepBson
 from replicator_service.core.transform.tree import tree_of
 
@@ -212,15 +213,20 @@ class _Source:
             self._emit(f"        {unfit}")
 
     def _escape(self, table: _Table, *others: str) -> None:
-        """Escape the strings of a row. One look at all of them together: special characters are rare."""
+        """Write the strings of a row as cells. One look at all of them together: special characters are rare."""
         strings = [*others, *(table.string(position) for position in table.texts)]
         if not strings:
             return
         self._emit(f"strings = {_joined('', strings)}")
-        self._emit(r"if '\\' in strings or '\t' in strings or '\n' in strings or '\r' in strings:")
+        conditions = [f"{character!r} in strings" for character in SPECIAL]
+        if table.texts:
+            # Keys begin with a dollar often, and only the columns' own strings are to be told from tagged ones.
+            own = f"strings[{' + '.join(f'len({other})' for other in others)}:]"
+            conditions += ["'\\0' in strings", f"'$' in strings and '$' in {own}" if others else "'$' in strings"]
+        self._emit(f"if {' or '.join(conditions)}:")
         for position in table.texts:
             self._emit(f"    if {table.string(position)}:")
-            self._emit(f"        {table.cell(position)} = escape({table.string(position)})")
+            self._emit(f"        {table.cell(position)} = {_cell_name(ColumnType.TEXT)}({table.string(position)})")
         if others:
             self._emit("    key_cell = escape(key)")
             self._emit("else:")

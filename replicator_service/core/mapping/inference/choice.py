@@ -6,6 +6,8 @@ that people expect of these kinds, and ``jsonb``, which holds everything, where 
 * ``integer`` only where all numbers are int32 and far from its limit: an application that stored an int64 or
   a double has said that its numbers are larger or broken.
 * Strings are ``text`` even if all of them look like UUIDs: a ``uuid`` column takes no other string.
+* ``text`` takes identifiers of every scalar type, so a field that is called like one gets it when its values are of
+  several kinds. Elsewhere 5 and ``"5"`` are figures that somebody will want to count with: ``jsonb``.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from replicator_service.core.mapping.inference.shape import Shape
 
 _INTEGERS = frozenset({Kind.INT32, Kind.INT64})
-_KINDS_OF_NUMBERS = {
+_KINDS_OF = {
+    ColumnType.TEXT: frozenset({Kind.STRING, Kind.OBJECT_ID, Kind.SYMBOL}),
     ColumnType.INTEGER: frozenset({Kind.INT32}),
     ColumnType.BIGINT: _INTEGERS,
     ColumnType.DOUBLE_PRECISION: _INTEGERS | {Kind.DOUBLE},
@@ -36,6 +39,9 @@ _IN_ORDER = (
     ColumnType.BIGINT,
     ColumnType.DOUBLE_PRECISION,
     ColumnType.NUMERIC,
+)
+_IDENTIFIER = re.compile(
+    r"(?:.*[_. -])?(?:id|Id|ID|uuid|UUID|guid|GUID)s?|.*[a-z0-9](?:Id|ID|Uuid|UUID|Guid)s?", re.DOTALL
 )
 _FEW_FIELDS = 20
 _SPARSE = 0.25
@@ -72,30 +78,35 @@ class Left:
 Landing = OneColumn | OwnColumns | ChildRows | Left
 
 
-def landing_of(shape: Shape, *, levels: int, may_be_rows: bool) -> Landing:
-    """Choose where a field goes; ``levels`` of names may follow, arrays become tables if ``may_be_rows``."""
+def landing_of(shape: Shape, *, name: str, levels: int, may_be_rows: bool) -> Landing:
+    """Choose where the field ``name`` goes; ``levels`` of names may follow, arrays are tables if ``may_be_rows``."""
     kinds = shape.without_null
     if not kinds:
         return Left("always null")
     if kinds == {Kind.OBJECT}:
         return _landing_of_object(shape, levels)
     if kinds == {Kind.ARRAY} and shape.elements is not None:
-        return _landing_of_array(shape.elements, may_be_rows=may_be_rows)
+        return _landing_of_array(shape.elements, name, may_be_rows=may_be_rows)
     if kinds == {Kind.ARRAY}:
         return Left("always an empty array")
-    return OneColumn(scalar_type(shape))
+    return OneColumn(scalar_type(shape, is_identifier=is_identifier(name)))
 
 
-def scalar_type(shape: Shape) -> ColumnType:
+def is_identifier(name: str) -> bool:
+    """Whether a field is called as fields are that identify something: ``id``, ``user_id``, ``orderIds``."""
+    return _IDENTIFIER.fullmatch(name) is not None
+
+
+def scalar_type(shape: Shape, *, is_identifier: bool) -> ColumnType:
     """Give the type whose column holds every value of a shape as it is."""
     kinds = shape.without_null
     for type_ in _IN_ORDER:
-        if type_ not in shape.fitting or not kinds <= _KINDS_OF_NUMBERS.get(type_, kinds):
+        if type_ not in shape.fitting or not kinds <= _KINDS_OF.get(type_, kinds):
             continue
         if type_ is ColumnType.INTEGER and shape.has_large_integers:
             continue
         return type_
-    return ColumnType.JSONB
+    return ColumnType.TEXT if is_identifier and ColumnType.TEXT in shape.fitting else ColumnType.JSONB
 
 
 def data_in_names(shape: Shape) -> str:
@@ -120,12 +131,12 @@ def _landing_of_object(shape: Shape, levels: int) -> Landing:
     return OwnColumns() if shape.fields else Left("always an empty object")
 
 
-def _landing_of_array(elements: Shape, *, may_be_rows: bool) -> Landing:
+def _landing_of_array(elements: Shape, name: str, *, may_be_rows: bool) -> Landing:
     kinds = elements.without_null
     if not kinds:
         return Left("an array of nothing but null")
     if kinds != {Kind.OBJECT}:
-        element = scalar_type(elements)
+        element = scalar_type(elements, is_identifier=is_identifier(name))
         return OneColumn(element if element is ColumnType.JSONB else ColumnType(f"{element.value}[]"))
     if not may_be_rows:
         return OneColumn(ColumnType.JSONB, "inside another array")

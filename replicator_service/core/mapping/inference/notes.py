@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from replicator_service.core.mapping.inference.shape import Shape
 
 
+_READ_AS_THEY_ARE = frozenset({Kind.STRING, Kind.OBJECT_ID, Kind.SYMBOL})
+
+
 def share(part: int, whole: int) -> str:
     """Give a share for people: never 0 or 100 percent when it is not exactly that."""
     percent = 100 * part / whole
@@ -45,6 +48,11 @@ def kinds_text(shape: Shape) -> str:
     return ", ".join(f"{kind.value} {share(count, total)}" for kind, count in counted)
 
 
+def _holds_tagged(shape: Shape, type_: ColumnType) -> bool:
+    values = shape if type_ is ColumnType.TEXT else shape.elements if type_ is ColumnType.TEXT_ARRAY else None
+    return values is not None and not values.without_null <= _READ_AS_THEY_ARE
+
+
 def _kinds(shape: Shape, landing: OneColumn) -> str:
     kinds = shape.without_null
     if kinds == {Kind.ARRAY} and shape.elements is not None:
@@ -61,6 +69,8 @@ def _kinds(shape: Shape, landing: OneColumn) -> str:
 
 def _advice(shape: Shape, type_: ColumnType) -> str:
     kinds = shape.without_null
+    if _holds_tagged(shape, type_):
+        return "what is no string reads as in _id, like $number:1"
     if type_ is ColumnType.TEXT and kinds == {Kind.STRING} and ColumnType.UUID in shape.fitting:
         return "all are UUIDs, so uuid would do"
     if type_ is ColumnType.DOUBLE_PRECISION and ColumnType.BIGINT in shape.fitting:

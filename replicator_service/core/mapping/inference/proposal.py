@@ -173,7 +173,8 @@ class _Fields:
             self._place(path, inner, levels - 1)
 
     def _place(self, path: Path, shape: Shape, levels: int) -> None:
-        landing = landing_of(shape, levels=levels, may_be_rows=len(self.arrays) < self._max_children)
+        may_be_rows = len(self.arrays) < self._max_children
+        landing = landing_of(shape, name=path[-1], levels=levels, may_be_rows=may_be_rows)
         match landing:
             case OneColumn():
                 self._columns[path] = (shape, landing)
