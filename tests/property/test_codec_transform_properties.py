@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import bson
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from replicator_service.core.errors import RecordRejected
 from replicator_service.core.mapping.model import CollectionMapping, TypedCollection, tables_of
+from replicator_service.core.schema_findings import FindingKind, path_text
 from replicator_service.core.transform import compile_transform
 from tests.support import bson_bytes
 from tests.support.bson_mappings import MAPPINGS, TYPED
@@ -55,6 +57,21 @@ def test_compiled_rows_equal_interpreted_rows(mapping: CollectionMapping, raw: b
     assert _comparable(rows_of(mapping, raw)) == _comparable(Reference(mapping).rows(raw))
 
 
+@given(TYPED, st.lists(stored(), max_size=4))
+@settings(max_examples=250, deadline=None)
+def test_what_is_left_over_is_counted_by_path_and_kind(mapping: TypedCollection, raws: list[bytes]) -> None:
+    transform, reference = compile_transform(mapping), Reference(mapping)
+    lines: list[list[str]] = [[] for _ in transform.tables]
+    for raw in raws:
+        write(transform, raw, lines)
+        reference.rows(raw)
+    expected: Counter[tuple[FindingKind, str]] = Counter()
+    for (kind, path), count in reference.found.items():
+        expected[kind, path_text(path)] += count
+    assert {(found.kind, found.path): found.count for found in transform.take_findings()} == expected
+    assert transform.take_findings() == ()
+
+
 @given(TYPED, st.lists(stored(), max_size=5))
 @settings(max_examples=50, deadline=None)
 def test_rows_do_not_depend_on_the_documents_before(mapping: TypedCollection, raws: list[bytes]) -> None:
@@ -86,3 +103,4 @@ def test_a_document_that_fails_leaves_nothing_behind(
         transform.write(document, lambda: bson.encode(fields), "now", lines)
     assert lines == [["kept"] for _ in transform.tables]
     assert transform.altered == 0
+    assert transform.take_findings() == ()

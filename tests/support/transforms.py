@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import bson
@@ -21,6 +22,7 @@ from replicator_service.core.mapping.model import (
     KeepBson,
     MappedColumn,
 )
+from replicator_service.core.schema_findings import FindingKind, Path
 from replicator_service.core.transform import Transform, compile_transform
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ class Reference:
 
     mapping: CollectionMapping
     replaced: bool = False
+    found: Counter[tuple[FindingKind, Path]] = field(default_factory=Counter)
+    """What was left over, by kind and path."""
 
     def rows(self, raw: bytes) -> list[list[Row]]:
         """Give the cells of one document by table."""
@@ -85,13 +89,18 @@ class Reference:
         arrays = tuple(child.path for child in self.mapping.children)
         # The key holds the _id, whatever columns do with it.
         cells = [self._stored(_cell(column, document)) for column in columns]
-        extra = _extra([column for column in columns if column.path[0] != "_id"], arrays, document, ())
-        extra.pop("_id", None)
+        fields = {name: value for name, value in document.items() if name != "_id"}
+        extra = self._extra([column for column in columns if column.path[0] != "_id"], arrays, fields, ())
         if is_digest(key):
             extra["_id"] = document["_id"]
         children = []
         for child in self.mapping.children:
             values = _at(document, child.path)
+            for column in child.columns:
+                is_repeated = any((each.path, each.type) == (column.path, column.type) for each in columns)
+                inherited = _at(document, column.path) if column.from_parent and not is_repeated else None
+                if inherited is not None and _fitted(column.type, inherited) is None:
+                    self.found[FindingKind.MISFIT, column.path] += 1
             items = values if isinstance(values, list) else []
             children.append(
                 [self._child(child.columns, key, *item, document, raw, child.path) for item in enumerate(items)]
@@ -116,11 +125,49 @@ class Reference:
         fields = item if is_document else {}
         row: Row = [key, str(ordinal)]
         row += [self._stored(_cell(column, document if column.from_parent else fields)) for column in columns]
-        extra = _extra(own, (), fields, ()) if is_document else item
+        if not is_document:
+            self.found[FindingKind.MISFIT, path] += 1
+        extra = self._extra(own, (), fields, (), path) if is_document else item
         row.append(None if is_document and not extra else self._stored(json_text(extra)))
         row.append(_bytea(_element(raw, path, ordinal)) if self.replaced else None)
         self.replaced = self.replaced or before
         return [*row, VALID_FROM]
+
+    def _extra(
+        self,
+        columns: Sequence[MappedColumn],
+        arrays: Sequence[Path],
+        document: dict[str, Any],
+        above: Path,
+        array: Path = (),
+    ) -> dict[str, Any]:
+        """Everything below ``above`` that is not taken: the rules of docs/reference/types.md, one by one."""
+        extra: dict[str, Any] = {}
+        for name, value in document.items():
+            path = (*above, name)
+            here = [column for column in columns if column.path == path]
+            below = any(column.path[: len(path)] == path for column in columns) or any(
+                array[: len(path)] == path for array in arrays
+            )
+            has_fields = any(each[: len(path)] == path and each != path for each in (*_paths(columns), *arrays))
+            if here:
+                for column in here:
+                    if value is not None and _fitted(column.type, value) is None:
+                        extra[name] = value
+                        self.found[FindingKind.MISFIT, (*array, *path)] += 1
+            elif not below:
+                extra[name] = value
+                self.found[FindingKind.NEW_FIELD, (*array, *path)] += 1
+            elif value is None or (path in arrays and isinstance(value, list)):
+                continue
+            elif isinstance(value, dict) and has_fields:
+                inner = self._extra(columns, arrays, value, path, array)
+                if inner:
+                    extra[name] = inner
+            else:
+                extra[name] = value
+                self.found[FindingKind.MISFIT, (*array, *path)] += 1
+        return extra
 
     def _stored(self, text: str | None) -> str | None:
         if text is None:
@@ -131,34 +178,6 @@ class Reference:
 
     def _keep(self, has_duplicates: bool) -> bool:  # noqa: FBT001 - part of the question
         return self.replaced or has_duplicates or self.mapping.keep_bson is KeepBson.ALWAYS
-
-
-def _extra(
-    columns: Sequence[MappedColumn], arrays: Sequence[tuple[str, ...]], document: dict[str, Any], above: tuple[str, ...]
-) -> dict[str, Any]:
-    """Everything below ``above`` that is not taken: the rules of docs/reference/types.md, one by one."""
-    extra: dict[str, Any] = {}
-    for name, value in document.items():
-        path = (*above, name)
-        here = [column for column in columns if column.path == path]
-        below = any(column.path[: len(path)] == path for column in columns) or any(
-            array[: len(path)] == path for array in arrays
-        )
-        has_fields = any(each[: len(path)] == path and each != path for each in (*_paths(columns), *arrays))
-        if here:
-            if value is not None and any(_fitted(column.type, value) is None for column in here):
-                extra[name] = value
-        elif not below:
-            extra[name] = value
-        elif value is None or (path in arrays and isinstance(value, list)):
-            continue
-        elif isinstance(value, dict) and has_fields:
-            inner = _extra(columns, arrays, value, path)
-            if inner:
-                extra[name] = inner
-        else:
-            extra[name] = value
-    return extra
 
 
 def _paths(columns: Sequence[MappedColumn]) -> list[tuple[str, ...]]:

@@ -68,3 +68,10 @@ def test_the_order_of_arrays_does_not_change_it() -> None:
 def test_a_document_table_has_one_too() -> None:
     assert fingerprint(DocumentCollection("Users", "users")) != fingerprint(DocumentCollection("Users", "people"))
     assert fingerprint(DocumentCollection("Users", "users")) == fingerprint(DocumentCollection("Users", "users"))
+
+
+def test_rules_of_another_release_change_it_for_typed_tables_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed, documents = fingerprint_of(FILE), fingerprint(DocumentCollection("Users", "users"))
+    monkeypatch.setattr("replicator_service.core.mapping.fingerprint._RULES", 1)
+    assert fingerprint_of(FILE) != typed
+    assert fingerprint(DocumentCollection("Users", "users")) == documents

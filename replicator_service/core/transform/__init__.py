@@ -1,7 +1,6 @@
 """Documents into rows: each collection's mapping is compiled once into one function.
 
-A row is a line of PostgreSQL's COPY text format without its newline. A :class:`Transform` is used by one
-thread at a time.
+A row is a line of PostgreSQL's COPY text format without its newline. Threads may share a :class:`Transform`.
 """
 
 from __future__ import annotations
@@ -29,11 +28,14 @@ from replicator_service.core.mapping.model import (
     TypedCollection,
     tables_of,
 )
+from replicator_service.core.transform.leftovers import Left, Leftovers, NewFields
 from replicator_service.core.transform.source import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Protocol
+
+    from replicator_service.core.schema_findings import Path, PathCount
 
     Document = dict[str, Any]
     Raw = Callable[[], bytes]
@@ -48,25 +50,12 @@ if TYPE_CHECKING:
             raw: Raw,
             valid_from: str,
             lines: Lines,
-            counter: Counter,
+            leftovers: Leftovers,
             key: str | None = None,
             keep: bool = False,  # noqa: FBT001, FBT002 - positional in the hot path
         ) -> str:
             """Append the rows of one document and return its key."""
             ...
-
-
-class Counter:
-    """Counts values that did not fit their column, and values in which a character was replaced."""
-
-    __slots__ = ("value",)
-
-    def __init__(self) -> None:
-        self.value = 0
-
-    def add(self, number: int) -> None:
-        """Count more of them: called once a document, after everything else."""
-        self.value += number
 
 
 class Transform:
@@ -76,17 +65,26 @@ class Transform:
     document that cannot be transformed raises :class:`RecordRejected`.
     """
 
-    __slots__ = ("_counter", "_rows", "tables")
+    __slots__ = ("_leftovers", "_rows", "tables")
 
-    def __init__(self, tables: tuple[TableSpec, ...], rows: Rows) -> None:
+    def __init__(self, collection: str, tables: tuple[TableSpec, ...], rows: Rows) -> None:
         self.tables = tables
         self._rows = rows
-        self._counter = Counter()
+        self._leftovers = Leftovers(collection)
 
     @property
     def altered(self) -> int:
         """How many values so far went to ``_extra`` because they did not fit, or had a character replaced."""
-        return self._counter.value
+        return self._leftovers.altered
+
+    def take_findings(self) -> tuple[PathCount, ...]:
+        """Give what did not fit, and the fields that no column took, since the last call; the count begins again.
+
+        Each value is counted when its document has been written by :meth:`write` or :meth:`write_exact`, and given
+        once. Any thread may ask: who asks after each group that it has encoded, on the thread that encoded it, has
+        the findings of that group. A document that raised has not been counted. Costs nothing when nothing was left.
+        """
+        return self._leftovers.take()
 
     def write(self, document: Document, raw: Raw, valid_from: str, lines: Lines) -> str:
         """Append the rows of a decoded document and return its key.
@@ -96,7 +94,7 @@ class Transform:
         the driver loses something (:func:`may_hold_lossy_types`) has to go to :meth:`write_exact` instead.
         """
         try:
-            return self._rows(document, raw, valid_from, lines, self._counter)
+            return self._rows(document, raw, valid_from, lines, self._leftovers)
         except InexactValue:
             return self.write_exact(raw(), valid_from, lines)
         except Exception as error:  # noqa: BLE001 - no document may cost another one, whatever is in it
@@ -108,7 +106,7 @@ class Transform:
             document = decode_exact(raw)
             key = encode_key(source_id(raw))
             keep = document.has_duplicates
-            return self._rows(document.fields, lambda: raw, valid_from, lines, self._counter, key, keep)
+            return self._rows(document.fields, lambda: raw, valid_from, lines, self._leftovers, key, keep)
         except Exception as error:  # noqa: BLE001 - no document may cost another one, whatever is in it
             raise _rejected(error) from None
 
@@ -116,7 +114,7 @@ class Transform:
 def compile_transform(mapping: CollectionMapping) -> Transform:
     """Compile a mapping. Costs milliseconds; the result is kept as long as the mapping holds."""
     rows = _document_rows(mapping) if isinstance(mapping, DocumentCollection) else _typed_rows(mapping)
-    return Transform(tables_of(mapping), rows)
+    return Transform(mapping.collection, tables_of(mapping), rows)
 
 
 def _rejected(error: Exception) -> Exception:
@@ -137,7 +135,7 @@ def _document_rows(mapping: DocumentCollection) -> Rows:
         raw: Raw,
         valid_from: str,
         lines: Lines,
-        counter: Counter,
+        leftovers: Leftovers,
         key: str | None = None,
         keep: bool = always,  # noqa: FBT001 - positional in the hot path
     ) -> str:
@@ -145,7 +143,7 @@ def _document_rows(mapping: DocumentCollection) -> Rows:
             key = encode_key(document["_id"])
         line = f"{escape(key)}\t{json_cell(document)}\t{NULL}\t{valid_from}"
         if keep or always or "\0" in line or AMBIGUOUS in line:
-            counter.add(altered_cells(line))
+            leftovers.add([altered_cells(line)])
             line = mend(line, raw())
         lines[0].append(line)
         return key
@@ -168,11 +166,15 @@ def _put(extra: Document | None, name: str, value: object) -> Document:
     return extra
 
 
-def _rest(extra: Document | None, document: Document, known: frozenset[str]) -> Document | None:
-    rest = {name: value for name, value in document.items() if name not in known}
-    if extra is None:
-        return rest or None
-    return {**rest, **extra}
+def _rest(document: Document, known: frozenset[str]) -> Document:
+    return {name: value for name, value in document.items() if name not in known}
+
+
+def _note(left: Left | None, what: int | Path | NewFields) -> Left:
+    if left is None:
+        return [what]
+    left.append(what)
+    return left
 
 
 _NAMESPACE: dict[str, Any] = {
@@ -192,6 +194,8 @@ _NAMESPACE: dict[str, Any] = {
     "escape": escape,
     "json_cell": json_cell,
     "mend": mend,
+    "new_fields": NewFields,
+    "note": _note,
     "put": _put,
     "rest": _rest,
     **{f"cell_{each.name.lower()}": cell_of(each) for each in ColumnType},

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from replicator_service.core.mapping.model import ChildTable, MappedColumn, TypedCollection
+    from replicator_service.core.schema_findings import Path
     from replicator_service.core.transform.tree import Node
 
 _KEY = "_id"
@@ -32,7 +33,7 @@ _RANGES = {ColumnType.INTEGER: INTEGER_RANGE, ColumnType.BIGINT: BIGINT_RANGE}
 
 
 def source_of(mapping: TypedCollection) -> str:
-    """Give the source of ``rows(document, raw, valid_from, lines, counter, key=None, keep=False)``.
+    """Give the source of ``rows(document, raw, valid_from, lines, leftovers, key=None, keep=False)``.
 
     The namespace it needs is :data:`replicator_service.core.transform.NAMESPACE`, with ``cells`` by column
     type.
@@ -73,8 +74,8 @@ class _Source:
         self._emit("    value = document['_id']")
         self._emit("    key = value.binary.hex() if type(value) is ObjectId else encode_key(value)")
         self._emit("x0 = put(None, '_id', document['_id']) if key[:8] == DIGEST else None")
-        self._emit("altered = 0")
-        self._level(tree_of(mapping.columns, mapping.children), "document", "x0", parent, is_root=True)
+        self._emit("left = None")
+        self._level(tree_of(mapping.columns, mapping.children), "document", "x0", parent, (), is_root=True)
         self._escape(parent, "key")
         self._emit("extra = NULL if x0 is None else json_cell(x0)")
         variables = dict(parent.arrays)
@@ -82,19 +83,19 @@ class _Source:
             self._child(position, child, variables[position], parent)
         self._row(parent, "key_cell")
         if mapping.keep_bson is KeepBson.ALWAYS:
-            self._emit("altered += altered_cells(line)")
+            self._emit("left = note(left, altered_cells(line))")
             self._emit("line = mend(line, raw())")
         else:
             self._emit("if keep or '\\0' in line or AMBIGUOUS in line:")
-            self._emit("    altered += altered_cells(line)")
+            self._emit("    left = note(left, altered_cells(line))")
             self._emit("    line = mend(line, raw())")
         self._emit("lines[0].append(line)")
         for position in range(len(mapping.children)):
             self._emit(f"lines[{position + 1}].extend(rows{position})")
-        self._emit("if altered:")
-        self._emit("    counter.add(altered)")
+        self._emit("if left is not None:")
+        self._emit("    leftovers.add(left)")
         self._emit("return key")
-        header = "def rows(document, raw, valid_from, lines, counter, key=None, keep=False):"
+        header = "def rows(document, raw, valid_from, lines, leftovers, key=None, keep=False):"
         return "\n".join([*self._constants, header, *self._lines, ""])
 
     def _emit(self, line: str) -> None:
@@ -104,8 +105,13 @@ class _Source:
         self._count += 1
         return f"{letter}_{self._count}"
 
-    def _level(self, node: Node, document: str, extra: str | None, table: _Table, *, is_root: bool = False) -> None:
-        """Look up the fields of one (sub-)document. ``extra`` collects what is not taken, unless it is None."""
+    def _level(
+        self, node: Node, document: str, extra: str | None, table: _Table, above: Path, *, is_root: bool = False
+    ) -> None:
+        """Look up the fields of the (sub-)document at ``above``.
+
+        ``extra`` collects what is not taken, unless it is None.
+        """
         get, absent = self._new("get"), self._new("absent")
         self._emit(f"{get} = {document}.get")
         if extra is not None:
@@ -115,21 +121,23 @@ class _Source:
             self._emit(f"{value} = {get}({name!r})")
             if extra is None or (is_root and name == _KEY):
                 # Something else holds the value whole: a column, or the key.
-                self._field(name, below, value, None, None, None, table)
+                self._field((*above, name), below, value, None, None, None, table)
                 continue
             missing = f"{absent} += {name!r} not in {document}"
-            unfit = f"{extra} = put({extra}, {name!r}, {value}); altered += 1"
-            self._field(name, below, value, extra, missing, unfit, table)
+            unfit = f"{extra} = put({extra}, {name!r}, {value}); left = note(left, {(*above, name)!r})"
+            self._field((*above, name), below, value, extra, missing, unfit, table)
         if extra is not None:
             names = sorted({*node.fields, _KEY} if is_root else node.fields)
             known = f"KNOWN{len(self._constants)}"
             self._constants.append(f"{known} = frozenset(({''.join(f'{name!r}, ' for name in names)}))")
             self._emit(f"if len({document}) + {absent} != {len(names)}:")
-            self._emit(f"    {extra} = rest({extra}, {document}, {known})")
+            self._emit(f"    others = rest({document}, {known})")
+            self._emit(f"    left = note(left, new_fields({above!r}, tuple(others)))")
+            self._emit(f"    {extra} = others if {extra} is None else {{**others, **{extra}}}")
 
     def _field(
         self,
-        name: str,
+        path: Path,
         node: Node,
         value: str,
         extra: str | None,
@@ -147,7 +155,7 @@ class _Source:
             # The column has the whole value, so nothing below it is left over.
             if node.fields:
                 below = self._sub_document(value, None, None, has_children=False)
-                self._level(node, below, None, table)
+                self._level(node, below, None, table, path)
             return
         if not node.fields:
             if unfit is not None:
@@ -155,13 +163,13 @@ class _Source:
             return
         below = self._sub_document(value, missing, unfit, has_children=bool(node.children))
         if extra is None:
-            self._level(node, below, None, table)
+            self._level(node, below, None, table, path)
             return
         inner = self._new("x")
         self._emit(f"{inner} = None")
-        self._level(node, below, inner, table)
+        self._level(node, below, inner, table, path)
         self._emit(f"if {inner} is not None:")
-        self._emit(f"    {extra} = put({extra}, {name!r}, {inner})")
+        self._emit(f"    {extra} = put({extra}, {path[-1]!r}, {inner})")
 
     def _sub_document(self, value: str, missing: str | None, unfit: str | None, *, has_children: bool) -> str:
         below = self._new("document")
@@ -245,13 +253,13 @@ class _Source:
         self._depth += 2
         self._emit("inner = element if type(element) is dict else EMPTY")
         self._emit("x1 = None")
-        self._level(tree_of(child.columns), "inner", "x1", table)
+        self._level(tree_of(child.columns), "inner", "x1", table, child.path)
         self._escape(table)
         self._emit("if inner is element:")
         self._emit("    child_extra = NULL if x1 is None else json_cell(x1)")
         self._emit("else:")
         self._emit("    child_extra = json_cell(element)")
-        self._emit("    altered += 1")
+        self._emit(f"    left = note(left, {child.path!r})")
         cells = [
             "key_cell",
             "ordinal",
@@ -260,7 +268,7 @@ class _Source:
         ]
         self._emit(f"line = {_joined(chr(92) + 't', [*cells, 'NULL', 'valid_from'])}")
         self._emit("if '\\0' in line or AMBIGUOUS in line:")
-        self._emit("    altered += altered_cells(line)")
+        self._emit("    left = note(left, altered_cells(line))")
         self._emit(f"    line = mend(line, element_document(raw(), {child.path!r}, ordinal))")
         self._emit("    keep = True")
         self._emit(f"rows{number}.append(line)")
@@ -285,6 +293,8 @@ class _Source:
             self._emit(f"{cell} = None if {value} is None else {_cell_name(column.type)}({value})")
             self._emit(f"if {cell} is None:")
             self._emit(f"    {cell} = NULL")
+            self._emit(f"    if {value} is not None:")
+            self._emit(f"        left = note(left, {column.path!r})")
 
 
 def _cell_name(column_type: ColumnType) -> str:

@@ -1,0 +1,88 @@
+"""Counts what the rows of a collection leave over. A document that fits its columns never comes here.
+
+The generated code gives one list for each document that left something: a number is that of cells in which a character
+was replaced, a path is a value that did not fit there, and :class:`NewFields` are fields that no column takes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from replicator_service.core.schema_findings import MAX_PATHS, OTHERS, FindingKind, Path, PathCount, path_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class NewFields(NamedTuple):
+    """The fields below ``above`` that are left of one document. Documents of one shape give equal ones."""
+
+    above: Path
+    names: tuple[str, ...]
+
+
+Left = list[Any]
+"""Of one document: ``int``, ``Path`` and :class:`NewFields` (the hot path has no room for classes)."""
+
+_MAX_SHAPES = 1_000
+"""Different :class:`NewFields` that are kept before they are counted field by field."""
+
+
+class Leftovers:
+    """The counts of one transform. Threads may share it."""
+
+    def __init__(self, collection: str) -> None:
+        self._collection = collection
+        self._lock = threading.Lock()
+        self._altered = 0
+        self._misfits: Counter[Path] = Counter()
+        self._shapes: Counter[NewFields] = Counter()
+        self._new: Counter[str] = Counter()
+
+    @property
+    def altered(self) -> int:
+        """Values that did not fit, and cells in which a character was replaced: ever."""
+        return self._altered
+
+    def add(self, left: Left) -> None:
+        """Count what a document has left: called once a document, after everything else."""
+        with self._lock:
+            for each in left:
+                kind = type(each)
+                if kind is NewFields:
+                    self._shapes[each] += 1
+                elif kind is int:
+                    self._altered += each
+                else:
+                    self._altered += 1
+                    self._misfits[each] += 1
+            if len(self._shapes) > _MAX_SHAPES:
+                self._count_fields()
+
+    def take(self) -> tuple[PathCount, ...]:
+        """Give what was counted since the last time, and begin again."""
+        if not self._misfits and not self._shapes and not self._new:
+            return ()
+        with self._lock:
+            self._count_fields()
+            misfits: Counter[str] = Counter()
+            for path, count in self._misfits.items():
+                misfits[path_text(path)] += count
+            found = [
+                *self._counts(FindingKind.MISFIT, misfits.items()),
+                *self._counts(FindingKind.NEW_FIELD, self._new.items()),
+            ]
+            self._misfits, self._new = Counter(), Counter()
+        return tuple(found)
+
+    def _counts(self, kind: FindingKind, counts: Iterable[tuple[str, int]]) -> Iterable[PathCount]:
+        return (PathCount(self._collection, path, kind, count) for path, count in counts)
+
+    def _count_fields(self) -> None:
+        for (above, names), count in self._shapes.items():
+            for name in names:
+                path = path_text((*above, name))
+                self._new[path if path in self._new or len(self._new) < MAX_PATHS else OTHERS] += count
+        self._shapes = Counter()
