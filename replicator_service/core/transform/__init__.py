@@ -194,7 +194,6 @@ _NAMESPACE: dict[str, Any] = {
     "escape": escape,
     "json_cell": json_cell,
     "mend": mend,
-    "new_fields": NewFields,
     "note": _note,
     "put": _put,
     "rest": _rest,

@@ -1,14 +1,18 @@
 """Counts what the rows of a collection leave over. A document that fits its columns never comes here.
 
-The generated code gives one list for each document that left something: a number is that of cells in which a character
-was replaced, a path is a value that did not fit there, and :class:`NewFields` are fields that no column takes.
+The generated code gives one list for each document that left something, of three kinds of items:
+
+* a number: cells in which a character was replaced;
+* a path: a value that did not fit there;
+* a path with a tuple of names: fields below it that no column takes. Documents of one shape give equal ones, so that
+  they are counted as shapes: one look into a dictionary, however many fields there are.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, cast
 
 from replicator_service.core.schema_findings import MAX_PATHS, OTHERS, FindingKind, Path, PathCount, path_text
 
@@ -16,18 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class NewFields(NamedTuple):
-    """The fields below ``above`` that are left of one document. Documents of one shape give equal ones."""
-
-    above: Path
-    names: tuple[str, ...]
-
-
-Left = list[Any]
-"""Of one document: ``int``, ``Path`` and :class:`NewFields` (the hot path has no room for classes)."""
+NewFields = tuple[Path, tuple[str, ...]]
+Left = list[int | Path | NewFields]
 
 _MAX_SHAPES = 1_000
-"""Different :class:`NewFields` that are kept before they are counted field by field."""
+"""Different shapes that are kept before they are counted field by field."""
 
 
 class Leftovers:
@@ -38,7 +35,7 @@ class Leftovers:
         self._lock = threading.Lock()
         self._altered = 0
         self._misfits: Counter[Path] = Counter()
-        self._shapes: Counter[NewFields] = Counter()
+        self._shapes: dict[NewFields, int] = {}
         self._new: Counter[str] = Counter()
 
     @property
@@ -50,16 +47,17 @@ class Leftovers:
         """Count what a document has left: called once a document, after everything else."""
         with self._lock:
             for each in left:
-                kind = type(each)
-                if kind is NewFields:
-                    self._shapes[each] += 1
-                elif kind is int:
+                if isinstance(each, int):
                     self._altered += each
+                elif type(each[0]) is tuple:
+                    shape = each
+                    known = self._shapes.get(shape)
+                    if known is None and len(self._shapes) >= _MAX_SHAPES:
+                        self._count_fields()
+                    self._shapes[shape] = 1 if known is None else known + 1
                 else:
                     self._altered += 1
-                    self._misfits[each] += 1
-            if len(self._shapes) > _MAX_SHAPES:
-                self._count_fields()
+                    self._misfits[cast("Path", each)] += 1
 
     def take(self) -> tuple[PathCount, ...]:
         """Give what was counted since the last time, and begin again."""
@@ -85,4 +83,4 @@ class Leftovers:
             for name in names:
                 path = path_text((*above, name))
                 self._new[path if path in self._new or len(self._new) < MAX_PATHS else OTHERS] += count
-        self._shapes = Counter()
+        self._shapes = {}

@@ -132,7 +132,7 @@ class _Source:
             self._constants.append(f"{known} = frozenset(({''.join(f'{name!r}, ' for name in names)}))")
             self._emit(f"if len({document}) + {absent} != {len(names)}:")
             self._emit(f"    others = rest({document}, {known})")
-            self._emit(f"    left = note(left, new_fields({above!r}, tuple(others)))")
+            self._emit(f"    left = note(left, ({above!r}, (*others,)))")
             self._emit(f"    {extra} = others if {extra} is None else {{**others, **{extra}}}")
 
     def _field(
