@@ -51,6 +51,9 @@ _FIELDS = {
     "lag_seconds": "MongoDB's latest operation time minus the checkpoint's.",
     "converging": "Whether some rows may be newer than the checkpoint.",
     "oplog_headroom_seconds": "History left behind the checkpoint; with `oplog_is_whole` none was ever discarded.",
+    "schema_findings": "What documents and mapping do not have in common, never a value: `kind` is `misfit` (a value "
+    "that its column does not hold), `gone` (a column without a value in any row) or `new_field` (in no column). The "
+    "50 that matter most; `schema_finding_paths` counts the paths of all.",
     "dead_letters": "How many documents wait; `dead_letter_reasons` says why, the most frequent reason first.",
     "collections": "By name. `rows` is PostgreSQL's estimate, `snapshot_progress` a share from 0 to 1; `last_change` "
     "and `events_per_second` are what this process has seen.",

@@ -9,6 +9,7 @@ from replicator_service.core.overview import (
     CollectionView,
     DatabaseView,
     DifferenceGroup,
+    FindingGroup,
     LastReconciliation,
     Leader,
     LetterGroup,
@@ -17,6 +18,7 @@ from replicator_service.core.overview import (
 )
 from replicator_service.core.position import Position
 from replicator_service.core.reconciliation import DifferenceKind
+from replicator_service.core.schema_findings import FindingKind, SchemaFinding
 from replicator_service.core.steps import CollectionState, Commit
 from replicator_service.pipeline.observer import Committed
 from replicator_service.runtime.judgement.service_view import Present, Sighting
@@ -74,6 +76,14 @@ PRESENT = Present(
                 1,
                 _at(9),
             ),
+        ),
+        finding_groups=(
+            FindingGroup("EventLogs", FindingKind.MISFIT, 1, 12),
+            FindingGroup("EventLogs", FindingKind.NEW_FIELD, 1, 40),
+        ),
+        findings=(
+            SchemaFinding("EventLogs", "timestamp", FindingKind.MISFIT, _at(3), _at(9), 12),
+            SchemaFinding("EventLogs", "details.source", FindingKind.NEW_FIELD, _at(1), _at(9), 40),
         ),
         marts=(MartView("user_activity", _at(6), _at(6), 0.41, 1_000, 3, 120, 0, 0),),
     ),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from replicator_service.core.reconciliation import DifferenceKind
+    from replicator_service.core.schema_findings import FindingKind, SchemaFinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,16 @@ class LetterGroup:
     reason: str
     count: int
     latest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FindingGroup:
+    """How many paths of a collection have a finding of this kind, and how many values that were."""
+
+    collection: str
+    kind: FindingKind
+    paths: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +153,13 @@ class DatabaseView:
     letter_groups: tuple[LetterGroup, ...] = ()
     reconciliation_attempt: Attempt | None = None
     marts: tuple[MartView, ...] = ()
+    finding_groups: tuple[FindingGroup, ...] = ()
+    findings: tuple[SchemaFinding, ...] = ()
+    """Those that matter most; the groups count all of them."""
+
+    def finding_paths(self, kind: FindingKind) -> int:
+        """How many paths of all collections have a finding of this kind."""
+        return sum(group.paths for group in self.finding_groups if group.kind is kind)
 
 
 @dataclass(frozen=True, slots=True)

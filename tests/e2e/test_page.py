@@ -15,12 +15,14 @@ from replicator_service.core.overview import (
     CollectionView,
     DatabaseView,
     DifferenceGroup,
+    FindingGroup,
     LastReconciliation,
     Leader,
     LetterGroup,
     MartView,
 )
 from replicator_service.core.reconciliation import DifferenceKind
+from replicator_service.core.schema_findings import FindingKind, SchemaFinding
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.http.routes import make_routes
 from replicator_service.runtime.http.server import HttpServer
@@ -201,6 +203,29 @@ def test_dead_letters_come_with_their_reasons_and_the_commands(shown: Shown) -> 
     assert page.text("#letters-empty") == "2 letters more."
     assert "replicator dead-letters retry --all" in page.text("#letters-commands")
     assert page.texts("#notices code") == ["replicator dead-letters list"]
+
+
+def test_the_schema_tells_what_does_not_fit_and_what_is_new(shown: Shown) -> None:
+    shown.around.lead()
+    first, last = NOW - timedelta(days=2), NOW - timedelta(minutes=9)
+    found = (
+        SchemaFinding(HOSTILE, "details.user_id", FindingKind.MISFIT, first, last, 1_200),
+        SchemaFinding("Orders", "old", FindingKind.GONE, first, last, 3),
+        *(SchemaFinding("Orders", f"new{each}", FindingKind.NEW_FIELD, first, last, 1) for each in range(20)),
+    )
+    groups = (FindingGroup(HOSTILE, FindingKind.MISFIT, 1, 1_200), FindingGroup("Orders", FindingKind.GONE, 1, 3))
+    groups += (FindingGroup("Orders", FindingKind.NEW_FIELD, 30, 30),)
+    shown.around.see_database(database(collection("Orders"), findings=found, finding_groups=groups))
+    page = shown.visit()
+    assert page.texts("#schema li")[:3] == [
+        f"1,200 {HOSTILE} details.user_id does not fit its column 9 min ago",
+        "3 Orders old in no document any more 9 min ago",
+        "1 Orders new0 in no column 9 min ago",
+    ]
+    assert page.text("#schema-empty") == "20 fields more."
+    assert "replicator mapping drift" in page.text("#schema-commands")
+    shown.around.see_database(database(collection("Orders")))
+    wait_until(lambda: page.text("#schema-empty") == "Every field has a column, and every value fits.")
 
 
 def test_differences_that_remain_are_named_with_the_repair(shown: Shown) -> None:

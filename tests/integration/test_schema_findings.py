@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from replicator_service.core.findings import Checklist, Finding, Level
 from replicator_service.core.mapping.ddl import render_ddl
 from replicator_service.core.mapping.loader import load_mapping
+from replicator_service.core.overview import FindingGroup
 from replicator_service.core.schema_findings import MAX_PATHS, OTHERS, FindingKind, PathCount, SchemaFinding
+from replicator_service.sink.check.control_checks import SCHEMA, check_control_tables
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.control import schema_findings
 from replicator_service.sink.control.migrations import migrate
+from replicator_service.sink.overview.schema_findings import SHOWN
+from replicator_service.sink.overview.stream import read_overview
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,3 +120,37 @@ def test_a_column_that_no_row_fills_is_gone_until_one_does(connection: Connectio
     connection.execute("update shop.c set gone = 'back' where _id = '5'")
     assert look() == ["d.gone", "items.gone"]
     assert counts(connection) == {"gone d.gone": 9, "gone items.gone": 1, "misfit odd": 1}
+
+
+def test_the_overview_tells_misfits_first_and_counts_the_rest(connection: Connection) -> None:
+    assert read_overview(connection, "s", "shop").findings == ()
+    found = [PathCount("C", f"f{number}", NEW, 9) for number in range(SHOWN + 9)]
+    schema_findings.add(connection, "s", [*found, PathCount("C", "a", MISFIT, 2)], EARLY)
+    view = read_overview(connection, "s", "shop")
+    assert view.findings[0] == SchemaFinding("C", "a", MISFIT, at(EARLY), at(EARLY), 2)
+    assert len(view.findings) == SHOWN
+    assert view.finding_groups == (FindingGroup("C", MISFIT, 1, 2), FindingGroup("C", NEW, SHOWN + 9, 9 * (SHOWN + 9)))
+
+
+def test_control_tables_of_an_older_release_tell_nothing(connection: Connection) -> None:
+    connection.execute("drop table replicator.schema_finding")
+    assert read_overview(connection, "s", "shop").finding_groups == ()
+
+
+def test_check_warns_of_misfits_by_name_and_only_mentions_new_fields(connection: Connection) -> None:
+    def line() -> Finding:
+        checks = Checklist()
+        check_control_tables(connection, "s", checks)
+        return next(found for found in checks.findings if found.name == SCHEMA)
+
+    assert (line().level, line().cause) == (Level.OK, "every value so far")
+    schema_findings.add(connection, "s", [PathCount("C", "new", NEW, 9)], EARLY)
+    assert line().level is Level.OK
+    assert "1 in no column" in line().cause
+    misfits = [PathCount("C", f"d.p{number}", MISFIT, 1000 - number) for number in range(5)]
+    schema_findings.add(connection, "s", misfits, EARLY)
+    assert line().level is Level.WARN
+    assert line().cause == (
+        "values that do not fit their column: C d.p0 (1,000), C d.p1 (999), C d.p2 (998) and 2 more; 1 in no column"
+    )
+    assert line().fix == "replicator mapping drift prints the lines for the mapping."

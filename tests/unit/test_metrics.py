@@ -12,10 +12,12 @@ from replicator_service.core.overview import (
     CollectionView,
     DatabaseView,
     DifferenceGroup,
+    FindingGroup,
     LastReconciliation,
     MartView,
 )
 from replicator_service.core.reconciliation import DifferenceKind
+from replicator_service.core.schema_findings import FindingKind
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.metrics.counters import HELP, Name
 from tests.support.health import Surroundings
@@ -195,6 +197,14 @@ def test_a_server_is_up_while_it_answers() -> None:
     assert scraped(around)[Name.SERVER_UP] == {("mongodb",): 0, ("postgresql",): 0}
 
 
+def test_findings_are_counted_by_collection_and_kind() -> None:
+    around = Surroundings()
+    around.lead()
+    around.see_database(full_view())
+    found = scraped(around)["replicator_schema_findings"]
+    assert found == {("a", "misfit"): 2.0, ("a", "new_field"): 40.0}
+
+
 def full_view() -> DatabaseView:
     """A database with something of everything."""
     return DatabaseView(
@@ -213,6 +223,10 @@ def full_view() -> DatabaseView:
             ),
         ),
         marts=(MartView("user_activity", NIGHT, NIGHT, 1.5, 7, 1, 2, 3, 0),),
+        finding_groups=(
+            FindingGroup("a", FindingKind.MISFIT, 2, 300),
+            FindingGroup("a", FindingKind.NEW_FIELD, 40, 9_000),
+        ),
     )
 
 

@@ -11,12 +11,14 @@ from replicator_service.core.overview import (
     Attempt,
     DatabaseView,
     DifferenceGroup,
+    FindingGroup,
     LastReconciliation,
     Leader,
     MartView,
     SourceView,
 )
 from replicator_service.core.reconciliation import DifferenceKind
+from replicator_service.core.schema_findings import FindingKind
 from replicator_service.runtime.judgement.notices import MEANINGS, Notice, Severity, notices, spelled
 from replicator_service.runtime.judgement.probes import STUCK_SECONDS
 from replicator_service.runtime.state.health import State
@@ -49,6 +51,16 @@ def see(around: Surroundings, **values: object) -> None:
 
 def mart(loaded: timedelta) -> MartView:
     return MartView("user_activity", NOW - loaded, NOW - loaded, 1.0, 5, 0, 0, 0, 0)
+
+
+def test_values_that_do_not_fit_are_told_and_new_fields_are_not(around: Surroundings) -> None:
+    new = FindingGroup("EventLogs", FindingKind.NEW_FIELD, 3, 900)
+    see(around, finding_groups=(new, FindingGroup("EventLogs", FindingKind.MISFIT, 2, 7)))
+    notice = only(around)
+    assert notice.message.startswith("Some values of 2 fields do not fit")
+    assert (notice.severity, notice.command) == (Severity.WARNING, "replicator mapping drift")
+    see(around, finding_groups=(new,))
+    assert told(around) == []
 
 
 def test_nothing_is_told_of_a_service_that_is_well(around: Surroundings) -> None:

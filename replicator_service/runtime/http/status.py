@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.position import wall_time
+from replicator_service.core.schema_findings import FindingKind
 from replicator_service.runtime.judgement.notices import MEANINGS, notices
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def status(
         "oplog_is_whole": present.oplog_is_whole,
         "dead_letters": present.dead_letters,
         "dead_letter_reasons": dead_letter_reasons(present.database),
+        "schema_finding_paths": schema_finding_paths(present.database),
+        "schema_findings": schema_findings(present.database),
         "collections": _moving(present),
         "unsupported_collections": dict(present.source.unsupported) if present.source else {},
         "last_reconciliation": last_reconciliation(present.database),
@@ -78,6 +81,26 @@ def dead_letter_reasons(view: DatabaseView | None) -> list[Json]:
     return [
         {"collection": each.collection, "reason": each.reason, "count": each.count, "latest": _utc(each.latest)}
         for each in (view.letter_groups if view else ())
+    ]
+
+
+def schema_finding_paths(view: DatabaseView | None) -> Json:
+    """How many paths there are of each kind of finding."""
+    return {kind.value: view.finding_paths(kind) if view else 0 for kind in FindingKind}
+
+
+def schema_findings(view: DatabaseView | None) -> list[Json]:
+    """What documents and mapping do not have in common: values that do not fit first, the most frequent first."""
+    return [
+        {
+            "collection": each.collection,
+            "path": each.path,
+            "kind": each.kind.value,
+            "count": each.count,
+            "first_seen": _utc(each.first_seen),
+            "last_seen": _utc(each.last_seen),
+        }
+        for each in (view.findings if view else ())
     ]
 
 

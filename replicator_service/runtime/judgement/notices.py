@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from replicator_service.core.schema_findings import FindingKind
 from replicator_service.runtime.judgement.probes import liveness
 from replicator_service.runtime.state.health import State
 
@@ -67,6 +68,7 @@ def notices(present: Present, *, at: datetime, max_lag_seconds: float) -> list[N
         *_paused(present),
         *_differences(present, at),
         *_dead_letters(present),
+        *_misfits(present),
         *_marts(present, at),
     ]
     order = list(Severity)
@@ -212,6 +214,18 @@ def _dead_letters(present: Present) -> Iterator[Notice]:
             f"{'a dead letter' if count == 1 else 'dead letters'}.",
             "Everything else goes on. Remove the cause, then have them written again.",
             "replicator dead-letters list",
+        )
+
+
+def _misfits(present: Present) -> Iterator[Notice]:
+    paths = present.database.finding_paths(FindingKind.MISFIT) if present.database else 0
+    if paths:
+        yield Notice(
+            Severity.WARNING,
+            "schema",
+            f"Some values of {_counted(paths, 'field')} do not fit the column: it is null, and _extra has the value.",
+            "Nothing is lost, but figures made of these columns miss them. See which, and what the mapping needs.",
+            "replicator mapping drift",
         )
 
 

@@ -45,6 +45,10 @@ def gauges(present: Present) -> Iterable[Metric]:
     yield gauge(stream, Name.DEAD_LETTERS, {(): float(present.dead_letters)})
     is_fresh = present.database_seen.is_fresh(present.now)
     yield from _collections(stream, present.database.collections.values() if present.database and is_fresh else ())
+    groups = present.database.finding_groups if present.database and is_fresh else ()
+    found: Samples = {(group.collection, group.kind.value): float(group.paths) for group in groups}
+    # Two labels that are bounded; a path would be a third, and names of fields can be data.
+    yield gauge(stream, Name.SCHEMA_FINDINGS, found, ("collection", "kind"))
     yield from _reconciliation(stream, present.database, is_fresh=is_fresh)
     yield from _marts(stream, present.database)
 

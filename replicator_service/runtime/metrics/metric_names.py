@@ -25,6 +25,7 @@ class Name(StrEnum):
     SNAPSHOT_PROGRESS = "replicator_snapshot_progress"
     SNAPSHOT_DOCUMENTS = "replicator_snapshot_documents"
     DEAD_LETTERS = "replicator_dead_letters"
+    SCHEMA_FINDINGS = "replicator_schema_findings"
     RECONCILIATION_DIFFERENCES = "replicator_reconciliation_differences"
     RECONCILIATION_UNEXPLAINED = "replicator_reconciliation_unexplained_differences"
     RECONCILIATION_LAST_SUCCESS = "replicator_reconciliation_last_success_timestamp_seconds"
@@ -55,6 +56,7 @@ HELP = {
     Name.SNAPSHOT_PROGRESS: "Share of a collection's documents that its snapshot has written; 1 when complete.",
     Name.SNAPSHOT_DOCUMENTS: "Documents that the snapshot of a collection has written, while it is not complete.",
     Name.DEAD_LETTERS: "Dead letters at present.",
+    Name.SCHEMA_FINDINGS: "Paths with new_field, misfit or gone (kind): see replicator mapping drift.",
     Name.RECONCILIATION_DIFFERENCES: "Differences that the last reconciliation left; NaN while unknown.",
     Name.RECONCILIATION_UNEXPLAINED: "Those of them that do not wait as dead letters.",
     Name.RECONCILIATION_LAST_SUCCESS: "When both sides were last compared, differences or not; NaN before the first.",

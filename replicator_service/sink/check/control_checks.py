@@ -6,19 +6,23 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from replicator_service.core.mapping.ddl import identifier
+from replicator_service.core.schema_findings import FindingKind
 from replicator_service.sink.control.migrations import SET_ASIDE, applied_versions, missing_tables, read_migrations
 from replicator_service.sink.errors import translated
 from replicator_service.sink.overview.stream import is_installed, read_overview
 
 if TYPE_CHECKING:
     from replicator_service.core.findings import Checklist
+    from replicator_service.core.overview import DatabaseView
     from replicator_service.sink.connect.connection import Connection
 
 TABLES = "control tables"
 LEASE = "lease"
 HELD = "stream not held"
 LETTERS = "dead letters"
-NAMES = (TABLES, LEASE, HELD, LETTERS)
+SCHEMA = "documents fit"
+NAMES = (TABLES, LEASE, HELD, LETTERS, SCHEMA)
+_NAMED = 3
 
 _FORBIDDEN = """
 select pg_catalog.array_agg(c.relname::text order by c.relname)
@@ -46,7 +50,7 @@ def check_control_tables(connection: Connection, stream: str, checks: Checklist)
     """Look at the schema ``replicator``."""
     _check_version(connection, checks)
     if checks.failed(TABLES) or not is_installed(connection):
-        checks.skip(LEASE, HELD, LETTERS)
+        checks.skip(LEASE, HELD, LETTERS, SCHEMA)
         return
     view = read_overview(connection, stream, "")
     if view.leader is None:
@@ -67,6 +71,22 @@ def check_control_tables(connection: Connection, stream: str, checks: Checklist)
         )
     else:
         checks.ok(LETTERS, "none")
+    _check_schema(view, checks)
+
+
+def _check_schema(view: DatabaseView, checks: Checklist) -> None:
+    misfits = [each for each in view.findings if each.kind is FindingKind.MISFIT]
+    new, gone = view.finding_paths(FindingKind.NEW_FIELD), view.finding_paths(FindingKind.GONE)
+    rest = [f"{new} in no column"] if new else []
+    rest += [f"{gone} without any value"] if gone else []
+    if misfits:
+        named = ", ".join(f"{each.collection} {each.path} ({each.count:,})" for each in misfits[:_NAMED])
+        more = view.finding_paths(FindingKind.MISFIT) - len(misfits[:_NAMED])
+        told = f"values that do not fit their column: {named}" + (f" and {more} more" if more else "")
+        checks.warn(SCHEMA, "; ".join([told, *rest]), "replicator mapping drift prints the lines for the mapping.")
+    else:
+        told = "every value so far" + (f"; fields: {', '.join(rest)}, see replicator mapping drift" if rest else "")
+        checks.ok(SCHEMA, told)
 
 
 def _check_version(connection: Connection, checks: Checklist) -> None:

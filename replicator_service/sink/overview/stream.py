@@ -11,6 +11,7 @@ from replicator_service.sink.errors import translated
 from replicator_service.sink.overview.dead_letter_groups import letter_groups
 from replicator_service.sink.overview.last_reconciliation import last_reconciliation, later_attempt
 from replicator_service.sink.overview.marts import last_loads
+from replicator_service.sink.overview.schema_findings import finding_groups, top_findings
 
 if TYPE_CHECKING:
     from replicator_service.sink.connect.connection import Connection
@@ -86,6 +87,7 @@ def read_overview(connection: Connection, stream: str, schema: str) -> DatabaseV
         collections = connection.execute(_COLLECTIONS, named).fetchall()
         letters: dict[str, int] = dict(connection.execute(_DEAD_LETTERS, named).fetchall())
     leader = _leader_row(connection, stream)
+    findings = finding_groups(connection, stream)
     cluster_time, converging_until, epoch, is_paused, open_requests = checkpoint
     return DatabaseView(
         is_installed=True,
@@ -102,6 +104,8 @@ def read_overview(connection: Connection, stream: str, schema: str) -> DatabaseV
         letter_groups=letter_groups(connection, stream) if letters else (),
         reconciliation_attempt=later_attempt(connection, stream),
         marts=last_loads(connection),
+        finding_groups=findings,
+        findings=top_findings(connection, stream) if findings else (),
     )
 
 

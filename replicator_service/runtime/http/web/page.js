@@ -6,6 +6,7 @@ import * as words from "./words.js";
 const EVERY_MS = 1_000;
 const PATIENCE_MS = 4_000;
 const FILTER_FROM = 15;
+const FINDINGS_SHOWN = 12;
 
 const by = (id) => document.getElementById(id);
 
@@ -260,6 +261,33 @@ function showLetters(status) {
   write(by("letters-empty"), status.dead_letters ? `${words.noun(rest, "letter", "letters")} more.` : "None: PostgreSQL took every document.");
 }
 
+const FINDINGS = {
+  misfit: "does not fit its column",
+  gone: "in no document any more",
+  new_field: "in no column",
+};
+
+const findingRows = new Rows(
+  by("schema"),
+  () => make("li", "", make("span", "many"), make("p", "", make("b"), " ", make("span", "reason")), make("span", "when")),
+  (element, each) => {
+    const [many, told, when] = element.children;
+    write(many, words.count(each.count));
+    write(told.firstElementChild, `${each.collection} ${each.path}`);
+    write(told.lastElementChild, FINDINGS[each.kind] ?? each.kind);
+    write(when, words.ago(each.last_seen, now), `first ${words.exact(each.first_seen)}, last ${words.exact(each.last_seen)}`);
+  },
+);
+
+function showSchema(status) {
+  const shown = status.schema_findings.slice(0, FINDINGS_SHOWN);
+  findingRows.show(shown, (each) => JSON.stringify([each.collection, each.path, each.kind]));
+  const all = Object.values(status.schema_finding_paths).reduce((sum, each) => sum + each, 0);
+  by("schema-commands").hidden = all === 0;
+  by("schema-empty").hidden = all > 0 && all <= shown.length;
+  write(by("schema-empty"), all ? `${words.noun(all - shown.length, "field", "fields")} more.` : "Every field has a column, and every value fits.");
+}
+
 const outstandingRows = new Rows(
   by("outstanding"),
   () => make("li", "", make("span", "many"), make("p", "", make("b"), " ", make("span", "reason"))),
@@ -435,6 +463,7 @@ async function look() {
   showFigures(status);
   showCollections(status);
   showLetters(status);
+  showSchema(status);
   showReconciliation(status);
   showMarts(status);
   showInstance(status);
