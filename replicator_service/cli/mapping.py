@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from replicator_service.cli.drift import drift_command
 from replicator_service.cli.infer import infer_command
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
 from replicator_service.configuration.mapping_file import read_mapping
@@ -19,6 +20,7 @@ from replicator_service.core.naming import schema_name
 mapping_app = typer.Typer(help="Write a mapping file, check it, and show its tables.", no_args_is_help=True)
 
 mapping_app.command("infer")(infer_command)
+mapping_app.command("drift")(drift_command)
 
 File = Annotated[Path, typer.Argument(help="The mapping file (YAML).", metavar="FILE")]
 

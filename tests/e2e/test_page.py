@@ -213,7 +213,10 @@ def test_the_schema_tells_what_does_not_fit_and_what_is_new(shown: Shown) -> Non
         SchemaFinding("Orders", "old", FindingKind.GONE, first, last, 3),
         *(SchemaFinding("Orders", f"new{each}", FindingKind.NEW_FIELD, first, last, 1) for each in range(20)),
     )
-    groups = (FindingGroup(HOSTILE, FindingKind.MISFIT, 1, 1_200), FindingGroup("Orders", FindingKind.GONE, 1, 3))
+    groups: tuple[FindingGroup, ...] = (
+        FindingGroup(HOSTILE, FindingKind.MISFIT, 1, 1_200),
+        FindingGroup("Orders", FindingKind.GONE, 1, 3),
+    )
     groups += (FindingGroup("Orders", FindingKind.NEW_FIELD, 30, 30),)
     shown.around.see_database(database(collection("Orders"), findings=found, finding_groups=groups))
     page = shown.visit()

@@ -8,16 +8,20 @@ from replicator_service.core import naming
 from replicator_service.core.mapping.columns import OWN_COLUMNS, SYSTEM_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 _TAKEN = OWN_COLUMNS | SYSTEM_COLUMNS
 
 
-def column_names(paths: Sequence[tuple[str, ...]]) -> list[str]:
-    """Give each path a column's name. A field that is called as its column goes before those that only become so."""
+def column_names(paths: Sequence[tuple[str, ...]], taken: Collection[str] = ()) -> list[str]:
+    """Give each path a column's name, none of those that are ``taken`` already.
+
+    A field that is called as its column goes before those that only become so.
+    """
+    taken = _TAKEN | frozenset(taken)
     wanted = [naming.column_name(path) for path in paths]
-    names = [name if path == (name,) and name not in _TAKEN else "" for path, name in zip(paths, wanted, strict=True)]
-    taken = _TAKEN | set(names)
+    names = [name if path == (name,) and name not in taken else "" for path, name in zip(paths, wanted, strict=True)]
+    taken |= set(names)
     for position, name in enumerate(wanted):
         if not names[position]:
             names[position] = _free(name, taken)

@@ -149,6 +149,16 @@ def _propose_collection(sampled: Sampled, table: str, taken: set[str]) -> Propos
     return ProposedCollection(sampled.collection, sampled.documents, parent.table(table), tuple(children))
 
 
+def new_columns(name: str, shape: Shape, above: Path) -> tuple[ProposedColumn, ...]:
+    """Propose the columns of a field that a table has no column for; ``above`` is the path to its sub-document."""
+    levels = MAX_LEVELS - len(above)
+    found = _Fields(shape.count, max_children=0)
+    if levels > 0:
+        around = Shape(max_fields=0, fields={name: shape})
+        found.walk(around, above, levels)
+    return found.table("").columns
+
+
 class _Fields:
     """The fields of one table while they are gone through, in the order of the documents."""
 
