@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 _ADD = """
 with found as (
     select collection, path, kind, sum(count)::bigint as count
-    from unnest(%(collections)s::text[], %(paths)s::text[], %(kinds)s::text[], %(counts)s::bigint[])
-        as f (collection, path, kind, count)
+    from rows from (
+        pg_catalog.unnest(%(collections)s::text[]), pg_catalog.unnest(%(paths)s::text[]),
+        pg_catalog.unnest(%(kinds)s::text[]), pg_catalog.unnest(%(counts)s::bigint[])
+    ) as f (collection, path, kind, count)
     group by collection, path, kind
 ),
 
@@ -64,17 +66,18 @@ order by collection, kind, count desc, path
 
 _NEVER_FILLED = """
 select a.attname::text
-from pg_attribute as a
-inner join pg_class as c on c.oid = a.attrelid
-inner join pg_namespace as n on n.oid = c.relnamespace
-left join pg_stats as s on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = a.attname
+from pg_catalog.pg_attribute as a
+inner join pg_catalog.pg_class as c on c.oid = a.attrelid
+inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+left join pg_catalog.pg_stats as s on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = a.attname
 where n.nspname = %s and c.relname = %s and a.attname = any(%s) and coalesce(s.null_frac, 1) = 1
 """
 """Columns that may have no value: the statistics know of none, or there are none. An exact look follows."""
 
 _REPLACE_GONE = """
 with found as (
-    select path, count from unnest(%(paths)s::text[], %(counts)s::bigint[]) as f (path, count)
+    select path, count
+    from rows from (pg_catalog.unnest(%(paths)s::text[]), pg_catalog.unnest(%(counts)s::bigint[])) as f (path, count)
 ),
 
 ended as (

@@ -34,7 +34,9 @@ def leftover_values(connection: Connection, schema: str, table: str, path: Path,
     Integers have lost how many bits they had. Costs a scan of the table where such a value is rare.
     """
     with translated():
-        exists = connection.execute("select to_regclass(%s)", (sql.Identifier(schema, table).as_string(connection),))
+        exists = connection.execute(
+            "select pg_catalog.to_regclass(%s)", (sql.Identifier(schema, table).as_string(connection),)
+        )
         if exists.fetchone() == (None,):
             return []
         query = _QUERY.format(table=sql.Identifier(schema, table))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 SHOWN = 50
 
-_IS_THERE = "select to_regclass('replicator.schema_finding') is not null"
+_IS_THERE = "select pg_catalog.to_regclass('replicator.schema_finding') is not null"
 """A program that is newer than the service's last start reads control tables without it."""
 
 _GROUPS = """
@@ -28,7 +28,7 @@ _MOST = """
 select collection, path, kind, first_seen, last_seen, count
 from replicator.schema_finding
 where stream = %s
-order by array_position(array['misfit', 'gone', 'new_field'], kind), count desc, collection, path
+order by pg_catalog.array_position(array['misfit', 'gone', 'new_field'], kind), count desc, collection, path
 limit %s
 """
 
