@@ -49,7 +49,7 @@ def test_what_fits_reads_as_it_does_in_the_key(value: Any) -> None:
 @example("a\0b", '$string:"a\\u0000b"')
 @example("$number:1", 1)
 @example("1", 1)
-@example("true", other=True)
+@example(one="true", other=True)
 @example(b"\0", "\0")
 @settings(max_examples=1000, deadline=None)
 def test_two_values_that_mongodb_tells_apart_never_read_the_same(one: Any, other: Any) -> None:
