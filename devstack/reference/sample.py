@@ -104,6 +104,7 @@ def committed() -> Committed:
         rejected=0,
         settled=0,
         swept=0,
+        altered=0,
         dead_letters=1,
         seconds=0.004,
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from replicator_service.core.mapping.model import TableSpec
+    from replicator_service.core.schema_findings import PathCount
     from replicator_service.core.transform import Transform
 
 
@@ -93,6 +94,10 @@ class RowGroup:
     transforms: dict[str, Transform] = field(default_factory=dict)
     collections: dict[str, CollectionRows] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
+    altered: int = 0
+    """Values that did not fit their column or that PostgreSQL cannot hold as they are."""
+    findings: list[PathCount] = field(default_factory=list)
+    """What these documents and the mapping do not have in common."""
     is_retry: bool = False
     """Whether these are dead letters that somebody has asked to try again."""
 
@@ -135,7 +140,10 @@ class Encoder:
             if transform is None:
                 transform = group.transforms[collection] = self._transform_of(collection)
                 group.collections[collection] = CollectionRows.none(transform.tables)
+            before = transform.altered
             self._encode_collection(changed, transform, group.collections[collection], group.rejected)
+            group.altered += transform.altered - before
+            group.findings += transform.take_findings()
         return group
 
     def _encode_collection(

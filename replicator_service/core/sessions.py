@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from replicator_service.core.ports import HistoryMark, Source
     from replicator_service.core.position import Position
     from replicator_service.core.rows import Rejected, RowGroup
+    from replicator_service.core.schema_findings import PathCount
     from replicator_service.core.steps import CollectionState, Commit, ControlStep
 
 Tables = tuple["TableSpec", ...]
@@ -163,8 +164,8 @@ class LeaderSession(Protocol):
         """Remove the dead letters of keys whose later version was written; gives how many there were."""
         ...
 
-    def commit(self, step: Commit, epoch: int) -> None:
-        """Move the checkpoint and commit.
+    def commit(self, step: Commit, epoch: int, findings: Sequence[PathCount] = ()) -> None:
+        """Move the checkpoint, add what was found about the schema of documents, and commit.
 
         Raises :class:`LeaseLost` when another leader has taken over: nothing is committed.
         """

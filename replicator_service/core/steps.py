@@ -185,8 +185,7 @@ class Commit:
 
     ``converging_until`` is what the checkpoint shall say; ``is_snapshotting`` tells whether collections are still
     incomplete after it. ``mark``, now and then, is the oplog's entry at the position. ``events`` counts what the
-    stream brought, by collection and operation, and ``altered`` the values that did not fit; both are published after
-    the commit.
+    stream brought, by collection and operation; it is published after the commit.
     """
 
     position: Position
@@ -194,7 +193,6 @@ class Commit:
     is_snapshotting: bool = False
     mark: HistoryMark | None = None
     events: Counter[tuple[str, str]] = field(default_factory=Counter)
-    altered: int = 0
 
 
 ControlStep = (

@@ -38,7 +38,7 @@ from replicator_service.core.steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from replicator_service.core.errors import ReplicatorError
     from replicator_service.core.transform import Transform
@@ -92,6 +92,8 @@ class Collection:
     snapshot: Snapshot | None = None
     has_tables: bool = False
     """Whether this process knows that the tables exist as the mapping wants them."""
+    on_enter: Callable[[Collection], None] = lambda _: None
+    """Called with each change of the state."""
     _tables: tuple[TableSpec, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
@@ -212,6 +214,7 @@ class Collection:
         self.state = state
         if state is not CollectionState.SNAPSHOTTING:
             self.snapshot = None
+        self.on_enter(self)
 
     def _snapshot(self) -> Snapshot:
         if self.snapshot is None:

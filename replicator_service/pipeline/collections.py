@@ -41,8 +41,7 @@ class Collections:
         self._tables: dict[str, str] = {}
         """The table that each collection was given: a name is given once and kept."""
         self._known: dict[str, Collection] = {}
-        self._altered = 0
-        """What transforms that are not in use any more have counted."""
+        self._snapshotting: dict[str, Collection] = {}
 
     def __iter__(self) -> Iterator[Collection]:
         return iter(list(self._known.values()))
@@ -81,13 +80,8 @@ class Collections:
 
     def remove(self, name: str) -> None:
         """Forget a collection and the name of its table."""
-        self._altered += self._known.pop(name).transform.altered
-        del self._tables[name]
-
-    @property
-    def altered(self) -> int:
-        """How many values did not fit, ever: never less than before."""
-        return self._altered + sum(each.transform.altered for each in self._known.values())
+        del self._known[name], self._tables[name]
+        self._snapshotting.pop(name, None)
 
     def mapped(self) -> Iterable[str]:
         """The collections that the mapping file names."""
@@ -102,16 +96,25 @@ class Collections:
         return self._known[name].transform
 
     def snapshotting(self) -> list[Collection]:
-        """Collections whose snapshot is not complete, in the order in which they became known."""
-        return [each for each in self._known.values() if each.state is CollectionState.SNAPSHOTTING]
+        """Collections whose snapshot is not complete, in the order in which it was asked for."""
+        return list(self._snapshotting.values())
 
     def _add(self, name: str, state: CollectionState) -> Collection:
         mapping = self._mapping_of(name)
         self._tables[name] = mapping.table
         snapshot = Snapshot() if state is CollectionState.SNAPSHOTTING else None
-        collection = Collection(name, mapping, compile_transform(mapping), state, snapshot=snapshot)
+        collection = Collection(
+            name, mapping, compile_transform(mapping), state, snapshot=snapshot, on_enter=self._entered
+        )
         self._known[name] = collection
+        self._entered(collection)
         return collection
+
+    def _entered(self, collection: Collection) -> None:
+        if collection.state is CollectionState.SNAPSHOTTING:
+            self._snapshotting[collection.name] = collection
+        else:
+            self._snapshotting.pop(collection.name, None)
 
     def _mapping_of(self, name: str) -> CollectionMapping:
         """A document table keeps the name that it was given, unless the mapping has taken it since."""

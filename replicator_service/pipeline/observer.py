@@ -19,6 +19,8 @@ class Committed:
     rejected: int
     settled: int
     swept: int
+    altered: int
+    """Values that did not fit their column or that PostgreSQL cannot hold as they are."""
     dead_letters: int
     """How many there are now."""
     seconds: float

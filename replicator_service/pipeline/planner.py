@@ -72,7 +72,6 @@ class Planner:
         self.position = position
         self.converging_until = converging_until
         self._events: Counter[tuple[str, str]] = Counter()
-        self._altered = 0
         self._marks_at: float | None = clock()
         """When the next mark is due; None when the user may not read the oplog."""
         self._parted: dict[tuple[str, str], Change] = {}
@@ -90,17 +89,13 @@ class Planner:
         if not self.is_converging:
             self.converging_until = None
         events, self._events = self._events, Counter()
-        altered = self.collections.altered
-        step = Commit(
+        return Commit(
             self.position,
             self.converging_until,
-            any(each.state is CollectionState.SNAPSHOTTING for each in self.collections),
+            bool(self.collections.snapshotting()),
             self._mark(),
             Counter({(_label(name), operation): count for (name, operation), count in events.items()}),
-            altered - self._altered,
         )
-        self._altered = altered
-        return step
 
     def converge(self, until: int) -> None:
         """Rows up to this cluster time may be written early."""

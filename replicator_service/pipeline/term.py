@@ -243,6 +243,7 @@ class Term:
             rejected=written.rejected,
             settled=written.settled,
             swept=written.swept,
+            altered=written.altered,
             dead_letters=writer.dead_letters,
             seconds=self._threads.monotonic() - self._began,
         )

@@ -7,7 +7,7 @@ transaction, and everything else is written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import Fatal, RecordRejected
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from replicator_service.core.dead_letter_limit import DeadLetterLimit
     from replicator_service.core.events import Change
+    from replicator_service.core.schema_findings import PathCount
     from replicator_service.core.sessions import LeaderSession
 
 _PIECE = 64
@@ -42,6 +43,14 @@ class Written:
     rejected: int = 0
     settled: int = 0
     swept: int = 0
+    altered: int = 0
+    findings: list[PathCount] = field(default_factory=list)
+
+    def add(self, group: RowGroup, rows: int) -> None:
+        """Count a group that was written whole."""
+        self.rows += rows
+        self.altered += group.altered
+        self.findings += group.findings
 
 
 class Writer:
@@ -98,7 +107,7 @@ class Writer:
 
     def _commit(self, step: Commit) -> Written:
         self._failpoints.reach(Window.BEFORE_COMMIT)
-        self._session.commit(step, self._epoch)
+        self._session.commit(step, self._epoch, self._count.findings)
         self._is_open = False
         self._failpoints.reach(Window.AFTER_COMMIT)
         return self._count
@@ -137,7 +146,7 @@ class Writer:
         if not self._is_first:
             self._session.savepoint()
         try:
-            self._count.rows += self._session.write(group)
+            self._count.add(group, self._session.write(group))
         except RecordRejected as error:
             if self._is_first:
                 self._session.rollback()
@@ -191,7 +200,8 @@ class Writer:
         """Write changes together if possible, otherwise apart."""
         self._session.savepoint()
         try:
-            self._count.rows += self._session.write(group.only(changes))
+            part = group.only(changes)
+            self._count.add(part, self._session.write(part))
         except RecordRejected as error:
             self._session.rollback_to_savepoint()
             return self._narrow(group, changes, error)

@@ -176,7 +176,7 @@ def test_a_resync_of_values_that_were_altered_counts_no_alteration_backwards(sou
         counted = replication.health.committed
 
         def committed(what: Committed) -> None:
-            seen.append(what.commit.altered)
+            seen.append(what.altered)
             counted(what)
 
         replication.health.committed = committed  # type: ignore[method-assign]

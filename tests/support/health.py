@@ -74,13 +74,12 @@ class Surroundings:
         position = Position({}, at_second(second))
         self.health.committed(
             Committed(
-                commit=Commit(
-                    position, converging_until, is_snapshotting, events=Counter(events or {}), altered=altered
-                ),
+                commit=Commit(position, converging_until, is_snapshotting, events=Counter(events or {})),
                 rows=rows,
                 rejected=rejected,
                 settled=0,
                 swept=0,
+                altered=altered,
                 dead_letters=dead_letters,
                 seconds=0.02,
             )

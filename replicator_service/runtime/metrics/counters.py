@@ -96,7 +96,7 @@ class Metrics(Collector):
                     self._events[collection, operation] += count
             self._totals[Name.ROWS_APPLIED] += what.rows
             self._totals[Name.DEAD_LETTERS_TOTAL] += what.rejected
-            self._totals[Name.ALTERED_VALUES] += what.commit.altered
+            self._totals[Name.ALTERED_VALUES] += what.altered
             self._totals[Name.COMMITS] += 1
             if events:
                 self._batch_events.observe(events.total())

@@ -29,7 +29,7 @@ from replicator_service.core.steps import (
     StartSweep,
     Sweep,
 )
-from replicator_service.sink.control import checkpoint, dead_letters, lease, registry, requests
+from replicator_service.sink.control import checkpoint, dead_letters, lease, registry, requests, schema_findings
 from replicator_service.sink.errors import translated
 from replicator_service.sink.write import table_moves, tables
 from replicator_service.sink.write.rows import RowWriter
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from replicator_service.core.rows import Rejected, RowGroup
+    from replicator_service.core.schema_findings import PathCount
     from replicator_service.core.sessions import Checkpoint, Registered, Tables
     from replicator_service.core.steps import Commit
     from replicator_service.sink.connect.connection import Connection
@@ -107,6 +108,8 @@ class PostgresLeader:
         match step:
             case RegisterSnapshots() | SetState() | StartSnapshot() | ChunkDone() | StartSweep() | FinishSnapshot():
                 registry.apply(self._connection, self._stream, step)
+                if isinstance(step, StartSnapshot):
+                    schema_findings.forget(self._connection, self._stream, step.collection)
             case RequestTried():
                 requests.mark_tried(self._connection, step.request)
             case RequestHandled():
@@ -115,6 +118,7 @@ class PostgresLeader:
                 self._prepare(step)
             case MoveDeadLetters():
                 dead_letters.move(self._connection, self._stream, step.collection, step.target)
+                schema_findings.move(self._connection, self._stream, step.collection, step.target)
             case RenameTables():
                 registry.rename(self._connection, self._stream, step.renames)
                 targets = {each.table: each.target for each in step.renames}
@@ -127,6 +131,7 @@ class PostgresLeader:
                 table_moves.remove_tables(self._connection, self._schema, step.tables)
                 registry.unregister(self._connection, self._stream, step.collection)
                 dead_letters.settle_collection(self._connection, self._stream, step.collection)
+                schema_findings.forget(self._connection, self._stream, step.collection)
             case Sweep():
                 return self._sweep(step)
         return 0
@@ -137,7 +142,8 @@ class PostgresLeader:
     def settle_dead_letters(self, collection: str, keys: Sequence[str]) -> int:
         return dead_letters.settle(self._connection, self._stream, collection, keys)
 
-    def commit(self, step: Commit, epoch: int) -> None:
+    def commit(self, step: Commit, epoch: int, findings: Sequence[PathCount] = ()) -> None:
+        schema_findings.add(self._connection, self._stream, findings, step.position.cluster_time)
         checkpoint.move_checkpoint(self._connection, self._stream, epoch, step)
         self._execute(b"commit")
 
@@ -164,6 +170,7 @@ class PostgresLeader:
     def _empty(self, step: EmptyTables) -> int:
         deleted = table_moves.empty_tables(self._connection, self._schema, [table.name for table in step.tables])
         dead_letters.settle_collection(self._connection, self._stream, step.collection)
+        schema_findings.forget(self._connection, self._stream, step.collection)
         registry.set_state(self._connection, self._stream, step.collection, CollectionState.DROPPED)
         return deleted
 
