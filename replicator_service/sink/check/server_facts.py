@@ -25,9 +25,7 @@ select
     (
         select pg_catalog.array_agg(n.nspname::text order by n.nspname)
         from pg_catalog.pg_namespace as n
-        where n.nspname = any(%(schemas)s) and not (
-            pg_catalog.has_schema_privilege(n.oid, 'create') and pg_catalog.has_schema_privilege(n.oid, 'usage')
-        )
+        where n.nspname = any(%(schemas)s) and not pg_catalog.has_schema_privilege(n.oid, 'create')
     ),
     (
         select pg_catalog.array_agg(n.nspname::text order by n.nspname)

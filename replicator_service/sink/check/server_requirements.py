@@ -64,7 +64,7 @@ def _create(facts: ServerFacts) -> Iterator[Problem]:
     for schema in facts.closed_schemas:
         yield Problem(
             f"{facts.user} may not create tables in the schema {schema}",
-            f"grant usage, create on schema {identifier(schema)} to {facts.role}",
+            f"grant create on schema {identifier(schema)} to {facts.role}",
         )
     if facts.missing_schemas and not facts.may_create:
         yield Problem(
@@ -128,8 +128,8 @@ REQUIREMENTS: tuple[Requirement[ServerFacts], ...] = (
     Requirement(VERSION, _version, _told_version),
     Requirement(WRITABLE, _writable, lambda _: "a primary"),
     Requirement(ENCODING, _encoding, lambda _: "UTF8"),
-    Requirement(CREATE, _create, lambda facts: f"{facts.user} may create what is needed"),
     Requirement(USAGE, _usage, lambda facts: f"{facts.user} may use the schemas", is_asked_at_start=True),
+    Requirement(CREATE, _create, lambda facts: f"{facts.user} may create what is needed"),
     Requirement(TEMPORARY, _temporary, lambda facts: f"{facts.user} may stage rows", is_asked_at_start=True),
     Requirement(EVENT_TRIGGERS, _event_triggers, lambda _: "none"),
     Requirement(CONNECTIONS, _connections, lambda facts: f"{min(facts.free.values())} left"),
