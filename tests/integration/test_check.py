@@ -292,3 +292,17 @@ def test_servers_that_are_away_are_a_matter_of_the_connection() -> None:
     assert failing(findings) == {"mongodb reachable", "postgresql reachable"}
     assert exit_code(findings) == 3
     assert by_name(findings)["position in history"].level is Level.SKIP
+
+
+def test_the_host_that_was_tried_is_named(source: Source, sink: Sink) -> None:
+    info = psycopg.conninfo.conninfo_to_dict(sink.dsn)
+    found = by_name(check(settings_of(source, sink)))["postgresql reachable"]
+    assert found.cause.endswith(f"at {info['host']}:{info['port']}")
+    wrong = psycopg.conninfo.make_conninfo(sink.dsn, password="wrong")
+    for dsn, places in (
+        (wrong, {f"{info['host']}:{info['port']}"}),
+        ("postgresql://u:p@127.0.0.1:9,127.0.0.1:10/d", {"127.0.0.1:9", "127.0.0.1:10"}),
+    ):
+        found = by_name(check(settings_of(source, sink, postgres_dsn=dsn)))["postgresql reachable"]
+        assert found.level is Level.FAIL
+        assert all(place in found.cause for place in places)
