@@ -95,7 +95,10 @@ class LeaderSession(Protocol):
         ...
 
     def end_frozen_leader(self, seconds: float) -> bool:
-        """Look at the leader once, and end its session when it has not moved for so long; whether that was done."""
+        """Look at the leader once, and end its session when it has not moved for so long; whether that was done.
+
+        Raises :class:`ConfigurationError` when this user may not do that.
+        """
         ...
 
     def promise_renewal(self) -> None:
@@ -149,6 +152,13 @@ class LeaderSession(Protocol):
         """Make the tables show the documents of the group; gives the number of rows.
 
         Raises :class:`RecordRejected` when a row is refused: the transaction, or its savepoint, has to be taken back.
+        """
+        ...
+
+    def require_whole(self, tables: Tables) -> None:
+        """Make sure that tables are still what they were made: otherwise no document is at fault that is refused.
+
+        Raises :class:`TableChanged` for what is missing, :class:`ConfigurationError` for what is another one.
         """
         ...
 

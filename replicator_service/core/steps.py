@@ -40,16 +40,22 @@ class RegisterSnapshots:
 
 
 @dataclass(frozen=True, slots=True)
-class PrepareTables:
-    """Make the tables of a collection fit its mapping, and remember which it has.
-
-    ``uuid`` is the collection's identity where it is known. ``may_rebuild`` allows to drop a table of another shape:
-    somebody asked for a resync, which fills it again.
-    """
+class Preparation:
+    """One collection whose tables are to be made; ``uuid`` is its identity where it is known."""
 
     mapping: CollectionMapping
     state: CollectionState
     uuid: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareTables:
+    """Make the tables of collections fit their mappings, and remember which each has.
+
+    ``may_rebuild`` allows to drop tables of another shape: somebody asked for a resync, which fills them again.
+    """
+
+    collections: tuple[Preparation, ...]
     may_rebuild: bool = False
 
 

@@ -27,6 +27,7 @@ from replicator_service.core.steps import (
     FinishSnapshot,
     MoveDeadLetters,
     MoveRows,
+    Preparation,
     PrepareTables,
     RegisterSnapshots,
     RemoveTables,
@@ -118,8 +119,7 @@ class Collection:
     def prepare(self, *, may_rebuild: bool = False) -> Iterator[Step]:
         """Make sure that the tables exist before anything is written to them."""
         if not self.has_tables or may_rebuild:
-            self.has_tables = True
-            yield PrepareTables(self.mapping, self.state, self.uuid, may_rebuild)
+            yield prepare_tables([self], may_rebuild=may_rebuild)
 
     def create(self, uuid: bytes | None) -> Iterator[Step]:
         """The stream has seen it come into being: nothing of it is missing."""
@@ -235,6 +235,13 @@ def begin_snapshots(collections: Sequence[Collection], *, may_rebuild: bool = Fa
         each.uuid = None
         each.snapshot = Snapshot(may_rebuild=may_rebuild)
     return RegisterSnapshots(tuple(each.mapping for each in collections))
+
+
+def prepare_tables(collections: Sequence[Collection], *, may_rebuild: bool = False) -> PrepareTables:
+    """The same for any number of collections in one step."""
+    for each in collections:
+        each.has_tables = True
+    return PrepareTables(tuple(Preparation(each.mapping, each.state, each.uuid) for each in collections), may_rebuild)
 
 
 def _paths(mapping: CollectionMapping) -> object:

@@ -26,6 +26,7 @@ from replicator_service.core.errors import Fatal, SnapshotUnavailable
 from replicator_service.core.events import Change, Operation
 from replicator_service.core.failpoints import Failpoints, Window
 from replicator_service.core.ports import CollectionKind
+from replicator_service.pipeline.collection import prepare_tables
 from replicator_service.pipeline.planner import GROUP_CHANGES, Planner
 from replicator_service.pipeline.reading import decoded_id
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from replicator_service.core.ports import Source
     from replicator_service.core.replies import Reply
-    from replicator_service.core.rows import RowGroup
     from replicator_service.core.sessions import OperatorSession
     from replicator_service.core.steps import Step
     from replicator_service.pipeline.collection import Collection, Snapshot
@@ -46,6 +46,10 @@ remembers nothing uses it up once; it grows again, by the second, with chunks th
 
 _COLLECTIONS = 100
 """So many collections are begun, or finished, in one transaction at most: each costs PostgreSQL locks."""
+
+_SMALL_DOCUMENTS, _SMALL_BYTES = 100, 2**16
+_SMALL_TOGETHER = 16
+"""A write costs as much as a hundred small rows: so many collections share one, however many there are."""
 
 _SWEPT_KEYS = 5_000
 _TROUBLED_SECONDS = 5.0
@@ -95,6 +99,8 @@ class Snapshots:
         self._wait_seconds = _WAIT_SECONDS
         self._with_rows: dict[Snapshot, bool] = {}
         """Whether there were rows when the snapshot was about to be started."""
+        self._small: list[Change] = []
+        """Documents of small collections that are still to be written in this transaction."""
 
     def is_due(self, now: float) -> bool:
         """Whether something can be planned now. ``now`` is a monotonic clock in seconds."""
@@ -113,6 +119,7 @@ class Snapshots:
             room.collections -= 1
             if room.is_used:
                 break
+        yield from self._write_small()
         if has_steps:
             yield self._planner.commit()
 
@@ -174,29 +181,33 @@ class Snapshots:
             return
         snapshot.missing_at = None
         if snapshot.progress is None or collection.uuid != found.uuid:
-            expected = self._source.estimate(collection.name)
-            yield from collection.start(found.uuid, expected, sweeps=self._had_rows(collection, snapshot))
+            yield from self._begin(collection, snapshot, found.uuid)
         snapshot.is_capped = found.kind is CollectionKind.CAPPED
         snapshot.is_identified = True
 
-    def _had_rows(self, collection: Collection, snapshot: Snapshot) -> bool:
-        """Whether rows of before may have to go; asked for many collections at once.
+    def _begin(self, collection: Collection, snapshot: Snapshot, uuid: bytes | None) -> Iterator[Step]:
+        """Start, with tables. What has to be asked and made is asked and made for many collections at once."""
+        if snapshot not in self._with_rows and snapshot.progress is None:
+            yield from self._prepare(collection)
+        # What the stream writes between that question and now is no row of before.
+        sweeps = snapshot.progress is not None or self._with_rows.pop(snapshot)
+        expected = self._source.estimate(collection.name)
+        yield from collection.start(uuid, expected, sweeps=sweeps)
 
-        What the stream writes between the question and the start is no row of before.
-        """
-        if snapshot.progress is not None:
-            return True
-        if snapshot not in self._with_rows:
-            self._settled()
-            next_ones = {
-                each.name: each
-                for each in self._planner.collections.snapshotting()
-                if each.snapshot is not None and each.snapshot.progress is None
-            }
-            asked = dict(list(next_ones.items())[:_COLLECTIONS]) | {collection.name: collection}
-            found = self._operator.with_rows({name: each.tables for name, each in asked.items()})
-            self._with_rows = {each.snapshot: name in found for name, each in asked.items() if each.snapshot}
-        return self._with_rows.pop(snapshot)
+    def _prepare(self, first: Collection) -> Iterator[Step]:
+        """Find out which of the next collections have rows, and make the tables of those that have none yet."""
+        self._settled()
+        waiting = [
+            each
+            for each in self._planner.collections.snapshotting()
+            if each.snapshot is not None and each.snapshot.progress is None and each is not first
+        ]
+        asked = [first, *waiting[: _COLLECTIONS - 1]]
+        found = self._operator.with_rows({each.name: each.tables for each in asked})
+        self._with_rows = {each.snapshot: each.name in found for each in asked if each.snapshot is not None}
+        new = [each for each in asked if not each.has_tables and each.snapshot and not each.snapshot.may_rebuild]
+        if len(new) > 1:
+            yield prepare_tables(new)
 
     def _next(self, collection: Collection, snapshot: Snapshot, room: _Room, at: int | None) -> Iterator[Step]:
         progress = snapshot.progress
@@ -211,24 +222,20 @@ class Snapshots:
         They were when the document that was the last is among them, or when there are fewer than was asked for.
         """
         place = snapshot.progress.place if snapshot.progress is not None else None
-        if snapshot.end is None:
-            snapshot.end = self._source.last_id(collection.name, at=at, uuid=collection.uuid)
         end = None if snapshot.end is None else encode_key(decoded_id(snapshot.end))
         limit, documents, last, has_ended = room.documents, 0, b"", False
         cursor = self._source.in_order(collection.name, place, limit=limit, at=at, uuid=collection.uuid)
         with closing(cursor):
             for reply in self._planner.reads.noted(cursor):
                 changes = self._changes(collection.name, reply)
-                has_ended = any(change.key == end for change in changes)
+                has_ended = end is not None and any(change.key == end for change in changes)
                 if has_ended:
                     del changes[[change.key for change in changes].index(end or "") + 1 :]
-                groups = self._groups(changes)
                 last = id_document(reply.raw(changes[-1].ordinal))
                 documents += len(changes)
                 room.documents -= len(changes)
                 room.size -= reply.size
-                reply.release()
-                yield from groups
+                yield from self._write(changes, reply)
                 if has_ended or room.size <= 0:
                     break
             else:
@@ -238,17 +245,30 @@ class Snapshots:
             yield from collection.read(last, documents)
         if has_ended:
             yield from collection.read_all()
-        elif snapshot.end is not None and not self._exists(collection, snapshot.end, at):
-            snapshot.end = None
+        elif snapshot.end is None or not self._exists(collection, snapshot.end, at):
+            snapshot.end = self._source.last_id(collection.name, at=at, uuid=collection.uuid)
+
+    def _write(self, changes: list[Change], reply: Reply) -> Iterator[Step]:
+        """Rows of one reply; those of small collections are written together."""
+        if len(changes) <= _SMALL_DOCUMENTS and reply.size <= _SMALL_BYTES:
+            self._small += changes
+            if len(self._small) >= _SMALL_TOGETHER * _SMALL_DOCUMENTS:
+                yield from self._write_small()
+            return
+        encode = self._planner.encoder.encode
+        groups = [encode(changes[start : start + GROUP_CHANGES]) for start in range(0, len(changes), GROUP_CHANGES)]
+        reply.release()
+        yield from groups
+
+    def _write_small(self) -> Iterator[Step]:
+        changes, self._small = self._small, []
+        if changes:
+            yield self._planner.encoder.encode(changes)
 
     def _exists(self, collection: Collection, id_document: bytes, at: int | None) -> bool:
         ids = [ExactId(id_document)]
         cursor = self._source.by_ids(collection.name, ids, at=at, uuid=collection.uuid, only_ids=True)
         return any(reply.documents for reply in self._planner.reads.noted(cursor))
-
-    def _groups(self, changes: list[Change]) -> list[RowGroup]:
-        encode = self._planner.encoder.encode
-        return [encode(changes[start : start + GROUP_CHANGES]) for start in range(0, len(changes), GROUP_CHANGES)]
 
     def _changes(self, name: str, reply: Reply) -> list[Change]:
         at = self._planner.position.cluster_time

@@ -153,6 +153,7 @@ class Writer:
                 self._session.begin()
             else:
                 self._session.rollback_to_savepoint()
+            self._session.require_whole(tuple(table for each in group.collections.values() for table in each.tables))
             self._observe(group, 0, len(rejected))
             refused = {id(each.change) for each in group.rejected}
             rejected += self._write_apart(group, [c for c in group.changes if id(c) not in refused], error)

@@ -12,6 +12,7 @@ from replicator_service.core.ports import HistoryMark
 from replicator_service.core.position import Position
 from replicator_service.core.sessions import Checkpoint
 from replicator_service.sink.errors import translated
+from replicator_service.sink.write.round_trip import Query
 
 if TYPE_CHECKING:
     from replicator_service.core.steps import Commit
@@ -25,13 +26,14 @@ left join replicator.history_mark as m on m.stream = c.stream
 where c.stream = %s
 """
 
-_MOVE = """
+_MOVE = b"""
 update replicator.checkpoint
 set resume_token = %s, cluster_time = %s, converging_until = %s, updated_at = now()
 where stream = %s and epoch = %s
+returning epoch
 """
 
-_REMEMBER = """
+_REMEMBER = b"""
 insert into replicator.history_mark as m (stream, cluster_time, term, wall) values (%s, %s, %s, %s)
 on conflict (stream) do update set cluster_time = excluded.cluster_time, term = excluded.term, wall = excluded.wall
 """
@@ -64,17 +66,14 @@ def raise_epoch(connection: Connection, stream: str) -> Checkpoint:
     return checkpoint
 
 
-def move_checkpoint(connection: Connection, stream: str, epoch: int, step: Commit) -> None:
-    """Move the checkpoint inside the open transaction.
+def moves(stream: str, epoch: int, step: Commit) -> list[Query]:
+    """What moves the checkpoint inside the open transaction.
 
-    Raises :class:`LeaseLost` when another leader has taken over: the transaction must be rolled back.
+    The first gives a row; when it gives none, another leader has taken over, and the transaction must be rolled back.
     """
     position = step.position
     token = Jsonb(dict(position.resume_token), dumps=json_util.dumps)
-    with translated():
-        moved = connection.execute(_MOVE, (token, position.cluster_time, step.converging_until, stream, epoch)).rowcount
-        if moved == 1 and step.mark is not None:
-            mark = step.mark
-            connection.execute(_REMEMBER, (stream, mark.cluster_time, mark.term, mark.wall))
-    if moved != 1:
-        raise LeaseLost("another instance has taken the lease", hint="This instance stands by.")
+    found = [Query(_MOVE, (token, position.cluster_time, step.converging_until, stream, epoch))]
+    if step.mark is not None:
+        found.append(Query(_REMEMBER, (stream, step.mark.cluster_time, step.mark.term, step.mark.wall)))
+    return found

@@ -16,13 +16,15 @@ from replicator_service.core.steps import (
     SetState,
     StartSnapshot,
     StartSweep,
+    Sweep,
 )
 from replicator_service.sink.errors import translated
+from replicator_service.sink.write.round_trip import Query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from replicator_service.core.steps import TableRename
+    from replicator_service.core.steps import Preparation, TableRename
     from replicator_service.sink.connect.connection import Connection
 
 _REGISTERED = """
@@ -36,7 +38,7 @@ where c.stream = %s
 order by c.collection
 """
 
-_REGISTER_ALL = """
+_REGISTER_ALL = b"""
 with wanted as (
     select * from unnest(%(collections)s::text[], %(tables)s::text[], %(hashes)s::text[]) as w (collection, name, hash)
 ),
@@ -52,7 +54,7 @@ on conflict (stream, collection) do update set
     table_name = excluded.table_name, state = excluded.state, mapping_hash = excluded.mapping_hash, updated_at = now()
 """
 
-_REGISTER = """
+_REGISTER = b"""
 insert into replicator.collection as c (stream, collection, table_name, tables, state, mapping_hash, uuid)
 values (%s, %s, %s, %s, %s, %s, %s)
 on conflict (stream, collection) do update set
@@ -60,14 +62,28 @@ on conflict (stream, collection) do update set
     mapping_hash = excluded.mapping_hash, uuid = excluded.uuid, updated_at = now()
 """
 
-_START = """
+_START = b"""
 insert into replicator.snapshot_progress (stream, collection, expected, sweeps) values (%s, %s, %s, %s)
 on conflict (stream, collection) do update set
     place = null, documents = 0, expected = excluded.expected, sweeps = excluded.sweeps, sweep_place = null,
     started_at = now(), finished_at = null
 """
 
-SnapshotStep = RegisterSnapshots | SetState | StartSnapshot | ChunkDone | StartSweep | FinishSnapshot
+_SET_UUID = b"update replicator.collection set uuid = %s where stream = %s and collection = %s"
+_SET_STATE = b"""
+update replicator.collection
+set state = %s, updated_at = now(), uuid = case when %s = 'dropped' then null else uuid end
+where stream = %s and collection = %s
+"""
+_MOVE = b"""
+update replicator.snapshot_progress set place = %s, documents = documents + %s where stream = %s and collection = %s
+"""
+_SWEEP = b"update replicator.snapshot_progress set sweep_place = %s where stream = %s and collection = %s"
+_FINISH = b"update replicator.snapshot_progress set finished_at = now() where stream = %s and collection = %s"
+
+SnapshotStep = (
+    RegisterSnapshots | PrepareTables | SetState | StartSnapshot | ChunkDone | StartSweep | Sweep | FinishSnapshot
+)
 
 
 def registered(connection: Connection, stream: str) -> list[Registered]:
@@ -88,36 +104,48 @@ def registered(connection: Connection, stream: str) -> list[Registered]:
     ]
 
 
-def apply(connection: Connection, stream: str, step: SnapshotStep) -> None:
-    """Remember what a step says of collections and their snapshots."""
+def queries(stream: str, step: SnapshotStep) -> list[Query]:
+    """What remembers what a step says of collections and their snapshots."""
     match step:
         case RegisterSnapshots():
-            _register_all(connection, stream, step)
+            values = {
+                "stream": stream,
+                "collections": [each.collection for each in step.mappings],
+                "tables": [each.table for each in step.mappings],
+                "hashes": [fingerprint(each) for each in step.mappings],
+            }
+            return [Query(_REGISTER_ALL, values)]
+        case PrepareTables():
+            return [Query(_REGISTER, _values(stream, each)) for each in step.collections]
         case SetState():
-            set_state(connection, stream, step.collection, step.state)
+            return [set_state(stream, step.collection, step.state)]
         case StartSnapshot():
-            with translated():
-                connection.execute(_START, (stream, step.collection, step.expected, step.sweeps))
-                connection.execute(
-                    "update replicator.collection set uuid = %s where stream = %s and collection = %s",
-                    (step.uuid, stream, step.collection),
-                )
+            return [
+                Query(_START, (stream, step.collection, step.expected, step.sweeps)),
+                Query(_SET_UUID, (step.uuid, stream, step.collection)),
+            ]
         case ChunkDone():
-            _move(connection, "place = %s, documents = documents + %s", (step.place, step.documents), stream, step)
+            return [Query(_MOVE, (step.place, step.documents, stream, step.collection))]
         case StartSweep():
-            _move(connection, "sweep_place = %s", ("",), stream, step)
+            return [Query(_SWEEP, ("", stream, step.collection))]
+        case Sweep():
+            return [Query(_SWEEP, (step.place, stream, step.collection))]
         case FinishSnapshot():
-            _move(connection, "finished_at = now()", (), stream, step)
-            set_state(connection, stream, step.collection, CollectionState.STREAMING)
+            return [
+                Query(_FINISH, (stream, step.collection)),
+                set_state(stream, step.collection, CollectionState.STREAMING),
+            ]
 
 
-def register(connection: Connection, stream: str, step: PrepareTables) -> None:
-    """Remember a collection with its tables, or what its mapping has become."""
-    mapping = step.mapping
+def set_state(stream: str, collection: str, state: CollectionState) -> Query:
+    """What changes the state of a registered collection; only one that exists has an identity."""
+    return Query(_SET_STATE, (state.value, state.value, stream, collection))
+
+
+def _values(stream: str, one: Preparation) -> tuple[object, ...]:
+    mapping = one.mapping
     names = [table.name for table in tables_of(mapping)]
-    values = (stream, mapping.collection, mapping.table, names, step.state.value, fingerprint(mapping), step.uuid)
-    with translated():
-        connection.execute(_REGISTER, values)
+    return stream, mapping.collection, mapping.table, names, one.state.value, fingerprint(mapping), one.uuid
 
 
 def rename(connection: Connection, stream: str, renames: Sequence[TableRename]) -> None:
@@ -139,43 +167,3 @@ def unregister(connection: Connection, stream: str, collection: str) -> None:
         connection.execute(
             "delete from replicator.collection where stream = %s and collection = %s", (stream, collection)
         )
-
-
-def set_state(connection: Connection, stream: str, collection: str, state: CollectionState) -> None:
-    """Change the state of a registered collection; only one that exists has an identity."""
-    statement = (
-        "update replicator.collection set state = %s, updated_at = now(), "
-        "uuid = case when %s = 'dropped' then null else uuid end where stream = %s and collection = %s"
-    )
-    with translated():
-        connection.execute(statement, (state.value, state.value, stream, collection))
-
-
-def move_sweep(connection: Connection, stream: str, collection: str, place: str) -> None:
-    """Remember how far the look for rows without a document is."""
-    statement = "update replicator.snapshot_progress set sweep_place = %s where stream = %s and collection = %s"
-    with translated():
-        connection.execute(statement, (place, stream, collection))
-
-
-def _register_all(connection: Connection, stream: str, step: RegisterSnapshots) -> None:
-    values = {
-        "stream": stream,
-        "collections": [each.collection for each in step.mappings],
-        "tables": [each.table for each in step.mappings],
-        "hashes": [fingerprint(each) for each in step.mappings],
-    }
-    with translated():
-        connection.execute(_REGISTER_ALL, values)
-
-
-def _move(
-    connection: Connection,
-    change: str,
-    values: tuple[object, ...],
-    stream: str,
-    step: ChunkDone | StartSweep | FinishSnapshot,
-) -> None:
-    statement = f"update replicator.snapshot_progress set {change} where stream = %s and collection = %s"  # noqa: S608
-    with translated():
-        connection.execute(statement, (*values, stream, step.collection))

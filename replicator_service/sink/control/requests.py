@@ -54,22 +54,20 @@ class PostgresOperator:
             return set()
         names = {table.name for each in tables.values() for table in each}
         existing = self._existing(names)
-        found = set()
+        arms = [
+            (collection, table.name) for collection, each in tables.items() for table in each if table.name in existing
+        ]
+        looks = [
+            sql.SQL("select {} where exists (select from {})").format(
+                sql.Literal(collection), sql.Identifier(self._schema, table)
+            )
+            for collection, table in arms
+        ]
+        letters = sql.SQL(
+            "select distinct collection from replicator.dead_letter where stream = {} and collection = any({})"
+        ).format(sql.Literal(self._stream), sql.Literal(list(tables)))
         with translated():
-            for collection, of_collection in tables.items():
-                arms = [
-                    sql.SQL("exists (select from {})").format(beside_parameters(self._schema, table.name))
-                    for table in of_collection
-                    if table.name in existing
-                ]
-                if not arms:
-                    continue
-                letters = "exists (select from replicator.dead_letter where stream = %s and collection = %s)"
-                query = sql.SQL("select {}").format(sql.SQL(" or ").join([*arms, sql.SQL(letters)]))
-                row = self._connection.execute(query, (self._stream, collection)).fetchone()
-                if row and row[0]:
-                    found.add(collection)
-        return found
+            return {name for (name,) in self._connection.execute(sql.SQL(" union ").join([*looks, letters]))}
 
     def keys_after(self, collection: str, tables: Tables, after: str, limit: int) -> list[str]:
         # At the beginning everything is wanted: the empty text is a key as well.

@@ -9,6 +9,7 @@ from psycopg import sql
 from replicator_service.core.position import wall_time
 from replicator_service.core.schema_findings import MAX_PATHS, OTHERS, FindingKind, PathCount, SchemaFinding, path_text
 from replicator_service.sink.errors import translated
+from replicator_service.sink.write.round_trip import Query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,10 +95,10 @@ on conflict (stream, collection, path, kind) do update
 """
 
 
-def add(connection: Connection, stream: str, findings: Sequence[PathCount], cluster_time: int) -> None:
-    """Add counts in the open transaction, that of the rows they belong to: one statement, none for no findings."""
+def additions(stream: str, findings: Sequence[PathCount], cluster_time: int) -> list[Query]:
+    """What adds counts in the transaction of the rows they belong to: one statement, none for no findings."""
     if not findings:
-        return
+        return []
     parameters = {
         "stream": stream,
         "collections": [each.collection for each in findings],
@@ -108,16 +109,26 @@ def add(connection: Connection, stream: str, findings: Sequence[PathCount], clus
         "others": OTHERS,
         "at": wall_time(cluster_time),
     }
+    return [Query(_ADD.encode(), parameters)]
+
+
+def add(connection: Connection, stream: str, findings: Sequence[PathCount], cluster_time: int) -> None:
+    """The same, now."""
     with translated():
-        connection.execute(_ADD, parameters)
+        for query in additions(stream, findings, cluster_time):
+            connection.execute(query.statement, query.parameters)
+
+
+def forgets(stream: str, collection: str) -> Query:
+    """What begins anew: the collection is going to be read whole, or is not there any more."""
+    return Query(b"delete from replicator.schema_finding where stream = %s and collection = %s", (stream, collection))
 
 
 def forget(connection: Connection, stream: str, collection: str) -> None:
-    """Begin anew: the collection is going to be read whole, or is not there any more."""
+    """The same, now."""
+    query = forgets(stream, collection)
     with translated():
-        connection.execute(
-            "delete from replicator.schema_finding where stream = %s and collection = %s", (stream, collection)
-        )
+        connection.execute(query.statement, query.parameters)
 
 
 def move(connection: Connection, stream: str, collection: str, target: str) -> None:

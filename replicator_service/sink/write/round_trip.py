@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from replicator_service.sink.connect.connection import Connection
 
@@ -20,7 +20,7 @@ class Query:
     """A statement with its parameters."""
 
     statement: bytes
-    parameters: Sequence[object]
+    parameters: Sequence[object] | Mapping[str, object] | None
 
 
 class QueryFailed(Exception):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from replicator_service.core.errors import ConfigurationError, LeaseLost
 from replicator_service.core.mapping.model import tables_of
 from replicator_service.core.naming import schema_name
 from replicator_service.core.steps import (
@@ -30,8 +31,9 @@ from replicator_service.core.steps import (
     Sweep,
 )
 from replicator_service.sink.control import checkpoint, dead_letters, lease, registry, requests, schema_findings
-from replicator_service.sink.errors import translated
+from replicator_service.sink.errors import Where, translate, translated
 from replicator_service.sink.write import table_moves, tables
+from replicator_service.sink.write.round_trip import Query, QueryFailed, Row, in_one_round_trip
 from replicator_service.sink.write.rows import RowWriter
 
 if TYPE_CHECKING:
@@ -42,6 +44,19 @@ if TYPE_CHECKING:
     from replicator_service.core.sessions import Checkpoint, Registered, Tables
     from replicator_service.core.steps import Commit
     from replicator_service.sink.connect.connection import Connection
+
+TableStep = (
+    PrepareTables
+    | RenameTables
+    | Sweep
+    | EmptyTables
+    | MoveRows
+    | MoveDeadLetters
+    | RemoveTables
+    | RequestTried
+    | RequestHandled
+)
+"""Steps that do more than to remember something."""
 
 _BEGIN = b"begin; set constraints all immediate"
 """What is refused at the commit could not be taken apart: constraints that somebody deferred are checked at once."""
@@ -57,6 +72,8 @@ class PostgresLeader:
         self._rows = RowWriter(connection, self._schema)
         self._frozen: lease.HolderWatch | None = None
         self._has_schema = False
+        self._pending: list[Query] = []
+        """What the control tables have to remember: sent with whatever comes next."""
 
     def try_lease(self) -> bool:
         return lease.try_lease(self._connection, self._stream)
@@ -64,7 +81,11 @@ class PostgresLeader:
     def end_frozen_leader(self, seconds: float) -> bool:
         if self._frozen is None:
             self._frozen = lease.HolderWatch(self._connection, self._stream, seconds=seconds, clock=time.monotonic)
-        return self._frozen.end_if_frozen()
+        has_ended = self._frozen.end_if_frozen()
+        refusal, self._frozen.refusal = self._frozen.refusal, None
+        if refusal is not None:
+            raise ConfigurationError(refusal)
+        return has_ended
 
     def promise_renewal(self) -> None:
         lease.begin_renewing(self._connection, self._stream)
@@ -99,17 +120,29 @@ class PostgresLeader:
 
     def rollback_to_savepoint(self) -> None:
         self._rows.rolled_back()
+        self._pending.clear()
         self._execute(b"rollback to savepoint part; release savepoint part")
 
     def write(self, group: RowGroup) -> int:
+        self._send()
         return self._rows.write(group)
+
+    def require_whole(self, touched: Tables) -> None:
+        tables.require_shape(self._connection, self._schema, touched)
 
     def apply(self, step: ControlStep) -> int:
         match step:
             case RegisterSnapshots() | SetState() | StartSnapshot() | ChunkDone() | StartSweep() | FinishSnapshot():
-                registry.apply(self._connection, self._stream, step)
+                self._pending += registry.queries(self._stream, step)
                 if isinstance(step, StartSnapshot):
-                    schema_findings.forget(self._connection, self._stream, step.collection)
+                    self._pending.append(schema_findings.forgets(self._stream, step.collection))
+                return 0
+            case _:
+                self._send()
+                return self._apply(step)
+
+    def _apply(self, step: TableStep) -> int:
+        match step:
             case RequestTried():
                 requests.mark_tried(self._connection, step.request)
             case RequestHandled():
@@ -125,15 +158,20 @@ class PostgresLeader:
                 table_moves.rename_tables(self._connection, self._schema, targets, step.left)
             case MoveRows():
                 table_moves.replace_rows(self._connection, self._schema, step.source, step.target)
-            case EmptyTables():
-                return self._empty(step)
             case RemoveTables():
                 table_moves.remove_tables(self._connection, self._schema, step.tables)
                 registry.unregister(self._connection, self._stream, step.collection)
-                dead_letters.settle_collection(self._connection, self._stream, step.collection)
-                schema_findings.forget(self._connection, self._stream, step.collection)
+                self._forget(step.collection)
+            case EmptyTables():
+                self._pending.append(registry.set_state(self._stream, step.collection, CollectionState.DROPPED))
+                self._forget(step.collection)
+                return table_moves.empty_tables(self._connection, self._schema, [table.name for table in step.tables])
             case Sweep():
-                return self._sweep(step)
+                self._pending += registry.queries(self._stream, step)
+                if step.keys:
+                    dead_letters.settle(self._connection, self._stream, step.collection, step.keys)
+                    self._rows.delete(step.tables, step.keys)
+                return len(step.keys)
         return 0
 
     def add_dead_letters(self, rejected: Sequence[Rejected]) -> None:
@@ -143,12 +181,15 @@ class PostgresLeader:
         return dead_letters.settle(self._connection, self._stream, collection, keys)
 
     def commit(self, step: Commit, epoch: int, findings: Sequence[PathCount] = ()) -> None:
-        schema_findings.add(self._connection, self._stream, findings, step.position.cluster_time)
-        checkpoint.move_checkpoint(self._connection, self._stream, epoch, step)
+        moves = checkpoint.moves(self._stream, epoch, step)
+        added = schema_findings.additions(self._stream, findings, step.position.cluster_time)
+        if self._send([*moves, *added])[0] is None:
+            raise LeaseLost("another instance has taken the lease", hint="This instance stands by.")
         self._execute(b"commit")
 
     def rollback(self) -> None:
         self._rows.rolled_back()
+        self._pending.clear()
         if not self._connection.closed:
             self._execute(b"rollback")
 
@@ -160,27 +201,29 @@ class PostgresLeader:
         if not self._has_schema:
             tables.ensure_schema(self._connection, self._schema)
             self._has_schema = True
-        wanted = tables_of(step.mapping)
+        wanted = [table for each in step.collections for table in tables_of(each.mapping)]
         if step.may_rebuild:
             tables.rebuild_tables(self._connection, self._schema, wanted)
         else:
             tables.ensure_tables(self._connection, self._schema, wanted)
-        registry.register(self._connection, self._stream, step)
+        self._pending += registry.queries(self._stream, step)
 
-    def _empty(self, step: EmptyTables) -> int:
-        deleted = table_moves.empty_tables(self._connection, self._schema, [table.name for table in step.tables])
-        dead_letters.settle_collection(self._connection, self._stream, step.collection)
-        schema_findings.forget(self._connection, self._stream, step.collection)
-        registry.set_state(self._connection, self._stream, step.collection, CollectionState.DROPPED)
-        return deleted
+    def _forget(self, collection: str) -> None:
+        dead_letters.settle_collection(self._connection, self._stream, collection)
+        self._pending.append(schema_findings.forgets(self._stream, collection))
 
-    def _sweep(self, step: Sweep) -> int:
-        dead_letters.settle(self._connection, self._stream, step.collection, step.keys)
-        registry.move_sweep(self._connection, self._stream, step.collection, step.place)
-        if step.keys:
-            self._rows.delete(step.tables, step.keys)
-        return len(step.keys)
+    def _send(self, queries: Sequence[Query] = ()) -> list[Row | None]:
+        """Send what waits, and then these, in one round trip; gives the first row of each of these."""
+        waiting, self._pending = self._pending, []
+        if not waiting and not queries:
+            return []
+        try:
+            rows = in_one_round_trip(self._connection, [*waiting, *queries])
+        except QueryFailed as failed:
+            raise translate(failed.error, Where("remember the state of the stream")) from failed.error
+        return rows[len(waiting) :]
 
     def _execute(self, statement: bytes) -> None:
+        self._send()
         with translated():
             self._connection.execute(statement)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
-from replicator_service.core.errors import ConfigurationError, TableChanged
+from replicator_service.core.errors import ConfigurationError, ReplicatorError, TableChanged
 from replicator_service.core.mapping.ddl import qualified, relation_names
 from replicator_service.core.mapping.evolution import Conflict, Evolution, evolution_statements, plan_evolution
-from replicator_service.sink.errors import translated
+from replicator_service.sink.errors import Where, translate, translated
 from replicator_service.sink.write.existing import existing_tables, taken_names
+from replicator_service.sink.write.round_trip import Query, QueryFailed, in_one_round_trip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,8 +78,7 @@ def ensure_tables(connection: Connection, schema: str, tables: Sequence[TableSpe
     """
     plans = plan_tables(connection, schema, tables)
     _require_in_place(schema, [conflict for plan in plans for conflict in plan.conflicts])
-    for plan in plans:
-        _evolve(connection, schema, plan)
+    _evolve(connection, schema, plans)
     return _made(plans)
 
 
@@ -120,24 +120,32 @@ def _drop(connection: Connection, schema: str, table: TableSpec) -> None:
         connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(schema, table.name)))
 
 
-def _evolve(connection: Connection, schema: str, plan: Evolution) -> None:
-    if plan.is_empty:
+def _evolve(connection: Connection, schema: str, plans: Sequence[Evolution]) -> None:
+    """Send every statement that is needed at once: thousands of tables are not made one answer at a time."""
+    wanted = [plan for plan in plans if not plan.is_empty]
+    if not wanted:
         return
-    place = f"{schema}.{plan.table.name}"
-    taken = taken_names(connection, schema, relation_names(plan.table))
-    step = f"create the table {place}" if plan.create else f"add what is missing to the table {place}"
+    # A table of this very step may be called as another one's key would be.
+    taken = taken_names(connection, schema, [name for plan in wanted for name in relation_names(plan.table)])
+    taken |= {plan.table.name for plan in wanted}
+    statements = [(plan, each) for plan in wanted for each in evolution_statements(schema, plan, taken)]
     try:
-        with translated(step=step, table=qualified(schema, plan.table.name)):
-            for statement in evolution_statements(schema, plan, taken):
-                connection.execute(statement.encode())
-    except ConfigurationError as error:
-        if plan.add_key and isinstance(error.__cause__, psycopg.errors.IntegrityError):
-            key = ", ".join(plan.table.primary_key)
-            raise ConfigurationError(
-                f"{place} has lost its primary key ({key}), and now has rows that are there twice or have none",
-                hint=f"{_RESYNC} The table is then built anew.",
-            ) from error
-        raise
+        in_one_round_trip(connection, [Query(each.encode(), None) for _, each in statements])
+    except QueryFailed as failed:
+        plan = statements[min(failed.index, len(statements) - 1)][0]
+        raise _not_evolved(schema, plan, failed.error) from failed.error
+
+
+def _not_evolved(schema: str, plan: Evolution, error: psycopg.Error) -> ReplicatorError:
+    place = f"{schema}.{plan.table.name}"
+    if plan.add_key and isinstance(error, psycopg.errors.IntegrityError):
+        key = ", ".join(plan.table.primary_key)
+        return ConfigurationError(
+            f"{place} has lost its primary key ({key}), and now has rows that are there twice or have none",
+            hint=f"{_RESYNC} The table is then built anew.",
+        )
+    step = f"create the table {place}" if plan.create else f"add what is missing to the table {place}"
+    return translate(error, Where(step, qualified(schema, plan.table.name)))
 
 
 def _takes_key(connection: Connection, schema: str, plan: Evolution) -> bool:
