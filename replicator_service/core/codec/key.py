@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from decimal import Decimal
 from hashlib import sha256
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import bson
 from bson.binary import Binary, UuidRepresentation
 from bson.code import Code
 from bson.datetime_ms import DatetimeMS
 from bson.dbref import DBRef
 from bson.decimal128 import Decimal128
+from bson.errors import BSONError
 from bson.int64 import Int64
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
@@ -32,7 +35,9 @@ from bson.son import SON
 from bson.timestamp import Timestamp
 
 from replicator_service.core.codec.date import datetime_of, iso_text, milliseconds
+from replicator_service.core.codec.document_id import ExactId
 from replicator_service.core.codec.number import exact_number
+from replicator_service.core.codec.options import CODEC_OPTIONS
 from replicator_service.core.codec.regex import option_text
 
 if TYPE_CHECKING:
@@ -44,6 +49,8 @@ MAX_BYTES = 1000
 """A longer key is written as a digest: an index entry ends at 2,704 bytes, and other columns may join it."""
 _PREFIX_CHARACTERS = 64
 DIGEST = "$sha256:"
+_REPLACED = "\ufffd"
+"""What reading leaves in place of bytes that are no UTF-8."""
 
 
 def encode_key(value: Value) -> str:
@@ -71,6 +78,80 @@ def decode_key(key: str) -> Value | None:
 def is_digest(key: str) -> bool:
     """Whether the original ``_id`` cannot be read from this key."""
     return key.startswith(DIGEST)
+
+
+def decode_key(key: str) -> ExactId | None:
+    """Give the ``_id`` by which MongoDB surely finds the document of this key, if there is one.
+
+    None when it cannot be told: digests, and what has the same text as something that MongoDB tells apart or that the
+    driver cannot write: what was no UTF-8, lone surrogates, and everything that holds fields, since one of two fields
+    of the same name is lost, ``undefined`` reads as null, and a DBPointer as a DBRef. What is found has to be compared
+    by its own key: under a collation ``"a"`` finds ``"A"``.
+    """
+    if _REPLACED in key:
+        return None
+    try:
+        source_id = ExactId(bson.encode({"_id": _decoded(key)}))
+        again = bson.decode(source_id.document, CODEC_OPTIONS)["_id"]
+    except (BSONError, ValueError, LookupError, TypeError, ArithmeticError):
+        return None
+    return source_id if encode_key(again) == key else None
+
+
+def _decoded(key: str) -> Value:
+    if not key.startswith("$"):
+        return ObjectId(key) if len(key) == 24 and _is_hex(key) else key
+    tag, _, content = key[1:].partition(":")
+    return _DECODERS[tag](content)
+
+
+def _decoded_text(text: str) -> str:
+    value = json.loads(text)
+    if type(value) is not str:
+        raise TypeError("not a text")
+    return value
+
+
+def _decoded_number(text: str) -> Value:
+    """The number of this value, of whatever type: MongoDB compares by value."""
+    exact = Decimal(text)
+    if exact.is_finite() and exact.adjusted() < 20 and exact == exact.to_integral_value():
+        whole = int(exact)
+        if -(2**63) <= whole < 2**63:
+            return Int64(whole)
+    double = float(text)
+    return double if exact_number(double) == text else Decimal128(text)
+
+
+def _decoded_date(text: str) -> Value:
+    if text.endswith("Z"):
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    return DatetimeMS(int(text))
+
+
+def _decoded_binary(text: str) -> Value:
+    subtype, _, content = text.partition(":")
+    return Binary(bytes.fromhex(content), int(subtype, 16))
+
+
+def _decoded_timestamp(text: str) -> Value:
+    seconds, _, increment = text.partition(":")
+    return Timestamp(int(seconds), int(increment))
+
+
+_DECODERS: dict[str, Callable[[str], Any]] = {
+    "string": _decoded_text,
+    "number": _decoded_number,
+    "boolean": {"true": True, "false": False}.__getitem__,
+    "null": lambda _: None,
+    "date": _decoded_date,
+    "uuid": lambda text: Binary(UUID(text).bytes, 4),
+    "binary": _decoded_binary,
+    "code": lambda text: Code(_decoded_text(text)),
+    "timestamp": _decoded_timestamp,
+    "minKey": lambda _: MinKey(),
+    "maxKey": lambda _: MaxKey(),
+}
 
 
 def _fitting(text: str) -> str:
