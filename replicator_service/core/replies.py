@@ -1,13 +1,14 @@
 """Server replies as bytes: decoded in one call of the C extension, with each document's own bytes at hand.
 
-A reply of ``find`` or ``getMore`` holds its documents in an array. Decoding the whole array at once costs a third of
-decoding document by document; the bytes of a single document are cut out only for the few that need them.
+A reply of ``find`` or ``getMore`` holds its documents in an array. Decoding many at once costs a third of decoding
+document by document; the bytes of a single document are cut out only for the few that need them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 import bson
 from bson.errors import InvalidBSON
@@ -36,50 +37,90 @@ def split_array(array: bytes) -> list[bytes]:
     return documents
 
 
+WHOLE_BYTES = 4 * 2**20
+"""Up to this size a reply is decoded in one call and kept so."""
+
+_WINDOW_BYTES = 2**20
+"""Of a larger one, documents of about this size are decoded together, and the last of these windows is kept."""
+
+
 class Reply:
     """The documents of one reply, decoded when they are asked for.
 
     With ``field``, each document of the reply is an event and ``document(i)`` and ``raw(i)`` give that field of it
-    (``fullDocument``); without, the document itself. Decoded documents take ten times the room of their bytes:
-    :meth:`release` forgets them, and asking again decodes again.
+    (``fullDocument``); without, the document itself. Decoded documents take ten to twenty times the room of their
+    bytes: of a large reply only a few are held at a time (events are held without that field), and :meth:`release`
+    forgets all. What was forgotten is decoded again when it is asked for, so a large reply is best read in order.
     """
 
-    __slots__ = ("_array", "_decoded", "_field", "_inexact", "_lossy", "_parts", "size")
+    __slots__ = (
+        "_array",
+        "_decoded",
+        "_field",
+        "_inexact",
+        "_is_large",
+        "_lossy",
+        "_parts",
+        "_window",
+        "size",
+    )
 
     def __init__(self, array: bytes, *, field: str | None = None) -> None:
         self._array = array
         self._field = field
         self._parts: list[bytes] | None = None
         self._decoded: list[Document] | None = None
-        self._inexact: frozenset[int] = frozenset()
+        self._window: tuple[int, list[Document]] = (0, [])
+        """The ordinal of its first document, and its documents."""
+        self._inexact: set[int] = set()
         self._lossy: bool | None = None
         self.size = len(array)
+        self._is_large = self.size > WHOLE_BYTES
 
     @property
-    def documents(self) -> list[Document]:
-        """All documents of the reply (events are whole), decoded with :data:`CODEC_OPTIONS`."""
+    def documents(self) -> Sequence[Document]:
+        """All documents of the reply, decoded with :data:`CODEC_OPTIONS`; events of a large one lack the field."""
         # Kept in a variable: another thread may release the reply meanwhile.
         decoded = self._decoded
-        if decoded is None:
+        if decoded is not None:
+            return decoded
+        if self._is_large:
+            if self._field is None:
+                return _Documents(self)
+            name = self._field.encode()
+            decoded = self._decode([_without(part, name) for part in self._split()], first=0)
+        else:
             try:
                 decoded = list(bson.decode(self._array, CODEC_OPTIONS).values())
             except (InvalidBSON, UnicodeDecodeError):
-                decoded = self._decode_one_by_one()
-            self._decoded = decoded
+                decoded = self._one_by_one(self._split(), first=0)
+        self._decoded = decoded
         return decoded
+
+    @property
+    def ids(self) -> list[Any]:
+        """The decoded ``_id`` of every document (of that which an event is about), without decoding the rest."""
+        if self._field is None and not self._is_large:
+            return [document["_id"] for document in self.documents]
+        keys = [self.key(ordinal) for ordinal in range(self.count)]
+        return [document["_id"] for document in self._decode(keys, first=None)]
 
     @property
     def count(self) -> int:
         """How many documents there are."""
-        return len(self._split())
+        decoded = self._decoded
+        return len(self._split() if decoded is None else decoded)
 
     def release(self) -> None:
         """Forget what was decoded: only the bytes are kept."""
         self._decoded = None
         self._parts = None
+        self._window = (0, [])
 
     def document(self, ordinal: int) -> Document:
         """One document, or the field of it that this reply is about."""
+        if self._is_large:
+            return self._windowed(ordinal)
         document = self.documents[ordinal]
         if self._field is None:
             return document
@@ -91,37 +132,68 @@ class Reply:
         part = self._split()[ordinal]
         if self._field is None:
             return part
-        return bytes(RawBSONDocument(part)[self._field].raw)
+        return _field_of(part, self._field.encode())
 
     def key(self, ordinal: int) -> bytes:
         """The BSON of ``{_id: ...}`` of one document (of the document that an event is about)."""
         part = self._split()[ordinal]
         if self._field is not None:
-            part = bytes(RawBSONDocument(part)["documentKey"].raw)
+            part = _field_of(part, b"documentKey")
         return id_document(part)
 
     @property
     def is_exact(self) -> bool:
-        """Whether the decoded form of every document has all that its bytes have."""
+        """Whether the decoded form of every document has all that its bytes have, as far as they were decoded."""
         if self._lossy is None:
             self._lossy = may_hold_lossy_types(self._array)
-        return not (self._lossy or self._inexact)
+        return not (self._is_large or self._lossy or self._inexact)
 
     def needs_exact(self, ordinal: int) -> bool:
         """Whether the decoded form of this document may lack something that its bytes have."""
-        return not self.is_exact and (ordinal in self._inexact or may_hold_lossy_types(self._split()[ordinal]))
+        if self.is_exact:
+            return False
+        if self._is_large and self._holds(ordinal):
+            self._windowed(ordinal)
+        return ordinal in self._inexact or (bool(self._lossy) and may_hold_lossy_types(self._split()[ordinal]))
 
-    def _decode_one_by_one(self) -> list[Document]:
-        """Decode a reply that holds invalid UTF-8: only the documents concerned are read tolerantly."""
+    def _holds(self, ordinal: int) -> bool:
+        """Whether there is a document: an event may be without."""
+        return self._field is None or self._field in RawBSONDocument(self._split()[ordinal])
+
+    def _windowed(self, ordinal: int) -> Document:
+        first, window = self._window
+        if not first <= ordinal < first + len(window):
+            # Before the new one: never two at a time.
+            self._window = (0, [])
+            del window
+            parts: list[bytes] = []
+            size, end, count = 0, ordinal, self.count
+            while end < count and (not parts or size < _WINDOW_BYTES) and (end == ordinal or self._holds(end)):
+                parts.append(self.raw(end))
+                size += len(parts[-1])
+                end += 1
+            first, window = ordinal, self._decode(parts, first=ordinal)
+            self._window = (first, window)
+        return window[ordinal - first]
+
+    def _decode(self, parts: Sequence[bytes], *, first: int | None) -> list[Document]:
+        """Decode documents in one call; ``first`` is the ordinal of the first one, None when they are none of ours."""
+        array = b"".join([b"\3%d\0%b" % (index, part) for index, part in enumerate(parts)])
+        try:
+            return list(bson.decode((len(array) + 5).to_bytes(4, "little") + array + b"\0", CODEC_OPTIONS).values())
+        except (InvalidBSON, UnicodeDecodeError):
+            return self._one_by_one(parts, first=first)
+
+    def _one_by_one(self, parts: Sequence[bytes], *, first: int | None) -> list[Document]:
+        """Decode documents of which one holds invalid UTF-8: only those concerned are read tolerantly."""
         documents = []
-        inexact = set()
-        for ordinal, part in enumerate(self._split()):
+        for index, part in enumerate(parts):
             try:
                 documents.append(bson.decode(part, CODEC_OPTIONS))
             except (InvalidBSON, UnicodeDecodeError):
                 documents.append(bson.decode(part, TOLERANT_OPTIONS))
-                inexact.add(ordinal)
-        self._inexact = frozenset(inexact)
+                if first is not None:
+                    self._inexact.add(first + index)
         return documents
 
     def _split(self) -> list[bytes]:
@@ -129,6 +201,44 @@ class Reply:
         if parts is None:
             parts = self._parts = split_array(self._array)
         return parts
+
+
+class _Documents(Sequence[dict[str, Any]]):
+    """The documents of a large reply, a few of them decoded at a time."""
+
+    __slots__ = ("_reply",)
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    def __len__(self) -> int:
+        return self._reply.count
+
+    @overload
+    def __getitem__(self, index: int) -> Document: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Document]: ...
+
+    def __getitem__(self, index: int | slice) -> Document | Sequence[Document]:
+        if isinstance(index, slice):
+            return [self._reply.document(each) for each in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return self._reply.document(index % len(self))
+
+
+def _field_of(document: bytes, name: bytes) -> bytes:
+    """The value of a field that is a document."""
+    return next(value for _, found, value in elements(document) if found == name)
+
+
+def _without(document: bytes, name: bytes) -> bytes:
+    """A document whose field of this name is null: it is known to be there."""
+    body = b""
+    for kind, found, value in elements(document):
+        body += b"\n%b\0" % found if found == name else bytes([kind]) + found + b"\0" + value
+    return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,8 +87,8 @@ class Reads:
         cursor = self.source.by_ids(collection, [change.source_id for change in waiting.values()], at=at)
         for reply in self.noted(cursor):
             found = []
-            for ordinal, document in enumerate(reply.documents):
-                change = waiting.pop(encode_key(document["_id"]), None)
+            for ordinal, document_id in enumerate(reply.ids):
+                change = waiting.pop(encode_key(document_id), None)
                 if change is not None:
                     found.append(change._replace(source=reply, ordinal=ordinal))
             yield found, reply.size

@@ -273,8 +273,8 @@ class Snapshots:
     def _changes(self, name: str, reply: Reply) -> list[Change]:
         at = self._planner.position.cluster_time
         return [
-            Change(name, encode_key(document["_id"]), Operation.READ, at, reply, ordinal, document["_id"])
-            for ordinal, document in enumerate(reply.documents)
+            Change(name, encode_key(source_id), Operation.READ, at, reply, ordinal, source_id)
+            for ordinal, source_id in enumerate(reply.ids)
         ]
 
     def _sweep(self, collection: Collection, place: str, at: int | None) -> Iterator[Step]:

@@ -98,8 +98,8 @@ class Repair:
         collection = self._subject.collection
         for reply in self._servers.source.by_ids(collection, ids, at=at):
             changes = [
-                Change(collection, key_of(reply, index), Operation.READ, at, reply, index, document["_id"])
-                for index, document in enumerate(reply.documents)
+                Change(collection, key_of(reply, index), Operation.READ, at, reply, index, source_id)
+                for index, source_id in enumerate(reply.ids)
             ]
             yield self._encoder.encode(changes)
 

@@ -65,16 +65,6 @@ def encode_key(value: Value) -> str:
     return _fitting(tagged(value))
 
 
-def decode_key(key: str) -> Value | None:
-    """Give an ``_id`` whose key this is, to ask MongoDB for it; None when that is not surely possible."""
-    if len(key) == 24 and _is_hex(key):
-        return ObjectId(key)
-    if key[:1] != "$":
-        return key
-    digits = key.removeprefix("$number:")
-    return Int64(digits) if digits.removeprefix("-").isdigit() and len(digits) < 18 else None
-
-
 def is_digest(key: str) -> bool:
     """Whether the original ``_id`` cannot be read from this key."""
     return key.startswith(DIGEST)
