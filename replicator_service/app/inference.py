@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from replicator_service.core.errors import ConfigurationError, ReplicatorError
 from replicator_service.core.mapping.inference import Origin, Proposal, Sampled, Skipped, fold, propose, render_file
@@ -19,10 +19,8 @@ from replicator_service.source.read.size import Size, collection_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from pymongo.database import Database
-
     from replicator_service.configuration.settings import Settings
-    from replicator_service.source.connect.connection import Client
+    from replicator_service.source.connect.connection import Client, MongoDatabase
 
 _NAMED = 10
 _KINDS = {CollectionKind.VIEW: "a view", CollectionKind.TIME_SERIES: "a time-series collection"}
@@ -86,7 +84,7 @@ def infer(
 
 
 def _documents(
-    database: Database[dict[str, Any]],
+    database: MongoDatabase,
     collection: str,
     size: Size,
     bounds: Bounds,

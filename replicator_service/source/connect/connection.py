@@ -10,6 +10,7 @@ import pymongo
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
+from pymongo.database import Database
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
@@ -21,13 +22,12 @@ from replicator_service.source.errors import translated
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pymongo.database import Database
-
 MINIMUM_VERSION = (5, 0)
 """The first version that reads at a cluster time outside a transaction."""
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 Client = MongoClient[dict[str, Any]]
+MongoDatabase = Database[dict[str, Any]]
 _CLOSE_SECONDS = 1.0
 
 
