@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pymongo import MongoClient
@@ -12,7 +12,6 @@ from pymongo import MongoClient
 from devstack.mongo import MongoReplicaSet
 from replicator_service.core.errors import ResyncRequired, Retryable
 from replicator_service.core.history import require_same_collections
-from replicator_service.core.ports import HistoryMark
 from replicator_service.core.position import Position
 from replicator_service.source.connect.connection import Client, server_facts
 from replicator_service.source.read.history import require_history
@@ -22,13 +21,15 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from replicator_service.core.ports import HistoryMark
+
 NAME = "shop"
 
 
 def insert(server: MongoReplicaSet, value: int) -> None:
-    client: Client
-    with MongoClient(server.uri) as client:
-        client[NAME].things.insert_one({"_id": value})
+    document: dict[str, Any] = {"_id": value}
+    with MongoClient[dict[str, Any]](server.uri) as writer:
+        writer[NAME]["things"].insert_one(document)
 
 
 def position_and_mark(server: MongoReplicaSet) -> tuple[Position, HistoryMark, bytes]:

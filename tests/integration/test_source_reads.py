@@ -19,6 +19,7 @@ from bson.timestamp import Timestamp
 
 from replicator_service.core.errors import SnapshotUnavailable
 from replicator_service.core.ports import CollectionKind
+from replicator_service.core.position import Position, to_cluster_time
 from replicator_service.source.connect.connection import ServerFacts, server_facts
 from replicator_service.source.read.mongo import MongoSource, Range
 
@@ -209,3 +210,41 @@ def test_the_mark_of_a_time_is_the_oplogs_entry(source: Source, door: MongoSourc
     assert abs(mark.wall / 1_000 - (at >> 32)) < 5
     assert door.history_mark(at - 2**32 * 86_400) is None
     assert mark == replace(mark)
+
+
+def test_a_stream_tells_whose_drop_it_is_and_takes_tokens_of_streams_that_did_not(
+    source: Source, door: MongoSource
+) -> None:
+    before: Any = [{"$project": {"collectionUUID": 0, "wallTime": 0, "lsid": 0, "updateDescription": 0}}]
+    start: Any = [{"$changeStream": {"showExpandedEvents": True}}]
+    large: Any = [{"$changeStreamSplitLargeEvent": {}}]
+    command = {"aggregate": 1, "pipeline": start + before + large, "cursor": {"batchSize": 0}}
+    old = source.db.command(command)["cursor"]["id"]
+    source.db.things.insert_one({"_id": 1})
+    uuid = uuid_of(door, "things")
+    with source.client.start_session() as session, session.start_transaction():
+        source.db.things.insert_many([{"_id": 2}, {"_id": 3}], session=session)
+    source.db.things.update_one({"_id": 1}, {"$set": {"a": 1}})
+    source.db.things.rename("others")
+    source.db.others.drop()
+    more = {"getMore": old, "collection": "$cmd.aggregate", "maxTimeMS": 1_000}
+    batch = source.db.command(more)["cursor"]["nextBatch"]
+    assert [event["operationType"] for event in batch] == [
+        "create",
+        "insert",
+        "insert",
+        "insert",
+        "update",
+        "rename",
+        "drop",
+    ]
+    for place, event in enumerate(batch):
+        position = Position(event["_id"], to_cluster_time(event["clusterTime"]))
+        with closing(door.open_stream(position)) as stream:
+            seen: list[Any] = []
+            while (answer := stream.poll(wait_ms=50)).reply is not None:
+                seen += answer.reply.documents
+        assert [each["operationType"] for each in seen] == [each["operationType"] for each in batch[place + 1 :]]
+        for each in seen:
+            is_whole = each["operationType"] in ("create", "drop", "rename")
+            assert each.get("collectionUUID") == (Binary(uuid, 4) if is_whole else None)
