@@ -21,7 +21,8 @@ from replicator_service.core.mapping.model import DocumentCollection, Mapping, T
 from replicator_service.core.mapping.resolution import mapping_for
 from replicator_service.core.naming import schema_name
 from replicator_service.core.transform import compile_transform
-from replicator_service.source.read.reader import Reader
+from replicator_service.source.connect.connection import server_facts
+from replicator_service.source.read.mongo import MongoSource, Range
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from replicator_service.core.mapping.model import CollectionMapping
 
 _ANY_TIME = "2000-01-01 00:00:00+00"
-_WHOLE = 0
-"""As the limit of a ``find``: none."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -74,7 +73,7 @@ class Comparison:
 
 def compare(client: MongoClient[dict[str, Any]], database: str, dsn: str, mapping: Mapping) -> Comparison:
     """Compare every collection that the service knows. Changes nothing on either side."""
-    reader = Reader(client, client[database])
+    reader = MongoSource(client, client[database], server_facts(client))
     try:
         with psycopg.connect(dsn) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -110,13 +109,13 @@ def _collections(connection: Connection, stream: str, mapping: Mapping) -> list[
 
 
 def _compare_collection(
-    connection: Connection, reader: Reader, mapping: CollectionMapping, schema: str, at: int
+    connection: Connection, reader: MongoSource, mapping: CollectionMapping, schema: str, at: int
 ) -> list[TableComparison]:
     transform = compile_transform(mapping)
     lines: list[list[str]] = [[] for _ in transform.tables]
     for table in transform.tables:
         connection.execute(_CREATE.format(_expected(table), sql.Identifier(schema, table.name)))
-    for reply in reader.in_order(mapping.collection, None, limit=_WHOLE, at=at):
+    for reply in reader.documents(mapping.collection, Range(), at=at):
         append_rows(transform, reply, _ANY_TIME, lines)
         for table, waiting in zip(transform.tables, lines, strict=True):
             _copy(connection, table, waiting)
