@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from replicator_service.core.codec.document_id import ExactId
 from replicator_service.core.codec.elements import id_document
-from replicator_service.core.codec.key import encode_key
+from replicator_service.core.codec.key import decode_key, encode_key
 from replicator_service.core.errors import Fatal, SnapshotUnavailable
 from replicator_service.core.events import Change, Operation
 from replicator_service.core.failpoints import Failpoints, Window
@@ -52,6 +52,7 @@ _SMALL_TOGETHER = 16
 """A write costs as much as a hundred small rows: so many collections share one, however many there are."""
 
 _SWEPT_KEYS = 5_000
+_UNTELLING = 40
 _TROUBLED_SECONDS = 5.0
 """How long a collection waits that cannot be read at all, for a reason that a person has to remove."""
 
@@ -279,9 +280,14 @@ class Snapshots:
 
     def _sweep(self, collection: Collection, place: str, at: int | None) -> Iterator[Step]:
         """Look at the next rows, and delete those without a document."""
-        keys = self._operator.keys_after(collection.name, collection.tables, place, _SWEPT_KEYS)
+        limit = _SWEPT_KEYS
+        keys = self._operator.keys_after(collection.name, collection.tables, place, limit)
+        if len(keys) == limit and decode_key(keys[0]) is None:
+            # For keys that do not tell the original, the whole index is read: seldom, and for many at once.
+            limit = _SWEPT_KEYS * _UNTELLING
+            keys = self._operator.keys_after(collection.name, collection.tables, place, limit)
         if keys:
             existing = self._planner.reads.existing(collection.name, keys, at=at, uuid=collection.uuid)
             yield from collection.swept([key for key in keys if key not in existing], keys[-1])
-        if len(keys) < _SWEPT_KEYS:
+        if len(keys) < limit:
             yield from collection.finish()
