@@ -208,6 +208,5 @@ UNKNOWN = _person(
 IN_A_FUNCTION = Meaning(
     Acts.ROW,
     "a function of others, called for the row, has failed",
-    "Repair or drop the trigger (its function may only use names with their schema, as our sessions have no other "
-    "search_path than pg_catalog), then: replicator dead-letters retry",
+    "Repair or drop the trigger, then: replicator dead-letters retry --all",
 )

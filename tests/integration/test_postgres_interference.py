@@ -314,3 +314,25 @@ def test_a_control_table_that_somebody_dropped_is_named_and_nothing_is_destroyed
     with replicating(source, sink) as replication:
         replication.catch_up()
         assert assert_same_documents(source, sink, "things") == 1
+
+
+def test_a_trigger_finds_what_it_names_without_a_schema(source: Source, sink: Sink) -> None:
+    """Functions of others run in our session: theirs is the role's search path, as for every other writer."""
+    source.db.things.insert_one({"_id": 1})
+    with replicating(source, sink) as replication:
+        replication.catch_up()
+        with sink.connect() as connection:
+            connection.execute("create table public.audit (key text)")
+            connection.execute(
+                "create function public.note() returns trigger language plpgsql as "
+                "$$ begin insert into audit values (new._id); return new; end $$"
+            )
+            connection.execute(
+                sql.SQL("create trigger note after insert on {} for each row execute function public.note()").format(
+                    sql.Identifier(source.name, "things")
+                )
+            )
+        source.db.things.insert_one({"_id": 2})
+        assert replication.catch_up().dead_letters == 0
+        with sink.connect() as connection:
+            assert connection.execute("select key from public.audit").fetchall() == [("$number:2",)]

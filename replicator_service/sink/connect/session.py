@@ -41,7 +41,6 @@ SETTINGS = (
     Setting("vacuum_cost_delay", "0", "it slows our own analyze down"),
     # Which names mean what: nothing of anybody else's may stand before the catalog (pg_temp is searched first unless
     # it is named). The server's own apply workers of logical replication have an empty path for the same reason.
-    Setting("search_path", "pg_catalog, pg_temp", "names, operators and types are the server's own"),
     Setting("restrict_nonsystem_relation_kind", "", "a foreign table may be read", since=150_008, until=159_999),
     Setting("restrict_nonsystem_relation_kind", "", "a foreign table may be read", since=160_004),
     # How values are read.
@@ -223,17 +222,21 @@ Those of superusers (``session_replication_role``, ``temp_file_limit``, ...) are
 
 
 def session_settings(server_version: int, others: Mapping[str, str] | None = None) -> sql.Composed:
-    """One text of ``set`` statements for a server of this version; ``others`` are added or replace ours.
+    """One text of statements for a server of this version; ``others`` are added or replace ours.
 
-    Plain ``set`` statements name no function and no operator: a search path that leads elsewhere cannot change them.
+    They name no function but by its schema, and no operator: a search path that leads elsewhere cannot change them.
     """
     values = {each.name: each.value for each in SETTINGS if each.since <= server_version <= each.until}
     values |= others or {}
-    return sql.SQL("; ").join(
-        sql.SQL("set {} = {}").format(sql.Identifier(name), _value(name, value)) for name, value in values.items()
-    )
+    form = sql.SQL("set {} = {}")
+    assigned = [form.format(sql.Identifier(name), sql.Literal(value)) for name, value in values.items()]
+    return sql.SQL("; ").join([*assigned, sql.SQL(_SEARCH_PATH)])
 
 
-def _value(name: str, value: str) -> sql.Composable:
-    # A literal would be one schema of that name.
-    return sql.SQL(value) if name == "search_path" else sql.Literal(value)
+_SEARCH_PATH = """
+select pg_catalog.set_config(
+    'search_path', pg_catalog.concat('pg_catalog, ', pg_catalog.current_setting('search_path'), ', pg_temp'), false
+)
+"""
+"""The server's own names come first, whatever the role says, and temporary ones last. The rest of the path stays:
+functions of others' triggers, which run in our session, find what they name without a schema."""
