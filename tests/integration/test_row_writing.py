@@ -217,3 +217,25 @@ def test_a_catalog_that_hides_in_the_search_path_is_not_taken_for_the_real_one(o
     tables.write(insert("orders", ORDER))
     tables.write(update("orders", ORDER | {"name": "Bob"}))
     same_keys_as(tables, [ORDER | {"name": "Bob"}])
+
+
+def test_a_table_without_statistics_is_never_read_whole(open_tables: Open) -> None:
+    tables = open_tables(ORDERS)
+    tables.run(
+        "alter table orders set (autovacuum_enabled = off); alter table orders_lines set (autovacuum_enabled = off)"
+    )
+    tables.run(
+        "insert into orders (_id, etl_valid_from) select n, now() from generate_series(1, 20000) as n; "
+        "insert into orders_lines (_id, _ordinal, etl_valid_from) "
+        "select n, m, now() from generate_series(1, 20000) as n, generate_series(0, 4) as m"
+    )
+    scans = "select relname, seq_scan from pg_stat_user_tables where relname in ('orders', 'orders_lines') order by 1"
+    tables.connection.execute("select pg_stat_force_next_flush()")
+    before = tables.run(scans)
+    keys = [str(100 * number) for number in range(50)]
+    changed = [{"_id": key, "lines": [{"value": 1}] * 7} for key in keys]
+    tables.write(*(update("orders", each) for each in changed), *(delete("orders", f"{key}1") for key in keys))
+    tables.write(*(read("orders", each) for each in changed))
+    tables.write(*(insert("orders", each | {"_id": f"{each['_id']} new"}) for each in changed))
+    tables.connection.execute("select pg_stat_force_next_flush()")
+    assert tables.run(scans) == before

@@ -54,7 +54,8 @@ def run_checked(connection: Connection, schema: str, steps: Sequence[Checked]) -
     try:
         rows = in_one_round_trip(connection, [step.query for step in steps])
     except QueryFailed as failed:
-        table = steps[failed.index].tables[0] if failed.index < len(steps) else None
+        tables = steps[failed.index].tables if failed.index < len(steps) else ()
+        table = tables[0] if tables else None
         raise _explained(schema, table, failed.error) from failed.error
     for step, row in zip(steps, rows, strict=True):
         step.require(schema, row)

@@ -24,7 +24,7 @@ from replicator_service.sink.write.array_text import array_text, column_texts
 from replicator_service.sink.write.checked import Checked, require_rows, run_checked
 from replicator_service.sink.write.round_trip import Query
 from replicator_service.sink.write.staging import Staging
-from replicator_service.sink.write.statements import Statements, any_of_keys, compose, count_of_keys
+from replicator_service.sink.write.statements import Statements, any_of_keys, compose, count_of_keys, plan_by_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from replicator_service.core.mapping.model import TableSpec
     from replicator_service.core.rows import CollectionRows, RowGroup, Rows
     from replicator_service.sink.connect.connection import Connection
+    from replicator_service.sink.write.round_trip import Row
 
 SMALL_LINES = 100
 SMALL_BYTES = 2**18
@@ -93,10 +94,13 @@ class RowWriter:
         """
         writes = self._divide(list(group.collections.values()))
         merges = [merge for write in writes for merge in _merges(write)]
-        steps = [step for write in writes for step in self._deletes(write)]
-        steps += self._merged(merges)
-        steps += [self._counted(write) for write in writes if _is_counted(write)]
-        run_checked(self._connection, self._schema, steps)
+        deletes = [step for write in writes for step in self._deletes(write)]
+        merged = self._merged(merges)
+        counts = [self._counted(write) for write in writes if _is_counted(write)]
+        if deletes or counts:
+            self._look_up([*deletes, *merged, *counts])
+        else:
+            run_checked(self._connection, self._schema, merged)
         for write in writes:
             for part in write.copied:
                 self._copy(write.tables, part)
@@ -107,7 +111,7 @@ class RowWriter:
         wanted = array_text(keys)
         steps = [Checked(Query(self.statements(table).delete, (wanted,)), (table,)) for table in reversed(tables)]
         count = Query(count_of_keys(self._schema, tables), [wanted] * len(tables))
-        run_checked(self._connection, self._schema, [*steps, Checked(count, tuple(tables), (0,) * len(tables))])
+        self._look_up([*steps, Checked(count, tuple(tables), (0,) * len(tables))])
 
     def begin(self) -> None:
         """A transaction begins: each commit has emptied the staging table."""
@@ -132,13 +136,11 @@ class RowWriter:
             for part in (rows.inserted, rows.read)
             if len(part.keys) >= self._direct_documents
         ]
-        answers = run_checked(
-            self._connection,
-            self._schema,
+        answers = self._look_up(
             [
                 Checked(Query(any_of_keys(self._schema, rows.tables), [array_text(part.keys)] * len(rows.tables)), ())
                 for rows, part in large
-            ],
+            ]
         )
         new = {id(part) for (_, part), found in zip(large, answers, strict=True) if not any(found or ())}
         return [
@@ -149,6 +151,13 @@ class RowWriter:
             )
             for rows in collections
         ]
+
+    def _look_up(self, steps: Sequence[Checked]) -> list[Row | None]:
+        """Run statements that look rows up by keys of which a document may have many rows."""
+        if not steps:
+            return []
+        before, after = (Checked(Query(plan_by_key(only=only), ()), ()) for only in (True, False))
+        return run_checked(self._connection, self._schema, [before, *steps, after])[1:-1]
 
     def _deletes(self, write: _Write) -> Iterator[Checked]:
         """Elements that documents do not have any more, then deleted documents: children before parents."""
