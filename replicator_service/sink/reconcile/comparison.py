@@ -1,6 +1,6 @@
 """PostgreSQL compares: expected rows are copied into temporary tables and joined with those that are there.
 
-What is equal is PostgreSQL's own notion (``is distinct from``): the same one by which rows are merged. Everything
+What is equal is PostgreSQL's own notion (``is distinct from``), unless asked for more. Everything
 happens in the transaction that the caller has opened; nothing but temporary tables is written.
 """
 
