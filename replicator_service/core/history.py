@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import ResyncRequired, Retryable
-from replicator_service.core.position import seconds_of, wall_time
+from replicator_service.core.position import seconds_of, token_time, wall_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from replicator_service.core.ports import HistoryMark, SourceCollection
+    from replicator_service.core.position import Position
 
 _AHEAD_SECONDS = 60
 """A primary that was cut off and does not know it yet may be some seconds behind what others have told us."""
@@ -27,11 +28,24 @@ _KEEP_LONGER = f"{_RESYNC} Keep a longer oplog (oplogMinRetentionHours of 24 or 
 
 @dataclass(frozen=True, slots=True)
 class ServerHistory:
-    """What a server says of its history: its latest time, its oldest (None: unknown), its entry at the mark's time."""
+    """What a server says of its history: its latest time, its oldest (None: unknown), its entry at the mark's time.
+
+    ``has_position`` tells whether there is an entry at exactly the position's time; None where none has to be.
+    """
 
     present: int
     oldest: int | None = None
     at_mark: HistoryMark | None = None
+    has_position: bool | None = None
+
+
+def is_entry(position: Position) -> bool:
+    """Whether the oplog has an entry at exactly this position's time.
+
+    The stream's positions are those of events and of the latest entry that the majority has. Only the first one of a
+    new stream is before an entry that is still to come: its token names a later time.
+    """
+    return token_time(position.resume_token) == position.cluster_time
 
 
 def require_same_history(position: int, mark: HistoryMark | None, server: ServerHistory) -> None:
@@ -51,18 +65,20 @@ def require_same_history(position: int, mark: HistoryMark | None, server: Server
         return
     if server.oldest > position:
         raise ResyncRequired("the checkpoint is older than MongoDB's oplog", hint=_KEEP_LONGER)
-    if mark is None or mark.cluster_time < server.oldest:
-        return
-    if mark.cluster_time > server.present:
+    known = position if server.has_position is not None else 0
+    if mark is not None:
+        known = max(known, mark.cluster_time)
+    if known > server.present:
         raise Retryable(
             "MongoDB is behind what it has told us before",
             hint="A primary that was cut off from its replica set is replaced within seconds. If this lasts, MongoDB "
             "was restored from a backup: the service notices once it has passed the checkpoint.",
         )
-    if server.at_mark != mark:
+    is_another = mark is not None and mark.cluster_time >= server.oldest and server.at_mark != mark
+    if is_another or server.has_position is False:
         raise ResyncRequired(
-            f"MongoDB's history is another one than at {wall_time(mark.cluster_time).isoformat()}: another replica set "
-            "answers at this address, or it was restored from a backup",
+            f"MongoDB's history is another one than at {wall_time(known).isoformat()}: another replica set answers at "
+            "this address, or it was restored from a backup",
             hint=_RESYNC,
         )
 

@@ -213,7 +213,10 @@ class OperatorSession(Protocol):
         ...
 
     def keys_after(self, collection: str, tables: Tables, after: str, limit: int) -> list[str]:
-        """At most ``limit`` distinct keys of rows and dead letters behind ``after``, in PostgreSQL's order of text."""
+        """At most ``limit`` distinct keys of rows and dead letters behind ``after``, in PostgreSQL's order of text.
+
+        The empty text is the beginning: it is a key as well, and then among them.
+        """
         ...
 
     def close(self) -> None:

@@ -174,6 +174,7 @@ class Collection:
     def pause(self) -> Iterator[Step]:
         """Its rows stay as they are until it is resumed."""
         self.enter(CollectionState.PAUSED)
+        yield from self.prepare()
         yield SetState(self.name, self.state)
 
     def drop(self) -> Iterator[Step]:

@@ -41,7 +41,7 @@ GROUP_CHANGES = 10_000
 GROUP_BYTES = 16 * 2**20
 """A row group is closed at either bound."""
 
-_MARK_SECONDS = 10.0
+_MARK_SECONDS = 1.0
 """How often the oplog's entry at the position is remembered: a restored backup is recognised by it."""
 
 _TEMPORARY_LABEL = "(temporary)"
@@ -165,7 +165,7 @@ class Planner:
             if updates:
                 self._failpoints.reach(Window.BEFORE_LOOKUP)
                 for changes, size in self.reads.updated(name, updates, at=at):
-                    if changes and changes[0].source is None:
+                    if changes and changes[0].source is None and changes[0].operation is Operation.UPDATE:
                         absent += changes
                     else:
                         yield changes, size

@@ -17,6 +17,7 @@ from replicator_service.core.codec.document_id import PLAIN_SIZE, ExactId
 from replicator_service.core.codec.exact import source_id
 from replicator_service.core.codec.key import decode_key, encode_key
 from replicator_service.core.errors import SnapshotUnavailable
+from replicator_service.core.events import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,16 +50,20 @@ class Reads:
     def updated(self, collection: str, updates: Sequence[Change], *, at: int) -> Iterator[tuple[list[Change], int]]:
         """Updates with their documents as they are at ``at``, reply by reply, with the bytes that each reply holds.
 
-        Those whose documents are absent are given last, without a document and with no bytes.
+        Those whose documents are absent are given last, without a document and with no bytes: at ``at`` they are
+        updates as before, which only says that their collection reads as empty by now; read at present they are
+        deletes, since what is absent now is gone, by itself or with its collection.
         """
         for part in _parts(updates):
             waiting = {change.key: change for change in part}
+            gone = Operation.UPDATE
             try:
                 yield from self._updated(collection, waiting, at)
             except SnapshotUnavailable:
                 yield from self._updated(collection, waiting, None)
+                gone = Operation.DELETE
             if waiting:
-                yield list(waiting.values()), 0
+                yield [change._replace(operation=gone) for change in waiting.values()], 0
 
     def existing(self, collection: str, keys: Sequence[str], *, at: int | None, uuid: bytes | None) -> set[str]:
         """Those of these keys whose documents exist, from the index of ``_id``."""

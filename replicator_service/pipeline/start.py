@@ -19,7 +19,7 @@ from replicator_service.pipeline.collection import begin_snapshots
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from replicator_service.core.ports import Source
+    from replicator_service.core.ports import Source, SourceCollection
     from replicator_service.core.sessions import LeaderSession, Registered, Request
     from replicator_service.pipeline.collection import Collection
     from replicator_service.pipeline.planner import Planner
@@ -37,16 +37,18 @@ class Start:
         self._session = session
         self._requests = [request for request in requests if request.kind == "resync"]
 
-    def anew(self, registered: Sequence[Registered]) -> Iterator[Step]:
+    def anew(self, registered: Sequence[Registered], before: Iterable[SourceCollection]) -> Iterator[Step]:
         """Begin at the present: everything that exists is read, and what does not exist any more loses its rows.
 
-        The first start, and the way on after history was lost; requests that asked for just this are answered.
+        ``before`` are the collections that existed before the stream was opened: one that has gone since existed at
+        the position. The first start, and the way on after history was lost; requests that asked for just this are
+        answered.
         """
         changes = self._collections.restore(registered)
         self._planner.forget_history()
-        for name, found in self._source.collections().items():
+        for found in (*before, *self._source.collections().values()):
             if found.is_streamed:
-                self._collections.add(name)
+                self._collections.add(found.name)
         # Known collections that do not exist are read as well: what is read of them is nothing.
         wanted = [each for each in self._collections if each.state is not CollectionState.PAUSED]
         self._session.damaged({each.name: each.tables for each in wanted})

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from replicator_service.core.dead_letter_limit import DeadLetterLimit
     from replicator_service.core.failpoints import Failpoints
     from replicator_service.core.mapping.model import Mapping
-    from replicator_service.core.ports import Event, Source, Stream, Threads
+    from replicator_service.core.ports import Event, Source, SourceCollection, Stream, Threads
     from replicator_service.core.sessions import Checkpoint, LeaderSession, OperatorSession
 
 _GROUP_WEIGHT = 16
@@ -111,14 +111,15 @@ class Term:
         :class:`Fatal` as they come.
         """
         start = None if anew else self._checkpoint.position
+        before = list(self._doors.stream.collections().values()) if start is None else []
         known = {each.collection: each.uuid for each in self._doors.leader.registered() if each.uuid is not None}
         stream = self._doors.stream.open_stream(start, mark=self._checkpoint.mark, known=known)
         try:
-            self._run(stream, stopping, anew=start is None)
+            self._run(stream, stopping, before if start is None else None)
         finally:
             stream.close()
 
-    def _run(self, stream: Stream, stopping: Event, *, anew: bool) -> None:
+    def _run(self, stream: Stream, stopping: Event, before: list[SourceCollection] | None) -> None:
         doors = self._doors
         planner = Planner(
             source=doors.reads,
@@ -131,7 +132,7 @@ class Term:
         writer = Writer(
             doors.leader, epoch=self._checkpoint.epoch, limit=self._dead_letter_limit, failpoints=self._failpoints
         )
-        for step in self._first_steps(planner, anew=anew):
+        for step in self._first_steps(planner, before):
             self._write(writer, step)
         # Every term can begin: only what comes after that is progress, and lets a failure count as a new one.
         self.has_committed = False
@@ -159,11 +160,12 @@ class Term:
             # Last: when PostgreSQL is away as well this raises, and no thread may be left behind.
             writer.rollback()
 
-    def _first_steps(self, planner: Planner, *, anew: bool) -> Iterable[Step]:
+    def _first_steps(self, planner: Planner, before: list[SourceCollection] | None) -> Iterable[Step]:
+        """The start's steps; ``before`` are the collections from before a stream that begins anew."""
         doors = self._doors
         start = Start(planner, doors.reads, doors.leader, doors.operator.open_requests())
         registered = doors.leader.registered()
-        return start.anew(registered) if anew else start.onwards(registered)
+        return start.onwards(registered) if before is None else start.anew(registered, before)
 
     def _loop(self, planner: Planner, stopping: Event) -> Loop:
         limits, doors = self._limits, self._doors

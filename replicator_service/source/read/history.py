@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.errors import ConfigurationError
-from replicator_service.core.history import ServerHistory, require_same_history
+from replicator_service.core.history import ServerHistory, is_entry, require_same_history
 from replicator_service.source.read.oplog import mark_at, oldest_time
 from replicator_service.source.read.server_times import operation_time
 
@@ -30,13 +30,16 @@ def require_history(
     Raises what :func:`require_same_history` does. Without the privilege to read the oplog only a position in the
     future is recognised.
     """
-    require_same_history(position.cluster_time, mark, _read(client, database, mark))
+    require_same_history(position.cluster_time, mark, _read(client, database, position, mark))
 
 
-def _read(client: Client, database: Database[dict[str, Any]], mark: HistoryMark | None) -> ServerHistory:
+def _read(
+    client: Client, database: Database[dict[str, Any]], position: Position, mark: HistoryMark | None
+) -> ServerHistory:
     present = operation_time(database)
     try:
-        found = None if mark is None else mark_at(client, mark.cluster_time)
-        return ServerHistory(present, oldest_time(client), found)
+        at_mark = None if mark is None else mark_at(client, mark.cluster_time)
+        has_position = mark_at(client, position.cluster_time) is not None if is_entry(position) else None
+        return ServerHistory(present, oldest_time(client), at_mark, has_position)
     except ConfigurationError:
         return ServerHistory(present)
