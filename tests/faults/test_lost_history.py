@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,8 @@ from psycopg.types.json import Jsonb
 
 from replicator_service.configuration.settings import OnHistoryLost
 from replicator_service.core.mapping.model import ColumnType, MappedColumn, Mapping, TypedCollection
-from replicator_service.runtime.state.health import State
+from replicator_service.runtime.state.health import Role, State
+from replicator_service.sink.control.lease import HELD, NAMESPACE
 from replicator_service.sink.control.requests import add_request
 from tests.support.databases import Sink, Source, fresh_source
 from tests.support.load import Load
@@ -172,5 +174,76 @@ def test_letters_of_documents_that_went_unseen_are_settled(source: Source, sink:
             letters = connection.execute("select source_id from replicator.dead_letter").fetchall()
         assert letters == [("$number:3",)]
         assert report.dead_letters == 1
+    finally:
+        replication.stop()
+
+
+CUT_OFF = f"{HELD} select pg_terminate_backend(pid) from holder"  # noqa: S608 - constants alone
+
+
+def times_led(replication: Replication) -> int:
+    """How many terms this instance has begun."""
+    return sum(line == "leading" for line, _ in replication.log.lines)
+
+
+def has_begun(first: Replication, terms: int, second: Replication) -> bool:
+    """Whether somebody leads anew."""
+    return times_led(second) > 0 or times_led(first) > terms
+
+
+def test_a_term_decides_from_what_is_stored_and_not_from_what_this_process_once_saw(source: Source, sink: Sink) -> None:
+    """The first instance sees the loss and is cut off; the second one repairs it; then the first one leads again."""
+    prepare(source)
+    first, second = (Replication(source, sink, on_history_lost=OnHistoryLost.STOP) for _ in range(2))
+    first.start()
+    try:
+        first.catch_up()
+        first.stop()
+        set_position(sink, LONG_AGO)
+        first.start()
+        wait_until(lambda: first.health.report().state is State.RESYNC_REQUIRED, message="the first one to wait")
+        assert first.health.report().role is Role.LEADER, "it holds the lease while it waits"
+        second.start()
+        wait_until(lambda: second.health.report().state is State.STANDBY, message="the second one to stand by")
+        with sink.connect() as connection:
+            while not times_led(second):
+                terms = times_led(first)
+                connection.execute(CUT_OFF, {"lease": NAMESPACE + source.name})
+                wait_until(partial(has_begun, first, terms, second), message="another term")
+            add_request(connection, source.name, "resync", None)
+        second.catch_up()
+        wait_until(lambda: first.health.report().state is State.STANDBY, message="the first one to stand by")
+        second.stop()
+        source.db.things.insert_one({"_id": "later"})
+        first.catch_up()
+        assert assert_same_documents(source, sink, "things") == 11
+    finally:
+        second.stop()
+        first.stop()
+
+
+def test_an_instance_that_waits_for_a_person_shows_that_it_lives(source: Source, sink: Sink) -> None:
+    """Otherwise a frozen one would keep its lease for ever."""
+    prepare(source)
+    replication = Replication(source, sink, on_history_lost=OnHistoryLost.STOP)
+    replication.start()
+    try:
+        replication.catch_up()
+        replication.stop()
+        set_position(sink, LONG_AGO)
+        replication.start()
+        wait_until(lambda: replication.health.report().state is State.RESYNC_REQUIRED, message="resync_required")
+        query = (
+            "select state_change from pg_stat_activity "
+            "where application_name = 'replicator writer' and datname = current_database()"
+        )
+        with sink.connect() as connection, sink.connect() as standby:
+            seen = connection.execute(query).fetchone()
+            wait_until(lambda: connection.execute(query).fetchone() != seen, message="the lease to be renewed")
+            renews = connection.execute("select hashtextextended(%s, 0)", (f"replicator renews:{source.name}",))
+            promised = renews.fetchone()
+            assert promised is not None
+            taken = standby.execute("select pg_try_advisory_lock(%s)", promised).fetchone()
+            assert taken == (False,), "a standby may end it when it does not renew any more"
     finally:
         replication.stop()
