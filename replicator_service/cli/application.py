@@ -15,7 +15,7 @@ from replicator_service.cli.health import health_command
 from replicator_service.cli.mapping import mapping_app
 from replicator_service.cli.output import print_text
 from replicator_service.cli.reconcile import reconcile_command
-from replicator_service.cli.requests import pause_command, resume_command, resync_command
+from replicator_service.cli.requests import forget_command, pause_command, resume_command, resync_command
 from replicator_service.cli.run import run_command
 from replicator_service.cli.status import status_command
 
@@ -55,6 +55,7 @@ application.command("check")(check_command)
 application.command("status")(status_command)
 application.command("health")(health_command)
 application.command("resync")(resync_command)
+application.command("forget")(forget_command)
 application.command("pause")(pause_command)
 application.command("resume")(resume_command)
 application.command("reconcile")(reconcile_command)

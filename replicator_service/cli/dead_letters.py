@@ -64,7 +64,8 @@ def show_command(
     settings = load_settings()
     with control_tables(settings) as connection:
         letter = _chosen(connection, settings, [number])[0]
-    document = json_format.loads(json_util.dumps(bson.decode(letter.document), json_options=_CANONICAL))
+        content = dead_letters.document_of(connection, settings.mongo_database, number)
+    document = json_format.loads(json_util.dumps(bson.decode(content), json_options=_CANONICAL))
     if wants_json(context):
         print_json({**_fields(letter), "document": document})
         return

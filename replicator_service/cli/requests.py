@@ -1,4 +1,4 @@
-"""``resync``, ``pause`` and ``resume``: requests to the leader, left in PostgreSQL.
+"""``resync``, ``forget``, ``pause`` and ``resume``: requests to the leader, left in PostgreSQL.
 
 They work whether the service runs or not: what nobody can do now is done at the next start.
 """
@@ -35,6 +35,16 @@ def resync_command(
             "name one collection, or give --all", hint="replicator resync COLLECTION, or: replicator resync --all"
         )
     _ask(context, "resync", collection, "will be read again")
+
+
+def forget_command(
+    context: typer.Context,
+    collection: Annotated[str, typer.Argument(help="A collection that does not exist in MongoDB any more.")],
+    *,
+    json: Json = False,  # noqa: ARG001 - read from the context
+) -> None:
+    """Forget a collection that is gone: its tables are dropped, or emptied where something else depends on them."""
+    _ask(context, "forget", collection, "will be forgotten, unless it exists in MongoDB")
 
 
 def pause_command(context: typer.Context, collection: Collection = None, *, json: Json = False) -> None:  # noqa: ARG001 - json is read from the context

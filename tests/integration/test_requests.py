@@ -218,3 +218,41 @@ def test_a_paused_collection_stays_paused_through_drops_and_renames(source: Sour
         replication.catch_up()
         assert assert_same_documents(source, sink, "held") == 20
         assert assert_same_documents(source, sink, "gone") == 0
+
+
+def test_a_collection_that_is_gone_can_be_forgotten(source: Source, sink: Sink) -> None:
+    source.db.things.insert_one({"_id": 1})
+    source.db.others.insert_one({"_id": 1})
+    with replicating(source, sink) as replication:
+        replication.catch_up()
+        source.db.things.drop()
+        replication.catch_up()
+        for name in ("things", "others"):
+            ask(sink, source, "forget", name)
+        wait_until(lambda: open_requests(sink) == 0)
+        replication.catch_up()
+        assert assert_same_documents(source, sink, "others") == 1
+    with sink.connect() as connection:
+        assert connection.execute("select collection from replicator.collection").fetchall() == [("others",)]
+        assert connection.execute("select error from replicator.request order by id").fetchall() == [
+            (None,),
+            ("others exists in MongoDB",),
+        ]
+        query = "select count(*) from pg_tables where schemaname = %s"
+        assert connection.execute(query, (source.name,)).fetchone() == (1,)
+
+
+def test_a_request_that_ended_the_service_three_times_is_given_up(source: Source, sink: Sink) -> None:
+    source.db.things.insert_one({"_id": 1})
+    with replicating(source, sink) as replication:
+        replication.catch_up()
+    ask(sink, source, "resync", "things")
+    with sink.connect() as connection:
+        connection.execute("update replicator.request set attempts = 3")
+    with replicating(source, sink) as replication:
+        wait_until(lambda: open_requests(sink) == 0)
+        replication.catch_up()
+    with sink.connect() as connection:
+        row = connection.execute("select error from replicator.request").fetchone()
+        assert row is not None
+        assert "given up" in row[0]

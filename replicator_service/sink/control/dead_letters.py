@@ -17,21 +17,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One row of ``replicator.dead_letter``; ``document`` is BSON."""
+    """One row of ``replicator.dead_letter`` without its document, which may have 16 MB."""
 
     id: int
     stream: str
     collection: str
     source_id: str
     operation: str
-    document: bytes
     error: str
     cluster_time: int | None
     created_at: datetime
     retried_at: datetime | None
 
 
-_COLUMNS = "id, stream, collection, source_id, operation, document, error, cluster_time, created_at, retried_at"
+_COLUMNS = "id, stream, collection, source_id, operation, error, cluster_time, created_at, retried_at"
 
 
 def add_letters(connection: Connection, stream: str, rejected: Sequence[Rejected]) -> None:
@@ -112,6 +111,14 @@ def list_letters(
     with translated():
         rows = connection.execute(query, (stream, collection, collection, chosen, chosen)).fetchall()
     return [DeadLetter(*row) for row in rows]
+
+
+def document_of(connection: Connection, stream: str, number: int) -> bytes:
+    """The document of one dead letter, as BSON; of a delete, its ``_id`` alone."""
+    query = "select document from replicator.dead_letter where stream = %s and id = %s"
+    with translated():
+        row = connection.execute(query, (stream, number)).fetchone()
+    return bytes(row[0]) if row else b""
 
 
 def mark_retried(connection: Connection, stream: str, ids: Sequence[int]) -> int:
