@@ -106,7 +106,7 @@ def test_every_check_is_green_before_the_first_start(first_check: dict[str, tupl
 
 
 def test_every_check_is_green_while_the_service_runs(operator: Operator, service: RunningService) -> None:
-    assert service.status()["state"] == "streaming"
+    wait_until(lambda: service.status()["state"] == "streaming", message="what another test has asked for to end")
     assert {name: told for name, told in checked(operator).items() if told[0] != "ok"} == {}
 
 
@@ -140,7 +140,7 @@ def test_airflow_repairs_tables_of_the_service(
 
 
 def test_the_marts_are_loaded_by_airflow_and_read_by_analysts(postgres: Destination, service: RunningService) -> None:
-    assert service.status()["state"] == "streaming"
+    wait_until(lambda: service.status()["state"] == "streaming", message="what another test has asked for to end")
     dsn = postgres.dsn(*AIRFLOW)
     installed = install(dsn)
     assert (installed.changed, installed.warning) == (False, ""), "the roles have made the path already"

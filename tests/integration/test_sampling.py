@@ -73,11 +73,12 @@ def test_time_ends_a_sample(source: Source) -> None:
 
 def test_the_server_stops_a_command_that_takes_too_long(source: Source) -> None:
     source.db.things.insert_many([{"_id": number} for number in range(1_000)])
+    size = collection_size(source.db, "things")
     source.client.admin.command(
         {"configureFailPoint": "maxTimeAlwaysTimeOut", "mode": "alwaysOn"},
     )
     try:
-        assert sampled(source, Bounds(100)) == []
+        assert sampled(source, Bounds(100), size=size) == []
     finally:
         source.client.admin.command({"configureFailPoint": "maxTimeAlwaysTimeOut", "mode": "off"})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,10 @@ READ = sql.SQL("select _id, _extra::text, _bson, {} from copied").format(
 )
 
 
+def _read_back(value: object) -> object:
+    return comparable(json_util.loads(json.dumps(value), json_options=READING))
+
+
 @given(st.lists(DOCUMENTS, min_size=1, max_size=4))
 @settings(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -127,7 +132,8 @@ def test_what_postgres_holds_equals_the_document(
     for key, extra, kept, *cells in rows:
         raw, document = stored[key]
         assert kept is None or kept == raw
-        left = {} if extra is None else json_util.loads(extra, json_options=READING)
+        # Field by field: a field that is called like a type of Extended JSON cannot be read back by anybody.
+        left = {} if extra is None else json.loads(extra)
         for column_type, cell in zip(ColumnType, cells, strict=True):
             name = column_type.value
             value = document.get(name)
@@ -137,7 +143,7 @@ def test_what_postgres_holds_equals_the_document(
                 assert name not in left
                 assert kept == raw or _equal(column_type, cell, value)
             else:
-                assert kept == raw or not is_faithful(value) or comparable(left[name]) == comparable(value)
+                assert kept == raw or not is_faithful(value) or _read_back(left[name]) == comparable(value)
 
 
 def _equal(column_type: ColumnType, cell: Value, value: Value) -> bool:

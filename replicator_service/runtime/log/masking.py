@@ -68,10 +68,15 @@ class Mask:
 
 
 def _may_be_secret(text: str, address: str) -> bool:
-    """Whether a piece of an address reaches into what may be its password. The user's name is no secret."""
+    """Whether a quoted text is the password of an address, or a piece of the address that reaches into it.
+
+    A word that happens to be a part of a password, as the name of a table may be, is not.
+    """
     _, _, rest = address.partition("://")
     information, found, _ = rest.rpartition("@")
-    start = rest.find(text)
-    if text == information.partition(":")[0]:
+    user, _, password = information.partition(":")
+    if not found or not password or text == user:
         return False
-    return bool(found) and 0 <= start <= len(information)
+    start = rest.find(text)
+    is_piece = any(separator in text for separator in ":/?#@") and 0 <= start < len(information)
+    return is_piece or text in re.split(r"[:/?#@]", password)
