@@ -1,31 +1,72 @@
--- One row a support ticket, also one without messages. Null is no ticket.
+-- One row per support ticket, also one without messages. Null is no ticket.
 --
 -- A run is a series of user messages that support has not answered. Its response time goes from its first message to
 -- the first support message after it; a run that was never answered has none.
+--
+-- A value that did not fit its column is in _extra. A figure that needs it is unknown, which is null.
 
 with
 
--- Several documents of one ticket are one ticket: the one that was updated last.
+dated_tickets as (
+    select
+        _id,
+        ticket_id,
+        user_id,
+        status,
+        issue_type,
+        updated_at,
+        _extra -> 'updated_at' is not null as is_update_unknown,
+        -- A list of messages that is no list has no rows in the other table.
+        _extra -> 'messages' is not null as are_messages_unknown
+    from origin.support_tickets
+    where ticket_id is not null
+),
+
+-- Several documents of one ticket are one ticket: the one that was updated last, if that is known.
 tickets as (
     select distinct on (ticket_id)
         _id,
         ticket_id,
         user_id,
         status,
-        issue_type
-    from origin.support_tickets
-    where ticket_id is not null
+        issue_type,
+        are_messages_unknown,
+        count(*) over documents_of_one > 1
+        and bool_or(is_update_unknown) over documents_of_one as is_document_unknown
+    from dated_tickets
+    window documents_of_one as (partition by ticket_id)
     order by ticket_id asc, updated_at desc nulls last, _id asc
+),
+
+-- Times outside the years 1 to 9999 are kept, but nothing is reckoned with them: the difference of two of them is more
+-- than an interval holds.
+messages as (
+    select
+        _id,
+        _ordinal,
+        sender,
+        timestamp,
+        _extra -> 'sender' is not null as is_sender_unknown,
+        _extra -> 'timestamp' is not null as is_time_unknown,
+        timestamp >= '0001-01-01 00:00:00+00' and timestamp < '10000-01-01 00:00:00+00' as is_within_calendar
+    from origin.support_ticket_messages
 ),
 
 message_totals as (
     select
         _id,
-        min(timestamp) as first_message_dt,
-        max(timestamp) as last_message_dt,
-        count(*) filter (where sender = 'support') as support_messages,
-        count(*) filter (where sender = 'user') as user_messages
-    from origin.support_ticket_messages
+        case when not bool_or(is_time_unknown) then min(timestamp) end as first_message_dt,
+        case when not bool_or(is_time_unknown) then max(timestamp) end as last_message_dt,
+        case
+            when not bool_or(is_sender_unknown) then count(*) filter (where sender = 'support')
+        end as support_messages,
+        case when not bool_or(is_sender_unknown) then count(*) filter (where sender = 'user') end as user_messages,
+        bool_or(
+            is_sender_unknown
+            or sender in ('user', 'support')
+            and (is_time_unknown or not coalesce(is_within_calendar, true) and isfinite(timestamp))
+        ) as is_order_unknown
+    from messages
     group by _id
 ),
 
@@ -37,8 +78,8 @@ sides as (
         sender,
         timestamp,
         lag(sender) over (partition by _id order by timestamp, _ordinal) as previous_sender
-    from origin.support_ticket_messages
-    where sender in ('user', 'support') and isfinite(timestamp)
+    from messages
+    where sender in ('user', 'support') and is_within_calendar
 ),
 
 -- Only the first message of every run is left, so that the sides alternate.
@@ -63,14 +104,27 @@ response_times as (
 
 select
     tickets.ticket_id,
-    tickets.user_id,
-    tickets.status,
-    tickets.issue_type,
-    message_totals.first_message_dt,
-    message_totals.last_message_dt,
-    coalesce(message_totals.support_messages, 0) as support_messages,
-    coalesce(message_totals.user_messages, 0) as user_messages,
-    response_times.avg_response_time_min
+    case when not tickets.is_document_unknown then tickets.user_id end as user_id,
+    case when not tickets.is_document_unknown then tickets.status end as status,
+    case when not tickets.is_document_unknown then tickets.issue_type end as issue_type,
+    case when known.are_messages then message_totals.first_message_dt end as first_message_dt,
+    case when known.are_messages then message_totals.last_message_dt end as last_message_dt,
+    case
+        when not known.are_messages then null
+        when message_totals._id is null then 0
+        else message_totals.support_messages
+    end as support_messages,
+    case
+        when not known.are_messages then null
+        when message_totals._id is null then 0
+        else message_totals.user_messages
+    end as user_messages,
+    case
+        when known.are_messages and not message_totals.is_order_unknown then response_times.avg_response_time_min
+    end as avg_response_time_min
 from tickets
+cross join lateral (
+    select not (tickets.is_document_unknown or tickets.are_messages_unknown) as are_messages
+) as known
 left join message_totals on tickets._id = message_totals._id
 left join response_times on tickets._id = response_times._id
