@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import typer
 
+from replicator_service.cli.errors import ErrorsShown
 from warehouse_jobs.marts.cli import marts_app
 
 main = typer.Typer(
     name="warehouse",
     help="Batch jobs of the shop's warehouse.",
+    cls=ErrorsShown,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import suppress
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from replicator_service.cli.output import console, wants_json
+from replicator_service.cli.output import console, print_json, printable, wants_json
 from replicator_service.configuration.settings import PREFIX
 from replicator_service.core.errors import Fatal, ReplicatorError
 from replicator_service.runtime.log.logging import trace_of
@@ -21,7 +20,7 @@ from replicator_service.runtime.log.masking import Mask
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_ADDRESSES = ("MONGO_URI", "POSTGRES_DSN")
+_ADDRESSES = (f"{PREFIX}MONGO_URI", f"{PREFIX}POSTGRES_DSN", "WAREHOUSE_MONGO_URI", "WAREHOUSE_POSTGRES_DSN")
 
 
 class ErrorsShown(TyperGroup):
@@ -53,12 +52,17 @@ def show_error(error: ReplicatorError, *, is_json: bool = False) -> None:
     message, hint = mask(error.message), mask(error.hint)
     if is_json:
         body = {"error": {"class": type(error).__name__, "message": message, "hint": hint}}
-        sys.stdout.write(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
+        print_json(body)
         return
     out = console(stderr=True)
-    out.print(f"error: {message}", style="bold red" if out.is_terminal else "", soft_wrap=True)
+    out.print(f"error: {_shown(message)}", style="bold red" if out.is_terminal else "", soft_wrap=True)
     if hint:
-        out.print(f"hint:  {hint}", soft_wrap=True)
+        out.print(f"hint:  {_shown(hint)}", soft_wrap=True)
+
+
+def _shown(text: str) -> str:
+    """Text for a terminal, with its ends of lines."""
+    return "\n".join(str(printable(line)) for line in text.split("\n"))
 
 
 def unexpected(error: Exception) -> ReplicatorError:
@@ -72,7 +76,7 @@ def unexpected(error: Exception) -> ReplicatorError:
 
 def address_mask(environ: Mapping[str, str]) -> Mask:
     """A mask that knows the addresses of the environment, malformed or not."""
-    return Mask(value for name in _ADDRESSES if (value := _setting(environ, PREFIX + name)))
+    return Mask(value for name in _ADDRESSES if (value := _setting(environ, name)))
 
 
 def _setting(environ: Mapping[str, str], variable: str) -> str:

@@ -1,10 +1,18 @@
-"""What commands print: text and tables for people, JSON for programs; results on standard output, errors beside it."""
+"""What commands print: text, tables and records for people, JSON for programs.
+
+Results go to standard output, errors and warnings beside it.
+
+Both programs print through it. What is printed is data: nothing in it is markup, and no colons become pictures.
+"""
 
 from __future__ import annotations
 
 import io
 import json
+import math
+import re
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,15 +41,57 @@ def wants_json(context: typer.Context) -> bool:
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    """Print one JSON document, see :func:`json_text`."""
+    sys.stdout.write(json_text(value, indent=2) + "\n")
     sys.stdout.flush()
 
 
 def print_json_line(value: object) -> None:
     """Print one JSON document in one line."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(json_text(value) + "\n")
     sys.stdout.flush()
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """Give JSON that any program reads back as it was: a Decimal has all its digits, what is not finite is a text.
+
+    Characters that a terminal would obey, or that its encoding lacks, are escaped, which means the same to programs.
+    """
+    numbers: list[str] = []
+    text = json.dumps(_encodable(value, numbers), indent=indent, ensure_ascii=False, default=str)
+    if numbers:
+        parts = iter(numbers)
+        text = _NUMBER.sub(lambda _: next(parts), text)
+    can_show = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    return _UNUSUAL.sub(lambda found: found[0] if can_show and found[0].isprintable() else _escaped(found[0]), text)
+
+
+_UNUSUAL = re.compile(r"[^ -~\n]")
+_MARK = "\ud800number"
+_NUMBER = re.compile(f'"{_MARK}"')
+"""Where an exact number goes: a lone surrogate, which no value can hold that comes from a server."""
+
+
+def _encodable(value: object, numbers: list[str]) -> object:
+    match value:
+        case Decimal() if value.is_finite():
+            numbers.append(format(value, "f"))
+            return _MARK
+        case Decimal():
+            return str(value)
+        case float() if not math.isfinite(value):
+            return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
+        case dict():
+            return {key: _encodable(each, numbers) for key, each in value.items()}
+        case list() | tuple():
+            return [_encodable(each, numbers) for each in value]
+        case _:
+            return value
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))
 
 
 def print_text(text: str) -> None:
@@ -76,6 +126,25 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, rig
     console().print(table)
 
 
+def print_records(records: Iterable[tuple[str, Sequence[tuple[str, object]]]]) -> None:
+    """Print each record as a title and a line per field, so that many fields fit a narrow terminal."""
+    out = console()
+    for title, fields in records:
+        out.print(Text(str(printable(title)), "bold"), soft_wrap=True)
+        grid = Table.grid(padding=(0, 2, 0, 2))
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        for name, value in fields:
+            grid.add_row(Text(str(printable(name)), "dim"), _cell(str(value)))
+        out.print(grid)
+
+
+def print_warning(text: str) -> None:
+    """Print a warning beside the results."""
+    out = console(stderr=True)
+    out.print(Text.assemble(("warning: ", "yellow"), str(printable(text))), soft_wrap=True)
+
+
 def _cell(text: str) -> Text:
     return Text("\n".join(printable(line) for line in text.split("\n")))
 
@@ -92,8 +161,3 @@ def console(*, stderr: bool = False) -> Console:
     if not made.is_terminal:
         made.width = max(made.width, 160)
     return made
-
-
-def as_fields(value: object, names: Sequence[str]) -> dict[str, Any]:
-    """Some attributes of an object, by name."""
-    return {name: getattr(value, name) for name in names}

@@ -101,7 +101,7 @@ def test_one_mart_that_fails_does_not_keep_the_others_away(connection: Connectio
 def assert_refused(result: Result, exit_code: int, message: str) -> None:
     assert result.exit_code == exit_code
     assert message in result.stderr
-    assert "fix:" in result.stderr
+    assert "hint:" in result.stderr
     assert "Traceback" not in result.output
     assert result.stdout == ""
 

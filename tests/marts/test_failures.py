@@ -191,11 +191,13 @@ def test_a_role_without_privileges_hears_which_it_needs(connection: Connection, 
     role = f"analyst_of_{connection.info.dbname}"
     connection.execute(f"create role {role} login password '{role}'")
     try:
+        connection.execute(f"grant create on database {connection.info.dbname} to {role}")
         stranger = login_as(dsn, role)
         with pytest.raises(DefinitionError, match="permission denied for table things") as caught:
             load(stranger, things(), FIRST)
         assert "select on the replicated tables" in caught.value.hint
     finally:
+        connection.execute(f"drop owned by {role} cascade")
         connection.execute(f"drop role {role}")
 
 

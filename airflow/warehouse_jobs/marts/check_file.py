@@ -9,16 +9,34 @@ from warehouse_jobs.marts.checks import (
     AcceptedValues,
     Check,
     Expression,
+    MassClose,
     NonNegative,
     NotNull,
     RowCountDrop,
+    TurnedNull,
+    TurnedZero,
     Unique,
+    Warned,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_KINDS = ("not_null", "unique", "accepted_values", "non_negative", "row_count_drop", "expression")
+_KINDS = (
+    "not_null",
+    "unique",
+    "accepted_values",
+    "non_negative",
+    "row_count_drop",
+    "mass_close",
+    "turned_null",
+    "turned_zero",
+    "expression",
+    "warning",
+)
+
+
+_READ_AS_PAIRS = ("turned_null", "turned_zero", "expression", "warning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +58,9 @@ class CheckReader:
             self.faults.append(f"{path}: must be one of {', '.join(_KINDS)} with what it needs")
             return
         kind, content = next(iter(item.items()))
+        if kind in _READ_AS_PAIRS:
+            yield from self._pairs(f"{path}.{kind}", kind, content)
+            return
         match kind:
             case "not_null":
                 yield from map(NotNull, self._columns(f"{path}.not_null", content))
@@ -52,10 +73,22 @@ class CheckReader:
                 yield from self._accepted_values(f"{path}.accepted_values", content)
             case "row_count_drop":
                 yield from self._row_count_drop(f"{path}.row_count_drop", content)
-            case "expression":
-                yield from self._expression(f"{path}.expression", content)
+            case "mass_close":
+                fields = self._fields(f"{path}.mass_close", content, {"max_share"})
+                yield from (MassClose(share) for share in self._share(f"{path}.mass_close", fields))
             case _:
                 self.faults.append(f"{path}: {kind} is none of {', '.join(_KINDS)}")
+
+    def _pairs(self, path: str, kind: str, content: object) -> Iterator[Check]:
+        match kind:
+            case "turned_null":
+                yield from (TurnedNull(*each) for each in self._turned(path, content))
+            case "turned_zero":
+                yield from (TurnedZero(*each) for each in self._turned(path, content))
+            case "expression":
+                yield from (Expression(*each) for each in self._expression(path, content))
+            case _:
+                yield from (Warned(*each) for each in self._expression(path, content))
 
     def _columns(self, path: str, content: object) -> tuple[str, ...]:
         if not isinstance(content, list) or not content:
@@ -77,21 +110,33 @@ class CheckReader:
 
     def _row_count_drop(self, path: str, content: object) -> Iterator[RowCountDrop]:
         fields = self._fields(path, content, {"max_share", "min_rows"})
-        max_share, min_rows = fields.get("max_share"), fields.get("min_rows", 0)
+        min_rows = fields.get("min_rows", 0)
+        for share in self._share(path, fields):
+            if type(min_rows) is not int or min_rows < 0:
+                self.faults.append(f"{path}.min_rows: must be a whole number, 0 or more")
+            else:
+                yield RowCountDrop(share, min_rows)
+
+    def _turned(self, path: str, content: object) -> Iterator[tuple[str, float]]:
+        fields = self._fields(path, content, {"max_share", "columns"})
+        columns = self._columns(f"{path}.columns", fields.get("columns"))
+        for share in self._share(path, fields):
+            yield from ((column, share) for column in columns)
+
+    def _share(self, path: str, fields: dict[str, object]) -> Iterator[float]:
+        max_share = fields.get("max_share")
         if type(max_share) not in {int, float} or not 0 <= float(str(max_share)) <= 1:
             self.faults.append(f"{path}.max_share: must be a number from 0 to 1")
-        elif type(min_rows) is not int or int(str(min_rows)) < 0:
-            self.faults.append(f"{path}.min_rows: must be a whole number, 0 or more")
         else:
-            yield RowCountDrop(float(str(max_share)), int(str(min_rows)))
+            yield float(str(max_share))
 
-    def _expression(self, path: str, content: object) -> Iterator[Expression]:
+    def _expression(self, path: str, content: object) -> Iterator[tuple[str, str]]:
         fields = self._fields(path, content, {"name", "sql"})
         name, text = fields.get("name"), fields.get("sql")
         if not isinstance(name, str) or not isinstance(text, str) or not name.strip() or not text.strip():
             self.faults.append(f"{path}: needs a name and an sql expression, both text")
         else:
-            yield Expression(name.strip(), text.strip())
+            yield name.strip(), text.strip()
 
     def _fields(self, path: str, content: object, allowed: set[str]) -> dict[str, object]:
         if not isinstance(content, dict):

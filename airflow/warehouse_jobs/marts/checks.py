@@ -1,24 +1,22 @@
-"""Data checks: what must hold of the staged rows before anything is published.
+"""Data checks as values: what must hold of the staged rows, or of the changes to be made, before anything is published.
 
-Row checks are counted in one pass over the staged table. Every mart is checked for a present and unique key
-without being asked.
+Every mart is checked for a present and unique key without being asked; these two are never let through. Any other
+check that fails can be let through once, by its name or by the word before its parenthesis.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never, cast
+from typing import TYPE_CHECKING, assert_never
 
-import psycopg
-from psycopg import sql
-
-from warehouse_jobs.marts.errors import DefinitionError
-from warehouse_jobs.marts.results import CheckResult
-from warehouse_jobs.marts.server_errors import describe
+from replicator_service.core.mapping.problems import closest
+from warehouse_jobs.marts.errors import SettingsError
+from warehouse_jobs.marts.results import CheckOutcome, CheckResult
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from warehouse_jobs.marts.definition import Mart
-    from warehouse_jobs.marts.server import Cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,14 @@ class Expression:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """The same, but rows for which it is false are only told about."""
+
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unique:
     """No two rows are equal in all of these columns."""
 
@@ -66,88 +72,87 @@ class RowCountDrop:
     min_rows: int
 
 
-RowCheck = NotNull | NonNegative | AcceptedValues | Expression
-Check = RowCheck | Unique | RowCountDrop
+@dataclass(frozen=True, slots=True)
+class MassClose:
+    """No more than this share of the keys is gone, however few keys there are."""
+
+    max_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedNull:
+    """Of the keys that stay and had a value in the column, no more than this share has none any more."""
+
+    column: str
+    max_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedZero:
+    """The same for values that fall to 0, which are only told about: a number may do so rightly."""
+
+    column: str
+    max_share: float
+
+
+RowCheck = NotNull | NonNegative | AcceptedValues | Expression | Warned
+ChangeCheck = MassClose | TurnedNull | TurnedZero
+Check = RowCheck | Unique | RowCountDrop | ChangeCheck
 
 
 def name_of(check: Check) -> str:
     """Name the check as it is shown to people."""
     match check:
-        case NotNull() | NonNegative() | AcceptedValues():
-            kind = {NotNull: "not_null", NonNegative: "non_negative", AcceptedValues: "accepted_values"}[type(check)]
-            return f"{kind}({check.column})"
+        case NotNull() | NonNegative() | AcceptedValues() | TurnedNull() | TurnedZero():
+            return f"{_KINDS[type(check)]}({check.column})"
         case Unique():
             return f"unique({', '.join(check.columns)})"
-        case Expression():
-            return f"expression({check.name})"
-        case RowCountDrop():
-            return f"row_count_drop({check.max_share:g})"
+        case Expression() | Warned():
+            return f"{_KINDS[type(check)]}({check.name})"
+        case RowCountDrop() | MassClose():
+            return f"{_KINDS[type(check)]}({check.max_share:g})"
         case _:
             assert_never(check)
 
 
-def run_checks(
-    cursor: Cursor, mart: Mart, staged: sql.Identifier, current_rows: int
-) -> tuple[int, tuple[CheckResult, ...]]:
-    """Count the staged rows and run every check on them.
-
-    ``current_rows`` is the size of the mart before the load. Returns the number of staged rows and the
-    results in the order of the definition, the key first. Raises DefinitionError when an expression is not
-    valid SQL.
-    """
-    checks: tuple[Check, ...] = (*(NotNull(column) for column in mart.key), Unique(mart.key), *mart.checks)
-    row_checks = [check for check in checks if not isinstance(check, Unique | RowCountDrop)]
-    rows, failing = _count_failing(cursor, mart, staged, row_checks)
-    results = []
-    for check in checks:
-        detail = ""
-        match check:
-            case Unique():
-                count = _count_repeated(cursor, staged, check)
-            case RowCountDrop():
-                count = int(current_rows >= check.min_rows and rows < current_rows * (1 - check.max_share))
-                detail = f"{current_rows} rows before, {rows} now" if count else ""
-            case _:
-                count = failing[check]
-        results.append(CheckResult(name_of(check), count == 0, count, detail))
-    return rows, tuple(results)
+_KINDS: dict[type[Check], str] = {
+    NotNull: "not_null",
+    NonNegative: "non_negative",
+    AcceptedValues: "accepted_values",
+    TurnedNull: "turned_null",
+    TurnedZero: "turned_zero",
+    Expression: "expression",
+    Warned: "warning",
+    RowCountDrop: "row_count_drop",
+    MassClose: "mass_close",
+}
 
 
-def _count_failing(
-    cursor: Cursor, mart: Mart, staged: sql.Identifier, checks: list[RowCheck]
-) -> tuple[int, dict[RowCheck, int]]:
-    counts: list[sql.Composable] = [sql.SQL("count(*)")]
-    counts += [sql.SQL("count(*) filter (where {})").format(_fails(check)) for check in checks]
-    query = sql.SQL("select {} from {}").format(sql.SQL(", ").join(counts), staged)
-    try:
-        row = cast("tuple[int, ...]", cursor.execute(query).fetchone())
-    except (psycopg.ProgrammingError, psycopg.DataError) as error:
-        expressions = [check.name for check in checks if isinstance(check, Expression)]
-        raise DefinitionError(
-            f"mart {mart.name}: its checks cannot be run: {describe(error)}",
-            hint=f"Correct the expression in sql/marts/{mart.name}.yml ({'; '.join(expressions)}).",
-        ) from error
-    return row[0], dict(zip(checks, row[1:], strict=True))
+def key_checks(mart: Mart) -> tuple[Check, ...]:
+    """The checks of the key: without them there is nothing to compare by."""
+    return (*map(NotNull, mart.key), Unique(mart.key))
 
 
-def _fails(check: RowCheck) -> sql.Composable:
-    match check:
-        case NotNull():
-            return sql.SQL("{} is null").format(sql.Identifier(check.column))
-        case NonNegative():
-            return sql.SQL("{} < 0").format(sql.Identifier(check.column))
-        case AcceptedValues():
-            values = sql.SQL(", ").join(sql.Literal(value) for value in check.values)
-            return sql.SQL("{} not in ({})").format(sql.Identifier(check.column), values)
-        case Expression():
-            # The definition files are code of this repository, like the selects beside them.
-            return sql.SQL("not ({}\n)").format(sql.SQL(check.sql))
-        case _:
-            assert_never(check)
+def judged(check: Check, failing: int, detail: str, accept: Collection[str]) -> CheckResult:
+    """The result of an acceptable check that found ``failing`` rows, when ``accept`` are let through."""
+    name = name_of(check)
+    if not failing:
+        outcome = CheckOutcome.PASSED
+    elif isinstance(check, Warned | TurnedZero):
+        outcome = CheckOutcome.WARNED
+    elif name in accept or name.partition("(")[0] in accept:
+        outcome = CheckOutcome.ACCEPTED
+    else:
+        outcome = CheckOutcome.FAILED
+    return CheckResult(name, outcome, failing, detail)
 
 
-def _count_repeated(cursor: Cursor, staged: sql.Identifier, check: Unique) -> int:
-    columns = sql.SQL(", ").join(map(sql.Identifier, check.columns))
-    query = sql.SQL("select count(*) from (select from {} group by {} having count(*) > 1) as repeated")
-    row = cast("tuple[int]", cursor.execute(query.format(staged, columns)).fetchone())
-    return row[0]
+def require_known(accept: Collection[str], marts: Iterable[Mart]) -> None:
+    """Raise SettingsError for a name that is no check of these marts: a typing error would let nothing through."""
+    names = {name_of(check) for mart in marts for check in mart.checks}
+    known = sorted(names | {name.partition("(")[0] for name in names})
+    for name in accept:
+        if name not in known:
+            meant = closest(name, known)
+            hint = f"Did you mean {meant}?" if meant else f"The checks are: {', '.join(known) or 'none'}."
+            raise SettingsError(f"{name!r} is no check that can be accepted", hint=hint)

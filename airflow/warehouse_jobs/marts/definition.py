@@ -39,18 +39,22 @@ class MartColumn:
     """A column of the select.
 
     A tracked column that changes makes a new version of its row; an untracked one is overwritten in the
-    current version.
+    current version. ``sources`` are the replicated columns that it is computed from, as ``table.column``.
     """
 
     name: str
     type: str
     description: str
     tracked: bool = True
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Mart:
-    """One mart. ``columns`` are those of the select, in its order; the validity columns are the loader's."""
+    """One mart. ``columns`` are those of the select, in its order; the validity columns are the loader's.
+
+    ``children`` are the child tables among its sources, each with the table of the collection that it belongs to.
+    """
 
     name: str
     description: str
@@ -58,6 +62,7 @@ class Mart:
     columns: tuple[MartColumn, ...]
     checks: tuple[Check, ...]
     sql: str
+    children: tuple[tuple[str, str], ...] = ()
 
     @property
     def column_names(self) -> tuple[str, ...]:

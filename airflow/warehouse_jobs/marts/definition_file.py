@@ -25,8 +25,9 @@ DEFAULT_DIRECTORY = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parents[1] /
 # NAME_history_current_key.
 _MART_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _COLUMN_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_FIELDS = {"description", "key", "columns", "checks"}
-_COLUMN_FIELDS = {"name", "type", "description", "tracked"}
+_FIELDS = {"description", "key", "columns", "checks", "children"}
+_COLUMN_FIELDS = {"name", "type", "description", "tracked", "from"}
+_SOURCE = re.compile(r"[^.\s]+\.[^.\s]+")
 
 
 def mart_names(directory: Path = DEFAULT_DIRECTORY) -> tuple[str, ...]:
@@ -95,7 +96,15 @@ class _Reader:
         text = select.strip().removesuffix(";").rstrip()
         if not text:
             self.faults.append("the .sql file is empty")
-        return Mart(name, description, key, columns, checks, text)
+        return Mart(name, description, key, columns, checks, text, self.children(fields.get("children")))
+
+    def children(self, value: object) -> tuple[tuple[str, str], ...]:
+        if value is None:
+            return ()
+        if not isinstance(value, dict) or not all(isinstance(each, str) for pair in value.items() for each in pair):
+            self.faults.append("children: must be a mapping of child tables to the tables that they belong to")
+            return ()
+        return tuple(value.items())
 
     def column(self, path: str, item: object) -> MartColumn:
         fields = self.fields(path, item, _COLUMN_FIELDS)
@@ -112,7 +121,21 @@ class _Reader:
         if not isinstance(tracked, bool):
             self.faults.append(f"{path}.tracked: must be true or false")
         description = self.text(f"{path}.description", fields.get("description"))
-        return MartColumn(name, type_, description, tracked is not False)
+        return MartColumn(
+            name, type_, description, tracked is not False, self.sources(f"{path}.from", fields.get("from"))
+        )
+
+    def sources(self, path: str, value: object) -> tuple[str, ...]:
+        if value is None:
+            return ()
+        if (
+            isinstance(value, list)
+            and value
+            and all(isinstance(each, str) and _SOURCE.fullmatch(each) for each in value)
+        ):
+            return tuple(value)
+        self.faults.append(f"{path}: must be a list of replicated columns, each as table.column")
+        return ()
 
     def fields(self, path: str, value: object, allowed: set[str]) -> dict[str, object]:
         if not isinstance(value, dict):

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replicator_service.core.errors import ReplicatorError
+
 if TYPE_CHECKING:
     from warehouse_jobs.marts.results import LoadResult
 
 
-class MartError(Exception):
-    """Any error of the marts. A load that raises one has published nothing."""
+class MartError(ReplicatorError):
+    """Any error of the marts. A load that raises one has published nothing; a person has to act."""
 
     exit_code = 2
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
 
 
 class SettingsError(MartError):
@@ -31,7 +28,11 @@ class DefinitionError(MartError):
 
 
 class AsOfRefusedError(MartError):
-    """The mart was already loaded with a later ``as_of``."""
+    """The ``as_of`` that was asked for is older than the last load, or in the future."""
+
+
+class UndoRefusedError(MartError):
+    """There is no load that can be taken back exactly."""
 
 
 class ChecksFailedError(MartError):
@@ -44,7 +45,19 @@ class ChecksFailedError(MartError):
         self.result = result
 
 
-class ServerError(MartError):
-    """PostgreSQL cannot be reached, refused the login, or gave up: nothing is wrong with the mart."""
+class LoginRefusedError(MartError):
+    """PostgreSQL answers and does not let us in: trying again changes nothing."""
 
     exit_code = 3
+
+
+class ServerError(MartError):
+    """PostgreSQL cannot be reached, or gave up: nothing is wrong with the mart, and trying again may help."""
+
+    exit_code = 3
+
+
+class SourceNotReadyError(ServerError):
+    """A collection that the mart uses is not whole, or too old; later it will be, most often by itself."""
+
+    exit_code = 1

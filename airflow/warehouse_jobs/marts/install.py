@@ -7,10 +7,10 @@ from typing import cast
 from psycopg import errors, sql
 from psycopg.rows import tuple_row
 
+from warehouse_jobs.marts.control_tables import SCHEMA, create_schema
 from warehouse_jobs.marts.results import InstallResult
-from warehouse_jobs.marts.server import Connection, connected
+from warehouse_jobs.marts.server import Warehouse, connected
 from warehouse_jobs.marts.server_errors import translated
-from warehouse_jobs.marts.storage import SCHEMA, create_schema
 
 # The mart schema comes last, so that what others create without a schema still lands in theirs.
 _DEFAULT_PATH = '"$user", public'
@@ -27,14 +27,14 @@ _READ_PATH = """
 """
 
 
-def install(connection_or_dsn: Connection | str) -> InstallResult:
+def install(warehouse: Warehouse) -> InstallResult:
     """Make the schema and add it to the database's ``search_path``; does nothing where that is so already.
 
     New sessions see it, unless their role has a ``search_path`` of its own. Without the privilege (the
     database belongs to somebody else) the result carries a warning with the statement to run, and the marts
     work by their full names.
     """
-    with translated("(install)"), connected(connection_or_dsn) as connection, connection.transaction():
+    with translated("(install)"), connected(warehouse) as connection, connection.transaction():
         cursor = connection.cursor(row_factory=tuple_row)
         # Concurrent changes of one database's settings fail with "tuple concurrently updated".
         cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", ["mart schema"])

@@ -1,33 +1,32 @@
-"""What the commands print: tables for people, one JSON document for programs; errors go to standard error."""
+"""What the commands say of the marts: lines and records for people, values of JSON for programs."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
+from replicator_service.cli.errors import show_error
+from replicator_service.cli.output import print_json, print_records, print_text, print_warning, printable
 from warehouse_jobs.marts.errors import ChecksFailedError, MartError
+from warehouse_jobs.marts.results import CheckOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from warehouse_jobs.marts.results import Change, CheckResult, DiffResult, LoadResult, ValidRows
+    from warehouse_jobs.marts.results import Change, DiffResult, LoadResult, MartStatus, UndoResult, ValidRows
 
 _COUNTS = ("rows", "inserted", "versioned", "closed", "overwritten", "unchanged")
+_NEVER = "never loaded"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one command did with one mart: a result or an error (``mart`` is None before the first)."""
+    """What one command did with one mart: a result or an error."""
 
     exit_code: int
-    mart: str | None
+    mart: str
     summary: LoadResult | None = None
     changes: tuple[Change, ...] | None = None
     error: MartError | None = None
@@ -44,92 +43,155 @@ def of_diff(result: DiffResult) -> Outcome:
     return Outcome(int(differs), result.summary.mart, summary=result.summary, changes=result.changes)
 
 
-def of_error(mart: str | None, error: MartError) -> Outcome:
+def of_error(mart: str, error: MartError) -> Outcome:
     """Wrap a refusal, with the checks when they were the reason."""
     summary = error.result if isinstance(error, ChecksFailedError) else None
     return Outcome(error.exit_code, mart, summary=summary, error=error)
 
 
 def show(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
-    """Print all outcomes; errors also reach standard error when the output is JSON."""
+    """Print all outcomes; errors and warnings also reach standard error when the output is JSON."""
     # One server that is away is one error, however many marts wanted it.
     for error in {str(outcome.error): outcome.error for outcome in outcomes if outcome.error}.values():
-        _show_error(error)
+        show_error(error)
+    for outcome in outcomes:
+        for warning in outcome.summary.warnings if outcome.summary else ():
+            print_warning(f"{outcome.mart}: {warning}")
     if as_json:
-        _print_json({"marts": [_outcome_json(outcome) for outcome in outcomes]})
+        print_json({"marts": [_outcome_json(outcome) for outcome in outcomes]})
         return
-    console = Console(soft_wrap=True)
     for outcome in outcomes:
         if outcome.summary is None or outcome.error is not None:
             continue
-        console.print(_summary_line(outcome.summary), highlight=False)
-        for line in _check_lines(outcome.summary.failed_checks):
-            console.print(line, highlight=False)
-        if outcome.changes:
-            console.print(_change_table(outcome))
+        print_text(_summary_line(outcome.summary))
+        for check in outcome.summary.failed_checks:
+            print_text(f"check failed: {printable(check.told)}")
+        if outcome.changes is not None:
+            _show_changes(outcome.summary, outcome.changes)
 
 
 def show_rows(valid: ValidRows, *, as_json: bool) -> None:
     """Print the rows that were valid at a time."""
     if as_json:
-        rows = [dict(zip(valid.columns, map(_plain, row), strict=True)) for row in valid.rows]
-        _print_json({"mart": valid.mart, "at": valid.at.isoformat(), "rows": rows})
+        rows = [{name: plain(value) for name, value in zip(valid.columns, row, strict=True)} for row in valid.rows]
+        print_json({"mart": valid.mart, "at": valid.at.isoformat(), "total": valid.total, "rows": rows})
         return
-    table = Table(*valid.columns, title=f"{valid.mart} as of {valid.at.isoformat()}", title_justify="left")
-    for row in valid.rows:
-        table.add_row(*map(_shown, row))
-    Console().print(table)
+    print_text(f"{valid.mart} as of {_told(valid.at)}: {_part(len(valid.rows), valid.total, 'rows')}")
+    print_records(
+        (f"row {place}", [(name, _told(value)) for name, value in zip(valid.columns, row, strict=True)])
+        for place, row in enumerate(valid.rows, start=1)
+    )
 
 
-def show_warning(text: str) -> None:
-    """Print a warning to standard error."""
-    Console(stderr=True, soft_wrap=True).print(f"[yellow]warning:[/] {escape(text)}", highlight=False)
+def show_undone(result: UndoResult, *, as_json: bool) -> None:
+    """Print what taking back a load did."""
+    if as_json:
+        names = ("mart", "as_of", "removed", "reopened", "restored", "last")
+        print_json({name: plain(getattr(result, name)) for name in names})
+        return
+    last = f"the last load is that of {_told(result.last)}" if result.last else "no load is left"
+    print_text(
+        f"{result.mart}: the load of {_told(result.as_of)} is taken back: {result.removed:,} versions removed, "
+        f"{result.reopened:,} opened again, {result.restored:,} restored; {last}"
+    )
 
 
-def _show_error(error: MartError) -> None:
-    console = Console(stderr=True, soft_wrap=True)
-    console.print(f"[red]error:[/] {escape(error.message)}", highlight=False)
-    if error.hint:
-        console.print(f"  [green]fix:[/] {escape(error.hint)}", highlight=False)
+def show_status(statuses: Mapping[str, MartStatus | None], *, as_json: bool) -> None:
+    """Print the last load of each mart."""
+    if as_json:
+        print_json({"marts": [_status_json(name, status) for name, status in statuses.items()]})
+        return
+    print_records((name, list(_status_fields(status))) for name, status in statuses.items())
+
+
+def plain(value: object) -> Any:  # noqa: ANN401 - any JSON value
+    """A value as JSON has it; numbers keep their digits."""
+    match value:
+        case datetime():
+            return value.astimezone(UTC).isoformat() if value.tzinfo else value.isoformat()
+        case date() | time():
+            return value.isoformat()
+        case None | bool() | int() | float() | str() | Decimal():
+            return value
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case dict():
+            return {str(name): plain(item) for name, item in value.items()}
+        case _:
+            return str(value)
+
+
+def _status_fields(status: MartStatus | None) -> Iterator[tuple[str, object]]:
+    if status is None:
+        yield "as of", _NEVER
+        return
+    yield "as of", _told(status.as_of)
+    yield "source time", _told(status.source_time) if status.source_time else "unknown"
+    yield "loaded at", f"{_told(status.loaded_at)}, in {status.seconds:.2f} s"
+    yield "rows", f"{status.rows:,}"
+    yield "changes", ", ".join(f"{getattr(status, name):,} {name}" for name in _COUNTS if name != "rows")
+    if status.checks is not None:
+        accepted = f"; let through: {', '.join(status.accepted)}" if status.accepted else ""
+        yield "checks", f"{status.checks}{accepted}"
+    for warning in status.warnings or ("none",):
+        yield "warning", warning
+
+
+def _status_json(name: str, status: MartStatus | None) -> dict[str, object]:
+    if status is None:
+        return {"mart": name, "as_of": None}
+    names = ("mart", "as_of", "source_time", "loaded_at", "seconds", *_COUNTS, "checks", "accepted", "warnings")
+    return {name: plain(getattr(status, name)) for name in names}
 
 
 def _summary_line(summary: LoadResult) -> str:
     counts = ", ".join(f"{getattr(summary, name):,} {name}" for name in _COUNTS if name != "rows")
     passed = len(summary.checks) - len(summary.failed_checks)
-    checks = "already loaded" if summary.already_loaded else f"{passed} of {len(summary.checks)} checks passed"
+    if summary.already_loaded:
+        return f"{summary.mart} had been loaded as of {_told(summary.as_of)}: nothing to do; {summary.rows:,} rows"
+    accepted = ", ".join(check.told for check in summary.checks if check.outcome is CheckOutcome.ACCEPTED)
+    let_through = f" (let through: {printable(accepted)})" if accepted else ""
+    source = f", of MongoDB at {_told(summary.source_time)}" if summary.source_time else ""
     return (
-        f"[bold]{summary.mart}[/] as of {summary.as_of.isoformat()}: {summary.rows:,} rows: {counts}; {checks}; "
-        f"{summary.seconds:.2f} s"
+        f"{summary.mart} as of {_told(summary.as_of)}{source}: {summary.rows:,} rows: {counts}; "
+        f"{passed} of {len(summary.checks)} checks passed{let_through}; {summary.seconds:.2f} s"
     )
 
 
-def _check_lines(checks: Sequence[CheckResult]) -> list[str]:
-    return [f"[red]check failed:[/] {escape(c.name)}: {escape(c.detail or f'{c.failing} rows')}" for c in checks]
+def _show_changes(summary: LoadResult, changes: tuple[Change, ...]) -> None:
+    if len(changes) < summary.changed:
+        print_text(_part(len(changes), summary.changed, "changes"))
+    print_records(
+        (
+            f"{change.kind} {', '.join(map(_told, change.key))}",
+            [(name, f"{_told(old)} → {_told(new)}") for name, old, new in change.columns],
+        )
+        for change in changes
+    )
 
 
-def _change_table(outcome: Outcome) -> Table:
-    table = Table("change", "key", "column", "now", "then", title=outcome.mart, title_justify="left")
-    for change in outcome.changes or ():
-        for column, before, after in change.columns or (("", None, None),):
-            table.add_row(change.kind, ", ".join(map(_shown, change.key)), column, _shown(before), _shown(after))
-    return table
+def _part(shown: int, total: int, what: str) -> str:
+    return f"{total:,} {what}" if shown == total else f"the first {shown:,} of {total:,} {what}; --limit shows more"
 
 
 def _outcome_json(outcome: Outcome) -> dict[str, object]:
     document: dict[str, object] = {"mart": outcome.mart}
     if summary := outcome.summary:
-        document |= {"as_of": summary.as_of.isoformat(), "already_loaded": summary.already_loaded}
+        document |= {"as_of": plain(summary.as_of), "already_loaded": summary.already_loaded}
+        document["source_time"] = plain(summary.source_time)
         document |= {name: getattr(summary, name) for name in _COUNTS}
         document["checks"] = [
             {"name": check.name, "passed": check.passed, "failing": check.failing} for check in summary.checks
         ]
+        document["accepted"] = [check.name for check in summary.checks if check.outcome is CheckOutcome.ACCEPTED]
+        document["warnings"] = list(summary.warnings)
         document["seconds"] = round(summary.seconds, 3)
     if outcome.changes is not None:
         document["changes"] = [
             {
                 "kind": change.kind,
-                "key": [_plain(value) for value in change.key],
-                "columns": {name: {"now": _plain(old), "then": _plain(new)} for name, old, new in change.columns},
+                "key": [plain(value) for value in change.key],
+                "columns": {name: {"now": plain(old), "then": plain(new)} for name, old, new in change.columns},
             }
             for change in outcome.changes
         ]
@@ -138,33 +200,19 @@ def _outcome_json(outcome: Outcome) -> dict[str, object]:
     return document
 
 
-def _print_json(document: object) -> None:
-    text = json.dumps(document, ensure_ascii=False, indent=2)
-    Console(soft_wrap=True).print(text, markup=False, highlight=False)
-
-
-def _plain(value: object) -> object:
-    """Turn a value into what JSON has; a numeric becomes a number."""
-    match value:
-        case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
-        case datetime() | date():
-            return value.isoformat()
-        case None | bool() | int() | float() | str():
-            return value
-        case list():
-            return [_plain(item) for item in value]
-        case _:
-            return str(value)
-
-
-def _shown(value: object) -> str:
+def _told(value: object) -> str:
+    """A value for people, whole: null is not an empty text."""
     match value:
         case None:
-            return ""
-        case Decimal():
-            return f"{value:.2f}"
+            return "null"
         case datetime():
-            return value.isoformat(sep=" ", timespec="seconds")
+            shown = value.astimezone(UTC) if value.tzinfo else value
+            return shown.isoformat(sep=" ")
+        case Decimal():
+            return format(value, "f")
+        case timedelta():
+            return str(value)
+        case str():
+            return str(printable(value))
         case _:
-            return escape(str(value))
+            return str(printable(str(plain(value))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -19,21 +19,43 @@ class ChangeKind(StrEnum):
     OVERWRITTEN = "overwritten"
 
 
+class CheckOutcome(StrEnum):
+    """What became of a check. Only a failed one keeps a load from being published."""
+
+    PASSED = "passed"
+    WARNED = "warned"
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One data check on the staged rows. ``failing`` counts rows, or is 1 for a check of the whole mart."""
+    """One data check. ``failing`` counts rows, or is 1 for a check of the whole mart; ``detail`` says it in words."""
 
     name: str
-    passed: bool
+    outcome: CheckOutcome
     failing: int
     detail: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the load may be published as far as this check is concerned."""
+        return self.outcome is not CheckOutcome.FAILED
+
+    @property
+    def told(self) -> str:
+        """The check with what it found."""
+        return f"{self.name}: {self.detail or f'{self.failing} rows'}"
 
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
     """A load in numbers of keys. ``rows`` is the size of the mart after it.
 
-    ``already_loaded`` is true when this ``as_of`` had been loaded before, and nothing was done.
+    ``already_loaded`` is true when this ``as_of`` had been loaded before, or a load that nobody gave a time was
+    overtaken by another: nothing was done, and ``as_of`` is that of the last load. ``source_time`` is the time at
+    MongoDB that the replicated tables showed, None where nobody says it. ``warnings`` is what may keep figures from
+    being right.
     """
 
     mart: str
@@ -47,6 +69,8 @@ class LoadResult:
     checks: tuple[CheckResult, ...]
     seconds: float
     already_loaded: bool = False
+    source_time: datetime | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def failed_checks(self) -> tuple[CheckResult, ...]:
@@ -70,7 +94,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class DiffResult:
-    """What a load would do, without doing it: its numbers, and the first changes in the order of the key."""
+    """What a load would do, without doing it: its numbers, and the first changes in the order of the key.
+
+    Values that Python cannot hold (a time in the year 20000) are texts.
+    """
 
     summary: LoadResult
     changes: tuple[Change, ...]
@@ -78,12 +105,48 @@ class DiffResult:
 
 @dataclass(frozen=True, slots=True)
 class ValidRows:
-    """The versions valid at one time, in the order of the key; the last two columns are their validity."""
+    """The versions valid at one time, in the order of the key; the last two columns are their validity.
+
+    ``total`` counts all of them, ``rows`` are the first. Times that Python cannot hold are texts.
+    """
 
     mart: str
     at: datetime
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
+    total: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UndoResult:
+    """What taking back the load of ``as_of`` did, in numbers of versions; ``last`` is the load before, if any."""
+
+    mart: str
+    as_of: datetime
+    removed: int
+    reopened: int
+    restored: int
+    last: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class MartStatus:
+    """The last load of a mart, as ``mart.load_run`` has it."""
+
+    mart: str
+    as_of: datetime
+    loaded_at: datetime
+    seconds: float
+    source_time: datetime | None
+    rows: int
+    inserted: int
+    versioned: int
+    closed: int
+    overwritten: int
+    unchanged: int
+    checks: int | None
+    warnings: tuple[str, ...]
+    accepted: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

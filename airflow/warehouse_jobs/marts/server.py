@@ -10,13 +10,17 @@ import psycopg
 from psycopg import conninfo, errors
 from psycopg.pq import TransactionStatus
 
-from warehouse_jobs.marts.errors import MartError, ServerError, SettingsError
+from warehouse_jobs.marts.address import Address
+from warehouse_jobs.marts.errors import MartError, SettingsError
+from warehouse_jobs.marts.server_errors import why_refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 Connection = psycopg.Connection[Any]
 Cursor = psycopg.Cursor[tuple[object, ...]]
+Warehouse = Connection | Address | str
+"""A connection of the caller, or where to open one of our own."""
 
 DEFAULT_TIMEZONE = "UTC"
 DEFAULT_WORK_MEM = "64MB"
@@ -27,53 +31,50 @@ DEFAULT_WORK_MEM = "64MB"
 _TIMEZONE = re.compile(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*")
 _CONNECT_TIMEOUT_SECONDS = 10
 _SEVERAL_AT_SIGNS = re.compile(r"postgres(ql)?://[^/?]*@[^/?]*@")
-_VARIABLES = {"TimeZone": "MART_TIMEZONE", "work_mem": "MART_WORK_MEM", "jit": "jit"}
+_VARIABLES = {"TimeZone": "MART_TIMEZONE", "work_mem": "MART_WORK_MEM"}
 
 
 @contextmanager
-def connected(connection_or_dsn: Connection | str) -> Iterator[Connection]:
+def connected(warehouse: Warehouse) -> Iterator[Connection]:
     """Lend the caller's connection, which must not be in a transaction, or one of our own."""
-    if not isinstance(connection_or_dsn, str):
-        if connection_or_dsn.info.transaction_status is not TransactionStatus.IDLE:
+    if isinstance(warehouse, psycopg.Connection):
+        if warehouse.info.transaction_status is not TransactionStatus.IDLE:
             raise MartError(
                 "the connection is inside a transaction",
                 hint="Commit or roll back first: a load is one transaction of its own.",
             )
-        yield connection_or_dsn
+        yield warehouse
         return
-    with _connect(connection_or_dsn) as connection:
+    with _connect(Address(warehouse) if isinstance(warehouse, str) else warehouse) as connection:
         yield connection
 
 
-def _parameters(dsn: str) -> Mapping[str, object]:
-    malformed = SettingsError(
-        "the connection string of the warehouse is malformed",
-        hint="Use postgresql://USER:PASSWORD@HOST:PORT/DATABASE; percent-encode special characters.",
-    )
-    # A second @ belongs to the password, but the driver takes what follows the first for a host, and shows it.
-    if _SEVERAL_AT_SIGNS.match(dsn):
-        raise malformed
-    try:
-        return conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
-        # The driver's message quotes the string, and with it the password.
-        raise malformed from None
-
-
-def _connect(dsn: str) -> Connection:
-    parameters = _parameters(dsn)
+def _connect(address: Address) -> Connection:
+    parameters = _parameters(address)
     try:
         return psycopg.connect(
-            dsn,
+            address.dsn,
             autocommit=True,
             connect_timeout=int(str(parameters.get("connect_timeout") or _CONNECT_TIMEOUT_SECONDS)),
             application_name=str(parameters.get("application_name") or "warehouse marts"),
         )
     except psycopg.OperationalError as error:
-        raise ServerError(
-            f"cannot connect to the warehouse: {_without_secrets(str(error), parameters)}",
-            hint="See WAREHOUSE_POSTGRES_DSN (host, port, database, user, password); is the server up?",
-        ) from None
+        raise why_refused(_without_secrets(str(error), parameters), address.told_by) from None
+
+
+def _parameters(address: Address) -> Mapping[str, object]:
+    malformed = SettingsError(
+        f"{address.told_by} is malformed",
+        hint="Use postgresql://USER:PASSWORD@HOST:PORT/DATABASE; percent-encode special characters.",
+    )
+    # A second @ belongs to the password, but the driver takes what follows the first for a host, and shows it.
+    if _SEVERAL_AT_SIGNS.match(address.dsn):
+        raise malformed
+    try:
+        return conninfo.conninfo_to_dict(address.dsn)
+    except psycopg.ProgrammingError:
+        # The driver's message quotes the string, and with it the password.
+        raise malformed from None
 
 
 def _without_secrets(text: str, parameters: Mapping[str, object]) -> str:
@@ -91,13 +92,20 @@ def settle(cursor: Cursor, timezone: str, work_mem: str) -> None:
             f"{timezone!r} is no time zone for marts",
             hint="Set MART_TIMEZONE to a name such as Europe/Moscow or UTC, not to an offset.",
         )
-    # JIT compilation costs more than it saves on these selects (measured).
-    settings = (("TimeZone", timezone), ("work_mem", work_mem), ("jit", "off"))
+    # JIT compilation costs more than it saves on these selects (measured). The styles are how values are read as text.
+    settings = (
+        ("TimeZone", timezone),
+        ("work_mem", work_mem),
+        ("jit", "off"),
+        ("DateStyle", "ISO, YMD"),
+        ("IntervalStyle", "postgres"),
+        ("extra_float_digits", "1"),
+    )
     for name, value in settings:
         try:
             cursor.execute("select set_config(%s, %s, true)", [name, value])
         except errors.InvalidParameterValue:
             raise SettingsError(
                 f"PostgreSQL does not accept {value!r} as its {name}",
-                hint=f"Correct {_VARIABLES[name]}. The view pg_timezone_names lists the time zones.",
+                hint=f"Correct {_VARIABLES.get(name, name)}. The view pg_timezone_names lists the time zones.",
             ) from None

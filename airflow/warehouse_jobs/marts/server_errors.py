@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import errors
 
-from warehouse_jobs.marts.errors import DefinitionError, MartError, ServerError
+from warehouse_jobs.marts.errors import DefinitionError, LoginRefusedError, MartError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DATA_EXCEPTION = "22"
+_CONNECTION_CLASSES = ("08", "57P")
+"""Connection exceptions, and a server that shuts down or ends sessions (PostgreSQL, appendix A)."""
+
+_FOR_A_PERSON = re.compile(
+    "password authentication failed|no password supplied|no pg_hba.conf entry|does not exist"
+    "|is not permitted to log in|permission denied for database|not currently accepting connections"
+)
+"""What libpq says when trying again cannot help: it gives no SQLSTATE for a connection (docs/adr/0003)."""
+
+
+def why_refused(message: str, told_by: str) -> MartError:
+    """What keeps us from the warehouse, from libpq's message without secrets, and what the address is corrected in."""
+    if _FOR_A_PERSON.search(message):
+        return LoginRefusedError(
+            f"the warehouse refuses the login: {message}",
+            hint=f"Correct {told_by} (user, password, database), or let this user in; trying again does not help.",
+        )
+    return ServerError(
+        f"cannot connect to the warehouse: {message}",
+        hint=f"Is the server up? Its host and port are in {told_by}.",
+    )
 
 
 def describe(error: psycopg.Error) -> str:
@@ -45,18 +67,32 @@ def _translate(error: psycopg.Error, mart: str) -> MartError:
                 f"mart {mart}: its columns changed, but other objects depend on the view, which is made anew",
                 hint=f"Drop what depends on it (psql: \\d+ mart.{mart}), load again, and create it anew.",
             )
-        case errors.LockNotAvailable() | errors.QueryCanceled() | errors.DeadlockDetected():
+        case (
+            errors.LockNotAvailable()
+            | errors.QueryCanceled()
+            | errors.DeadlockDetected()
+            | errors.SerializationFailure()
+        ):
             return ServerError(
                 f"mart {mart}: PostgreSQL stopped the load: {describe(error)}",
                 hint="Load again; look for long transactions (pg_stat_activity) and a statement_timeout.",
             )
-        case psycopg.OperationalError() | psycopg.InterfaceError():
+        case psycopg.OperationalError() | psycopg.InterfaceError() if _is_of_the_connection(error):
             return ServerError(
                 f"mart {mart}: the connection to PostgreSQL failed: {describe(error)}",
-                hint="See whether the server is up and has room, then load again: nothing was published.",
+                hint="See whether the server is up, then load again: nothing was published.",
+            )
+        case errors.DiskFull() | errors.OutOfMemory() | errors.TooManyConnections():
+            return ServerError(
+                f"mart {mart}: PostgreSQL has no room: {describe(error)}",
+                hint="Make room on the server, or lower MART_WORK_MEM; then load again: nothing was published.",
             )
         case _:
             return DefinitionError(
                 f"mart {mart}: PostgreSQL refused a statement: {describe(error)}",
                 hint="Nothing was published; the server's log has the statement.",
             )
+
+
+def _is_of_the_connection(error: psycopg.Error) -> bool:
+    return error.sqlstate is None or error.sqlstate.startswith(_CONNECTION_CLASSES)

@@ -2,8 +2,10 @@
 
 ``mart.NAME_history`` holds every version and is partitioned by list of ``etl_valid_to``: the current versions
 (null) and the closed ones. ``mart.NAME`` is a view of the current partition, so that analysts read the
-current rows alone however long the history grows, in exactly the columns of the definition. ``mart.load_run``
-remembers the loads.
+current rows alone however long the history grows, in exactly the columns of the definition.
+
+Keys are found by hash indexes: an entry of any other kind holds 2,704 bytes at most, and a longer key must not stop a
+load. That keys are unique is checked before anything is published, by the one load whose turn it is.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from typing import TYPE_CHECKING, cast
 
 from psycopg import sql
 
-from warehouse_jobs.marts.catalog import columns_of, comments_of, exists
+from warehouse_jobs.marts.catalog import columns_of, exists
+from warehouse_jobs.marts.control_tables import SCHEMA, comment
 from warehouse_jobs.marts.definition import COLUMN_TYPES, VALID_FROM, VALID_TO
 from warehouse_jobs.marts.errors import DefinitionError
 
@@ -20,29 +23,8 @@ if TYPE_CHECKING:
     from warehouse_jobs.marts.definition import Mart, MartColumn
     from warehouse_jobs.marts.server import Cursor
 
-SCHEMA = "mart"
-LOAD_RUN = sql.Identifier(SCHEMA, "load_run")
-
-_SCHEMA_LOCK = "mart schema"
 _VALID_FROM_COMMENT = "When this version of the row became valid: the as_of of the load that made it."
 _VALID_TO_COMMENT = "When this version ended, exclusive; null while it is current."
-
-_CREATE_LOAD_RUN = """
-    create table mart.load_run (
-        mart text not null,
-        as_of timestamptz not null,
-        loaded_at timestamptz not null,
-        seconds double precision not null,
-        rows bigint not null,
-        inserted bigint not null,
-        versioned bigint not null,
-        closed bigint not null,
-        overwritten bigint not null,
-        unchanged bigint not null,
-        constraint load_run_pkey primary key (mart, as_of)
-    )
-"""
-
 
 _CREATE_HISTORY = """
     create table {history} (
@@ -61,7 +43,6 @@ def prepare(cursor: Cursor, mart: Mart) -> None:
     longer has stay in the history and leave the view. Raises DefinitionError when a type or the key has
     changed.
     """
-    _prepare_schema(cursor)
     existing = history_columns(cursor, mart)
     if not existing:
         _create_history(cursor, mart)
@@ -74,6 +55,7 @@ def prepare(cursor: Cursor, mart: Mart) -> None:
                         sql.Identifier(SCHEMA, mart.history), sql.Identifier(column.name), _type(column)
                     )
                 )
+    _prepare_indexes(cursor, mart)
     _prepare_view(cursor, mart)
     _prepare_comments(cursor, mart)
 
@@ -103,33 +85,12 @@ def refuse_incompatible(cursor: Cursor, mart: Mart, existing: dict[str, str]) ->
         )
 
 
-def _prepare_schema(cursor: Cursor) -> None:
-    if exists(cursor, f"{SCHEMA}.load_run"):
-        return
-    # Two marts may be loaded for the first time at the same moment.
-    cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_SCHEMA_LOCK])
-    create_schema(cursor)
-    if not exists(cursor, f"{SCHEMA}.load_run"):
-        cursor.execute(_CREATE_LOAD_RUN)
-        cursor.execute(
-            "comment on table mart.load_run is 'Every load of a mart that was published, in numbers of keys.'"
-        )
-
-
-def create_schema(cursor: Cursor) -> None:
-    """Make the schema where it is missing (``if not exists`` alone would ask for the privilege even so)."""
-    row = cursor.execute("select to_regnamespace(%s) is null", [SCHEMA]).fetchone()
-    if cast("tuple[bool]", row)[0]:
-        cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(SCHEMA)))
-
-
 def _create_history(cursor: Cursor, mart: Mart) -> None:
     if exists(cursor, f"{SCHEMA}.{mart.name}"):
         raise DefinitionError(
             f"mart {mart.name}: {SCHEMA}.{mart.name} exists without {SCHEMA}.{mart.history}",
             hint="It was not made by this loader: rename or drop it.",
         )
-    key = sql.SQL(", ").join(map(sql.Identifier, mart.key))
     columns = [
         sql.SQL("{} {}{}").format(
             sql.Identifier(column.name),
@@ -145,17 +106,12 @@ def _create_history(cursor: Cursor, mart: Mart) -> None:
         "columns": sql.SQL(", ").join(columns),
         "valid_from": sql.Identifier(VALID_FROM),
         "valid_to": sql.Identifier(VALID_TO),
-        "key": key,
         "interval": sql.Identifier(f"{mart.history}_interval"),
-        "current_key": sql.Identifier(f"{mart.current}_key"),
-        "closed_key": sql.Identifier(f"{mart.closed}_pkey"),
     }
     for statement in (
         _CREATE_HISTORY,
         "create table {current} partition of {history} for values in (null)",
         "create table {closed} partition of {history} default",
-        "alter table {current} add constraint {current_key} primary key ({key})",
-        "alter table {closed} add constraint {closed_key} primary key ({key}, {valid_from})",
     ):
         cursor.execute(sql.SQL(statement).format(**names))
 
@@ -198,41 +154,55 @@ def _grants(cursor: Cursor, mart: Mart) -> list[tuple[str | None, bool]]:
     return cast("list[tuple[str | None, bool]]", cursor.execute(query, [f"{SCHEMA}.{mart.name}"]).fetchall())
 
 
-def _key_of(cursor: Cursor, mart: Mart) -> set[str]:
+def _prepare_indexes(cursor: Cursor, mart: Mart) -> None:
+    """Make the hash indexes of the key, and drop what earlier releases had in their place."""
+    for partition in (mart.current, mart.closed):
+        found = _indexes(cursor, partition)
+        for name in sorted(name for name, method in found.items() if method == "btree" and name in _former(mart)):
+            statement = sql.SQL("alter table {} drop constraint {}")
+            cursor.execute(statement.format(sql.Identifier(SCHEMA, partition), sql.Identifier(name)))
+        for place, column in enumerate(mart.key, start=1):
+            if f"{partition}_{place}" in found:
+                continue
+            statement = sql.SQL("create index {} on {} using hash ({})")
+            index = sql.Identifier(f"{partition}_{place}")
+            cursor.execute(statement.format(index, sql.Identifier(SCHEMA, partition), sql.Identifier(column)))
+
+
+def _former(mart: Mart) -> set[str]:
+    return {f"{mart.current}_key", f"{mart.closed}_pkey"}
+
+
+def _indexes(cursor: Cursor, table: str) -> dict[str, str]:
+    """The indexes of a table with their access methods."""
     query = """
-        select attribute.attname
+        select relation.relname::text, method.amname::text
         from pg_catalog.pg_index as index
-        join pg_catalog.pg_attribute as attribute
-            on attribute.attrelid = index.indrelid and attribute.attnum = any(index.indkey)
-        where index.indrelid = to_regclass(%s) and index.indisprimary
+        join pg_catalog.pg_class as relation on relation.oid = index.indexrelid
+        join pg_catalog.pg_am as method on method.oid = relation.relam
+        where index.indrelid = to_regclass(%s)
+    """
+    return dict(cast("list[tuple[str, str]]", cursor.execute(query, [f"{SCHEMA}.{table}"]).fetchall()))
+
+
+def _key_of(cursor: Cursor, mart: Mart) -> set[str]:
+    """The key that the history was made with: its columns, and the beginning of the validity, are never null."""
+    query = """
+        select attname::text
+        from pg_catalog.pg_attribute
+        where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped and attnotnull
     """
     rows = cursor.execute(query, [f"{SCHEMA}.{mart.current}"]).fetchall()
-    return {str(row[0]) for row in rows}
+    return {str(row[0]) for row in rows} - {VALID_FROM}
 
 
 def _prepare_comments(cursor: Cursor, mart: Mart) -> None:
     described = {column.name: column.description for column in mart.columns} | {VALID_FROM: _VALID_FROM_COMMENT}
     history = described | {VALID_TO: _VALID_TO_COMMENT}
-    _comment(cursor, "view", mart.name, {"": mart.description} | described)
-    _comment(
-        cursor,
-        "table",
-        mart.history,
-        {"": f"Every version of mart.{mart.name}. {mart.description}"} | history,
-    )
-
-
-def _comment(cursor: Cursor, kind: str, name: str, wanted: dict[str, str]) -> None:
-    found = comments_of(cursor, f"{SCHEMA}.{name}")
-    for column, text in wanted.items():
-        if found.get(column) == text:
-            continue
-        target = (
-            sql.SQL("column {}").format(sql.Identifier(SCHEMA, name, column))
-            if column
-            else sql.SQL("view {}" if kind == "view" else "table {}").format(sql.Identifier(SCHEMA, name))
-        )
-        cursor.execute(sql.SQL("comment on {} is {}").format(target, sql.Literal(text)))
+    comment(cursor, "view", mart.name, {"": mart.description} | described)
+    comment(cursor, "table", mart.history, {"": f"Every version of mart.{mart.name}. {mart.description}"} | history)
+    comment(cursor, "table", mart.current, {"": f"The current versions of mart.{mart.history}."} | history)
+    comment(cursor, "table", mart.closed, {"": f"The versions of mart.{mart.history} that have ended."} | history)
 
 
 def _type(column: MartColumn) -> sql.SQL:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 from psycopg import sql
 
+from warehouse_jobs.marts.control_tables import OVERWRITTEN, SCHEMA
 from warehouse_jobs.marts.definition import COLUMN_TYPES, VALID_FROM, VALID_TO
 from warehouse_jobs.marts.results import Change, ChangeKind
 from warehouse_jobs.marts.staging import STAGED
-from warehouse_jobs.marts.storage import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from warehouse_jobs.marts.definition import Mart
     from warehouse_jobs.marts.server import Cursor
 
-_CHANGED = sql.Identifier("pg_temp", "changed")
+CHANGED = sql.Identifier("pg_temp", "changed")
+"""Every key that differs, with the kind of its change."""
 
 _COMPARE = """
     create temporary table changed on commit drop as
@@ -48,6 +49,15 @@ _CLOSE = """
     set {valid_to} = %(as_of)s
     from {changed} as changed
     where version.{valid_to} is null and changed.kind in ('closed', 'versioned') and {same_key}
+"""
+
+# As text, which every type reads back as it was; by name, since the definition may change before it is wanted.
+_REMEMBER = """
+    insert into {overwritten} (mart, as_of, key, before)
+    select %(mart)s, %(as_of)s, array[{key_texts}], jsonb_object(array[{untracked_names}], array[{untracked_texts}])
+    from {current} as version
+    join {changed} as changed on {same_key}
+    where changed.kind = 'overwritten'
 """
 
 _OVERWRITE = """
@@ -83,12 +93,12 @@ def compare(cursor: Cursor, mart: Mart, existing: dict[str, str]) -> dict[Change
             tracked_differ=_differ(mart.tracked),
             untracked_differ=_differ(mart.untracked),
             staged=STAGED,
-            current=_current_versions(mart, existing),
-            same_key=_equal("staged", "current_version", mart.key),
+            current=current_versions(mart, existing),
+            same_key=same_key("staged", "current_version", mart.key),
         )
     )
-    cursor.execute(sql.SQL("analyze {}").format(_CHANGED))
-    rows = cursor.execute(sql.SQL("select kind, count(*) from {} group by kind").format(_CHANGED)).fetchall()
+    cursor.execute(sql.SQL("analyze {}").format(CHANGED))
+    rows = cursor.execute(sql.SQL("select kind, count(*) from {} group by kind").format(CHANGED)).fetchall()
     counted = {ChangeKind(kind): count for kind, count in cast("list[tuple[str, int]]", rows)}
     return {kind: counted.get(kind, 0) for kind in ChangeKind}
 
@@ -98,21 +108,27 @@ def publish(cursor: Cursor, mart: Mart, as_of: datetime, counts: dict[ChangeKind
     parts = {
         "history": sql.Identifier(SCHEMA, mart.history),
         "current": sql.Identifier(SCHEMA, mart.current),
-        "changed": _CHANGED,
+        "changed": CHANGED,
         "staged": STAGED,
         "valid_from": sql.Identifier(VALID_FROM),
         "valid_to": sql.Identifier(VALID_TO),
-        "same_key": _equal("version", "changed", mart.key),
-        "staged_key": _equal("staged", "changed", mart.key),
+        "same_key": same_key("version", "changed", mart.key),
+        "staged_key": same_key("staged", "changed", mart.key),
         "columns": sql.SQL(", ").join(map(sql.Identifier, mart.column_names)),
         "staged_columns": sql.SQL(", ").join(sql.Identifier("staged", name) for name in mart.column_names),
+        "overwritten": OVERWRITTEN,
+        "key_texts": _texts(mart.key),
+        "untracked_names": sql.SQL(", ").join(map(sql.Literal, mart.untracked)),
+        "untracked_texts": _texts(mart.untracked),
         "assignments": sql.SQL(", ").join(
             sql.SQL("{0} = staged.{0}").format(sql.Identifier(name)) for name in mart.untracked
         ),
     }
     if counts[ChangeKind.CLOSED] or counts[ChangeKind.VERSIONED]:
         cursor.execute(sql.SQL(_CLOSE).format(**parts), {"as_of": as_of})
+    cursor.execute(sql.SQL("delete from {} where mart = %s").format(OVERWRITTEN), [mart.name])
     if counts[ChangeKind.OVERWRITTEN]:
+        cursor.execute(sql.SQL(_REMEMBER).format(**parts), {"mart": mart.name, "as_of": as_of})
         cursor.execute(sql.SQL(_OVERWRITE).format(**parts))
     if counts[ChangeKind.INSERTED] or counts[ChangeKind.VERSIONED]:
         cursor.execute(sql.SQL(_OPEN).format(**parts), {"as_of": as_of})
@@ -120,7 +136,7 @@ def publish(cursor: Cursor, mart: Mart, as_of: datetime, counts: dict[ChangeKind
         cursor.execute(sql.SQL("analyze {}").format(parts["history"]))
 
 
-def read_changes(cursor: Cursor, mart: Mart, existing: dict[str, str], limit: int) -> tuple[Change, ...]:
+def read_changes(cursor: Cursor, mart: Mart, existing: dict[str, str], limit: int | None) -> tuple[Change, ...]:
     """Return the first changes that :func:`compare` found, in the order of the key."""
     names = mart.column_names
     query = sql.SQL(
@@ -131,11 +147,11 @@ def read_changes(cursor: Cursor, mart: Mart, existing: dict[str, str], limit: in
         keys=sql.SQL(", ").join(sql.Identifier("changed", name) for name in mart.key),
         before=sql.SQL(", ").join(sql.Identifier("current_version", name) for name in names),
         after=sql.SQL(", ").join(sql.Identifier("staged", name) for name in names),
-        changed=_CHANGED,
-        current=_current_versions(mart, existing),
-        current_key=_equal("changed", "current_version", mart.key),
+        changed=CHANGED,
+        current=current_versions(mart, existing),
+        current_key=same_key("changed", "current_version", mart.key),
         staged=STAGED,
-        staged_key=_equal("changed", "staged", mart.key),
+        staged_key=same_key("changed", "staged", mart.key),
     )
     changes = []
     width = len(mart.key)
@@ -144,13 +160,18 @@ def read_changes(cursor: Cursor, mart: Mart, existing: dict[str, str], limit: in
         differences = tuple(
             (name, old, new)
             for name, old, new in zip(names, before, after, strict=True)
-            if name not in mart.key and old != new
+            if name not in mart.key and _is_other(old, new)
         )
         changes.append(Change(ChangeKind(str(kind)), tuple(key), differences))
     return tuple(changes)
 
 
-def _current_versions(mart: Mart, existing: dict[str, str]) -> sql.Composed:
+def _is_other(old: object, new: object) -> bool:
+    """Whether PostgreSQL would call the values distinct: there, NaN equals NaN."""
+    return old != new and not (old != old and new != new)  # noqa: PLR0124 - what only NaN does
+
+
+def current_versions(mart: Mart, existing: dict[str, str]) -> sql.Composed:
     """Select the current versions in the columns of the definition, null where one does not exist yet."""
     columns = [
         sql.Identifier(column.name)
@@ -165,6 +186,10 @@ def _current_versions(mart: Mart, existing: dict[str, str]) -> sql.Composed:
     return sql.SQL("select {} where false").format(sql.SQL(", ").join(columns))
 
 
+def _texts(columns: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier("version", name)) for name in columns)
+
+
 def _differ(columns: Iterable[str]) -> sql.Composable:
     """Whether any of the columns differs, null being equal to null."""
     differences = [
@@ -173,7 +198,8 @@ def _differ(columns: Iterable[str]) -> sql.Composable:
     return sql.SQL("({})").format(sql.SQL(" or ").join(differences)) if differences else sql.SQL("false")
 
 
-def _equal(left: str, right: str, columns: Iterable[str]) -> sql.Composed:
+def same_key(left: str, right: str, columns: Iterable[str]) -> sql.Composed:
+    """Whether two rows have the same key, of which no part is null."""
     return sql.SQL(" and ").join(
         sql.SQL("{} = {}").format(sql.Identifier(left, name), sql.Identifier(right, name)) for name in columns
     )

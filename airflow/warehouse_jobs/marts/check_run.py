@@ -1,0 +1,170 @@
+"""Runs the checks: those of rows in one pass over the staged table, those of changes in one over what changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never, cast
+
+import psycopg
+from psycopg import sql
+
+from warehouse_jobs.marts.checks import (
+    AcceptedValues,
+    Check,
+    Expression,
+    MassClose,
+    NonNegative,
+    NotNull,
+    RowCheck,
+    RowCountDrop,
+    TurnedNull,
+    TurnedZero,
+    Unique,
+    Warned,
+    judged,
+    key_checks,
+)
+from warehouse_jobs.marts.errors import DefinitionError
+from warehouse_jobs.marts.results import ChangeKind, CheckResult
+from warehouse_jobs.marts.server_errors import describe
+from warehouse_jobs.marts.staging import STAGED
+from warehouse_jobs.marts.versions import CHANGED, current_versions, same_key
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from warehouse_jobs.marts.definition import Mart
+    from warehouse_jobs.marts.server import Cursor
+
+
+def check_rows(
+    cursor: Cursor, mart: Mart, current_rows: int, accept: Collection[str]
+) -> tuple[int, tuple[CheckResult, ...]]:
+    """Count the staged rows and run every check of rows on them.
+
+    ``current_rows`` is the size of the mart before the load. Returns the number of staged rows and the
+    results in the order of the definition, the key first. Raises DefinitionError when an expression is not
+    valid SQL.
+    """
+    checks = [*key_checks(mart), *mart.checks]
+    row_checks = [check for check in checks if isinstance(check, _OF_ROWS)]
+    rows, failing = _count_failing(cursor, mart, row_checks)
+    results = []
+    for place, check in enumerate(checks):
+        detail = ""
+        match check:
+            case Unique():
+                count = _count_repeated(cursor, check)
+            case RowCountDrop():
+                count = int(current_rows >= check.min_rows and rows < current_rows * (1 - check.max_share))
+                detail = f"{current_rows} rows before, {rows} now" if count else ""
+            case MassClose() | TurnedNull() | TurnedZero():
+                continue
+            case _:
+                count = failing[check]
+        is_of_key = place <= len(mart.key)
+        results.append(judged(check, count, detail, () if is_of_key else accept))
+    return rows, tuple(results)
+
+
+def is_key_sound(mart: Mart, results: tuple[CheckResult, ...]) -> bool:
+    """Whether the results of :func:`check_rows` allow to compare the rows by their key."""
+    return all(check.passed for check in results[: len(mart.key) + 1])
+
+
+def check_changes(
+    cursor: Cursor,
+    mart: Mart,
+    existing: dict[str, str],
+    counts: dict[ChangeKind, int],
+    current_rows: int,
+    accept: Collection[str],
+) -> tuple[CheckResult, ...]:
+    """Run every check of changes on what :func:`~warehouse_jobs.marts.versions.compare` found."""
+    checks = [check for check in mart.checks if isinstance(check, _OF_CHANGES)]
+    turned = [check for check in checks if not isinstance(check, MassClose) and check.column in existing]
+    numbers = _count_turned(cursor, mart, existing, turned) if turned and current_rows else {}
+    results = []
+    for check in checks:
+        if isinstance(check, MassClose):
+            part, whole, words = counts[ChangeKind.CLOSED], current_rows, "keys are gone"
+        else:
+            part, whole = numbers.get(check, (0, 0))
+            words = "values turned null" if isinstance(check, TurnedNull) else "values fell to 0"
+        is_failing = part > whole * check.max_share
+        results.append(judged(check, int(is_failing), f"{part} of {whole} {words}" if is_failing else "", accept))
+    return tuple(results)
+
+
+_OF_ROWS = NotNull | NonNegative | AcceptedValues | Expression | Warned
+_OF_CHANGES = MassClose | TurnedNull | TurnedZero
+
+
+def _count_failing(cursor: Cursor, mart: Mart, checks: list[RowCheck]) -> tuple[int, dict[RowCheck, int]]:
+    counts: list[sql.Composable] = [sql.SQL("count(*)")]
+    counts += [sql.SQL("count(*) filter (where {})").format(_fails(check)) for check in checks]
+    query = sql.SQL("select {} from {}").format(sql.SQL(", ").join(counts), STAGED)
+    try:
+        row = cast("tuple[int, ...]", cursor.execute(query).fetchone())
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+        expressions = [check.name for check in checks if isinstance(check, Expression | Warned)]
+        raise DefinitionError(
+            f"mart {mart.name}: its checks cannot be run: {describe(error)}",
+            hint=f"Correct the expression in sql/marts/{mart.name}.yml ({'; '.join(expressions)}).",
+        ) from error
+    return row[0], dict(zip(checks, row[1:], strict=True))
+
+
+def _fails(check: RowCheck) -> sql.Composable:
+    match check:
+        case NotNull():
+            return sql.SQL("{} is null").format(sql.Identifier(check.column))
+        case NonNegative():
+            return sql.SQL("{} < 0").format(sql.Identifier(check.column))
+        case AcceptedValues():
+            values = sql.SQL(", ").join(sql.Literal(value) for value in check.values)
+            return sql.SQL("{} not in ({})").format(sql.Identifier(check.column), values)
+        case Expression() | Warned():
+            # The definition files are code of this repository, like the selects beside them.
+            return sql.SQL("not ({}\n)").format(sql.SQL(check.sql))
+        case _:
+            assert_never(check)
+
+
+def _count_repeated(cursor: Cursor, check: Unique) -> int:
+    columns = sql.SQL(", ").join(map(sql.Identifier, check.columns))
+    query = sql.SQL("select count(*) from (select from {} group by {} having count(*) > 1) as repeated")
+    row = cast("tuple[int]", cursor.execute(query.format(STAGED, columns)).fetchone())
+    return row[0]
+
+
+def _count_turned(
+    cursor: Cursor, mart: Mart, existing: dict[str, str], checks: list[TurnedNull | TurnedZero]
+) -> dict[Check, tuple[int, int]]:
+    """How many of the values of keys that stay have turned, and how many there were."""
+    counts: list[sql.Composable] = []
+    for check in checks:
+        is_zero = isinstance(check, TurnedZero)
+        column = sql.Identifier(check.column)
+        had = sql.SQL("current_version.{0} <> 0" if is_zero else "current_version.{0} is not null").format(column)
+        has_none = sql.SQL("staged.{0} = 0" if is_zero else "staged.{0} is null").format(column)
+        stays = sql.SQL("changed.kind is distinct from 'closed'")
+        counts.append(sql.SQL("count(*) filter (where {} and {} and {})").format(had, stays, _is_staged(has_none)))
+        counts.append(sql.SQL("count(*) filter (where {} and {})").format(had, stays))
+    query = sql.SQL(
+        "select {counts} from ({current}) as current_version left join {changed} as changed on {changed_key} "
+        "left join {staged} as staged on {staged_key}"
+    ).format(
+        counts=sql.SQL(", ").join(counts),
+        current=current_versions(mart, existing),
+        changed=CHANGED,
+        changed_key=same_key("current_version", "changed", mart.key),
+        staged=STAGED,
+        staged_key=same_key("changed", "staged", mart.key),
+    )
+    row = cast("tuple[int, ...]", cursor.execute(query).fetchone())
+    return {check: (row[2 * place], row[2 * place + 1]) for place, check in enumerate(checks)}
+
+
+def _is_staged(condition: sql.Composable) -> sql.Composable:
+    """Keys that have not changed are not joined with the staged rows; those that have must not count as null."""
+    return sql.SQL("(changed.kind is not null and {})").format(condition)
