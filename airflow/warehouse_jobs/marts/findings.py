@@ -26,6 +26,19 @@ _MISFITS = """
 """
 
 
+_IN_CHILD = """
+    select exists (
+        select
+        from pg_catalog.pg_class as relation
+        join pg_catalog.pg_namespace as space on space.oid = relation.relnamespace and space.nspname = %(schema)s
+        join pg_catalog.pg_attribute as place
+            on place.attrelid = relation.oid and place.attname = '_ordinal' and not place.attisdropped
+        join pg_catalog.pg_attribute as attribute
+            on attribute.attrelid = relation.oid and attribute.attname = any(%(names)s::name[])
+    )
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Used:
     """A replicated table that a mart reads, the columns that it uses, and the collection behind it."""
@@ -57,8 +70,7 @@ def misfits(cursor: Cursor, mart: Mart, used: tuple[Used, ...]) -> tuple[str, ..
             continue
         names = _names(path)
         hit = [f"{each.table}.{name}" for each in tables for name in names if name in each.columns]
-        present = any(names & columns_of(cursor, _quoted(each)).keys() for each in tables)
-        if not hit and present:
+        if not hit and _is_unused(cursor, tables, names):
             continue
         concerned = ", ".join(_concerned(mart, hit))
         told = f" ({', '.join(hit)}; concerns {concerned})" if concerned else f" ({', '.join(hit)})" if hit else ""
@@ -66,6 +78,14 @@ def misfits(cursor: Cursor, mart: Mart, used: tuple[Used, ...]) -> tuple[str, ..
             f"{count} values of {collection}.{path}{told} did not fit their column, the last on {last_seen:%Y-%m-%d}"
         )
     return tuple(lines)
+
+
+def _is_unused(cursor: Cursor, tables: list[Used], names: set[str]) -> bool:
+    """Whether the path has a column that the mart does not use: in these tables, or in a child table."""
+    if any(names & columns_of(cursor, _quoted(each)).keys() for each in tables):
+        return True
+    row = cursor.execute(_IN_CHILD, {"schema": tables[0].schema, "names": list(names)}).fetchone()
+    return cast("tuple[bool]", row)[0]
 
 
 def _quoted(used: Used) -> str:

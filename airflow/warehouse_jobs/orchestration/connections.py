@@ -71,10 +71,10 @@ def replicator_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def mart_settings(environ: Mapping[str, str] = os.environ) -> MartSettings:
     """The settings of the marts: the address by the connection, the rest (``MART_...``) from the environment."""
+    from warehouse_jobs.marts.address import Address
     from warehouse_jobs.marts.settings import read_settings
 
-    others = {name: value for name, value in environ.items() if name.startswith("MART_")}
-    return read_settings({**others, "WAREHOUSE_POSTGRES_DSN": postgres_dsn()})
+    return read_settings(environ, Address(postgres_dsn(), f"the connection {POSTGRES} (Admin, Connections)"))
 
 
 def _written(value: object) -> str:
