@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Connection = psycopg.Connection[Any]
 Cursor = psycopg.Cursor[tuple[object, ...]]
-Warehouse = Connection | Address | str
+Warehouse = Connection | str
 """A connection of the caller, or where to open one of our own."""
 
 DEFAULT_TIMEZONE = "UTC"
@@ -45,7 +45,7 @@ def connected(warehouse: Warehouse) -> Iterator[Connection]:
             )
         yield warehouse
         return
-    with _connect(Address(warehouse) if isinstance(warehouse, str) else warehouse) as connection:
+    with _connect(warehouse if isinstance(warehouse, Address) else Address(warehouse)) as connection:
         yield connection
 
 
@@ -53,7 +53,7 @@ def _connect(address: Address) -> Connection:
     parameters = _parameters(address)
     try:
         return psycopg.connect(
-            address.dsn,
+            str(address),
             autocommit=True,
             connect_timeout=int(str(parameters.get("connect_timeout") or _CONNECT_TIMEOUT_SECONDS)),
             application_name=str(parameters.get("application_name") or "warehouse marts"),
@@ -68,10 +68,10 @@ def _parameters(address: Address) -> Mapping[str, object]:
         hint="Use postgresql://USER:PASSWORD@HOST:PORT/DATABASE; percent-encode special characters.",
     )
     # A second @ belongs to the password, but the driver takes what follows the first for a host, and shows it.
-    if _SEVERAL_AT_SIGNS.match(address.dsn):
+    if _SEVERAL_AT_SIGNS.match(address):
         raise malformed
     try:
-        return conninfo.conninfo_to_dict(address.dsn)
+        return conninfo.conninfo_to_dict(address)
     except psycopg.ProgrammingError:
         # The driver's message quotes the string, and with it the password.
         raise malformed from None
