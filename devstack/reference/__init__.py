@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from devstack.reference import commands, http, mapping, metrics, settings
+from devstack.reference import commands, http, mapping, marts, metrics, settings
 from replicator_service.core.codec import landing
 
 if TYPE_CHECKING:
@@ -21,5 +21,6 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": commands.page,
     "http.md": http.page,
     "metrics.md": metrics.page,
+    "marts.md": marts.page,
 }
 """Names of files in ``docs/reference/`` and what makes them."""

@@ -24,6 +24,7 @@ _JOBS = (
     ("WAREHOUSE_POSTGRES_DSN", "-", "Address of PostgreSQL for `warehouse marts`; or `..._FILE`."),
     ("MART_TIMEZONE", DEFAULT_TIMEZONE, "Where days begin: the name of a time zone, not an offset."),
     ("MART_WORK_MEM", DEFAULT_WORK_MEM, "`work_mem` of a load."),
+    ("MART_MAX_LAG", "1h", "How old the replicated tables may be for a load: `90s`, `15m`, `2h`, `1d`, or `off`."),
     ("MART_DIRECTORY", "sql/marts", "Where the definitions of the marts are."),
     ("MART_LATE_AFTER_MINUTES", "60", "In Airflow: after this long a load counts as late."),
 )

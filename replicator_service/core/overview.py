@@ -109,7 +109,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class MartView:
-    """The last load of a mart that was published; all but ``rows`` count the keys that it changed."""
+    """The last load of a mart that was published; all but ``rows`` count the keys that it changed.
+
+    ``source_time`` is the time at MongoDB that it shows, ``warnings`` what may keep its figures from being right; None
+    and empty where an older release has loaded it.
+    """
 
     name: str
     as_of: datetime
@@ -120,6 +124,8 @@ class MartView:
     versioned: int
     closed: int
     overwritten: int
+    source_time: datetime | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def test_a_failed_check_publishes_nothing_of_its_mart_and_keeps_no_other_back(
     assert done.tasks == {"prepare": "success", "load_mart 0": "failed", "load_mart 1": "success"}
     assert "no large numbers" in done.log
     assert "FAILED" in done.log
-    assert "What to do: Nothing was published. Mend the source or the check" in done.log
+    assert "What to do: Nothing was published. Fix the source or the check" in done.log
     with sink.connect() as connection:
         loaded = connection.execute("select mart, as_of::text, rows from mart.load_run").fetchall()
         versions = connection.execute("select number, etl_valid_from::text from mart.small").fetchall()

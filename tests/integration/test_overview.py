@@ -142,6 +142,19 @@ def test_the_last_load_of_each_mart_is_told(connection: Connection, sink: Sink) 
     assert (mart.inserted, mart.versioned, mart.closed) == (0, 1, 0)
 
 
+def test_each_service_tells_of_the_marts_that_use_its_tables(connection: Connection, sink: Sink) -> None:
+    with psycopg.connect(sink.dsn, autocommit=True) as shop:
+        set_things(shop, {"a": ("x", 1)})
+        load(sink.dsn, things(), DAY)
+        shop.execute("update mart.load_run set streams = '{elsewhere}', source_time = '2026-01-01 00:00:00+00'")
+        assert overview(connection).marts == ()
+        shop.execute("update mart.load_run set streams = '{elsewhere,shop}', warnings = '{odd}'")
+        (mart,) = overview(connection).marts
+        assert (mart.source_time, mart.warnings) == (datetime(2026, 1, 1, tzinfo=UTC), ("odd",))
+        shop.execute("alter table mart.load_run drop column streams, drop column source_time, drop column warnings")
+        assert [mart.warnings for mart in overview(connection).marts] == [()]
+
+
 def test_odd_or_locked_marts_hide_nothing_else(connection: Connection, sink: Sink) -> None:
     with psycopg.connect(sink.dsn, autocommit=True) as shop:
         set_things(shop, {"a": ("x", 1)})

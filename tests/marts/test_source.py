@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Connection = psycopg.Connection[tuple[object, ...]]
 
 CONTROL_TABLES = Path(__file__).parents[2] / "sql" / "replicator" / "0001_control_tables.sql"
+FINDINGS = CONTROL_TABLES.with_name("0003_schema_findings.sql")
 COLLECTIONS = {
     "UserSessions": "user_sessions",
     "EventLogs": "event_logs",
@@ -156,14 +157,12 @@ def test_a_role_that_cannot_see_the_state_hears_what_to_grant(replicated: Shop, 
         connection.execute(f"drop role {role}")
 
 
-def finding(shop: Shop, collection: str, path: str, count: int) -> None:
+def finding(shop: Shop, collection: str, path: str, count: int, kind: str = "misfit") -> None:
+    if shop.connection.execute("select to_regclass('replicator.schema_finding') is null").fetchone() == (True,):
+        shop.connection.execute(FINDINGS.read_text().encode())
     shop.connection.execute(
-        "create table if not exists replicator.schema_finding (stream text, collection text, path text, kind text, "
-        "first_seen timestamptz, last_seen timestamptz, count bigint)"
-    )
-    shop.connection.execute(
-        "insert into replicator.schema_finding values ('origin', %s, %s, 'misfit', now(), '2026-03-30', %s)",
-        [collection, path, count],
+        "insert into replicator.schema_finding values ('origin', %s, %s, %s, now(), '2026-03-30', %s)",
+        [collection, path, kind, count],
     )
 
 
@@ -186,6 +185,14 @@ def test_misfits_of_columns_that_the_mart_uses_are_warned_about_by_column(replic
             "concerns first_message_dt, last_message_dt, avg_response_time_min)"
         ),
     ]
+
+
+def test_a_column_that_has_no_value_any_more_is_warned_about(replicated: Shop) -> None:
+    finding(replicated, "EventLogs", "details.user_id", 900, kind="gone")
+    finding(replicated, "EventLogs", "details.nickname", 900, kind="new_field")
+    (warning,) = loaded(replicated).warnings
+    assert warning.startswith("EventLogs.details.user_id (event_logs.user_id; concerns user_id")
+    assert warning.endswith("has no value in any of 900 rows")
 
 
 def test_dead_letters_of_collections_that_the_mart_uses_are_warned_about(replicated: Shop) -> None:

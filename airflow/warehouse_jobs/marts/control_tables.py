@@ -59,25 +59,28 @@ _ADDED = {
 }
 """Columns of ``load_run`` that came later; null in the loads before."""
 
+LOAD_RUN_COMMENTS = {
+    "": "Every load of a mart that was published, in numbers of keys.",
+    "mart": "The mart.",
+    "as_of": "The time from which the rows of this load are valid.",
+    "loaded_at": "When the load was published.",
+    "seconds": "How long it took.",
+    "rows": "Rows of the mart after the load.",
+    "inserted": "Keys that are new, or have returned.",
+    "versioned": "Keys that got a new version.",
+    "closed": "Keys that are gone.",
+    "overwritten": "Keys of which only untracked columns changed, in place.",
+    "unchanged": "Keys that stayed as they were.",
+    "source_time": "The time at MongoDB that the replicated tables showed; null where nobody says it.",
+    "streams": "The replicated databases that the mart uses.",
+    "checks": "How many data checks there were; all passed, but for those in accepted and warnings.",
+    "warnings": "What may keep figures of this load from being right.",
+    "accepted": "Checks that had failed, and were let through by a person.",
+}
+"""What the columns of ``load_run`` mean; the empty name is the table itself."""
+
 _COMMENTS = {
-    "load_run": {
-        "": "Every load of a mart that was published, in numbers of keys.",
-        "mart": "The mart.",
-        "as_of": "The time from which the rows of this load are valid.",
-        "loaded_at": "When the load was published.",
-        "seconds": "How long it took.",
-        "rows": "Rows of the mart after the load.",
-        "inserted": "Keys that are new, or have returned.",
-        "versioned": "Keys that got a new version.",
-        "closed": "Keys that are gone.",
-        "overwritten": "Keys of which only untracked columns changed, in place.",
-        "unchanged": "Keys that stayed as they were.",
-        "source_time": "The time at MongoDB that the replicated tables showed; null where nobody says it.",
-        "streams": "The replicated databases that the mart uses.",
-        "checks": "How many data checks there were; all passed, but for those in accepted and warnings.",
-        "warnings": "What may keep figures of this load from being right.",
-        "accepted": "Checks that had failed, and were let through by a person.",
-    },
+    "load_run": LOAD_RUN_COMMENTS,
     "load_queue": {"": "A row per mart, which each load locks: loads of one mart follow each other."},
     "overwritten": {"": "Untracked columns as the last load found them, as text: what undoing it puts back."},
 }

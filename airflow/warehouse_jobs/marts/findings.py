@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _COLUMNS = {"stream", "collection", "path", "kind", "last_seen", "count"}
 _MISFITS = """
-    select stream, collection, path, sum(count)::bigint, max(last_seen)
+    select stream, collection, path, kind, sum(count)::bigint, max(last_seen)
     from replicator.schema_finding
-    where kind = 'misfit' and stream = any(%s)
-    group by stream, collection, path
-    order by stream, collection, path
+    where kind in ('misfit', 'gone') and stream = any(%s)
+    group by stream, collection, path, kind
+    order by stream, collection, path, kind
 """
 
 
@@ -52,7 +52,7 @@ class Used:
 
 
 def misfits(cursor: Cursor, mart: Mart, used: tuple[Used, ...]) -> tuple[str, ...]:
-    """A line for each path of which values did not fit a column that the mart uses.
+    """A line for each path of which values did not fit a column that the mart uses, or that has none any more.
 
     Which column a path has is said by the mapping, which is not here. A column has the name of its path's end or of its
     whole path; where the collection has no such column it was given another name, and the path is told of as well.
@@ -61,10 +61,11 @@ def misfits(cursor: Cursor, mart: Mart, used: tuple[Used, ...]) -> tuple[str, ..
         return ()
     streams = sorted({each.stream for each in used})
     rows = cast(
-        "list[tuple[str, str, str, int, datetime]]", cursor.execute(_MISFITS, [streams]).fetchall() if streams else []
+        "list[tuple[str, str, str, str, int, datetime]]",
+        cursor.execute(_MISFITS, [streams]).fetchall() if streams else [],
     )
     lines = []
-    for stream, collection, path, count, last_seen in rows:
+    for stream, collection, path, kind, count, last_seen in rows:
         tables = [each for each in used if (each.stream, each.collection) == (stream, collection)]
         if not tables:
             continue
@@ -76,6 +77,8 @@ def misfits(cursor: Cursor, mart: Mart, used: tuple[Used, ...]) -> tuple[str, ..
         told = f" ({', '.join(hit)}; concerns {concerned})" if concerned else f" ({', '.join(hit)})" if hit else ""
         lines.append(
             f"{count} values of {collection}.{path}{told} did not fit their column, the last on {last_seen:%Y-%m-%d}"
+            if kind == "misfit"
+            else f"{collection}.{path}{told} has no value in any of {count} rows"
         )
     return tuple(lines)
 

@@ -182,6 +182,8 @@ def _mart(view: MartView) -> Json:
         "versioned": view.versioned,
         "closed": view.closed,
         "overwritten": view.overwritten,
+        "source_time": None if view.source_time is None else _utc(view.source_time),
+        "warnings": list(view.warnings),
     }
 
 

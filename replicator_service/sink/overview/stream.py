@@ -103,7 +103,7 @@ def read_overview(connection: Connection, stream: str, schema: str) -> DatabaseV
         is_writing=bool(leader and leader[4]),
         letter_groups=letter_groups(connection, stream) if letters else (),
         reconciliation_attempt=later_attempt(connection, stream),
-        marts=last_loads(connection),
+        marts=last_loads(connection, stream),
         finding_groups=findings,
         findings=top_findings(connection, stream) if findings else (),
     )
