@@ -38,6 +38,18 @@ tickets as (
     order by ticket_id asc, updated_at desc nulls last, _id asc
 ),
 
+known_tickets as (
+    select
+        _id,
+        ticket_id,
+        user_id,
+        status,
+        issue_type,
+        is_document_unknown,
+        not is_document_unknown and not are_messages_unknown as are_messages_known
+    from tickets
+),
+
 -- Times outside the years 1 to 9999 are kept, but nothing is reckoned with them: the difference of two of them is more
 -- than an interval holds.
 messages as (
@@ -103,28 +115,26 @@ response_times as (
 )
 
 select
-    tickets.ticket_id,
-    case when not tickets.is_document_unknown then tickets.user_id end as user_id,
-    case when not tickets.is_document_unknown then tickets.status end as status,
-    case when not tickets.is_document_unknown then tickets.issue_type end as issue_type,
-    case when known.are_messages then message_totals.first_message_dt end as first_message_dt,
-    case when known.are_messages then message_totals.last_message_dt end as last_message_dt,
+    known_tickets.ticket_id,
+    case when not known_tickets.is_document_unknown then known_tickets.user_id end as user_id,
+    case when not known_tickets.is_document_unknown then known_tickets.status end as status,
+    case when not known_tickets.is_document_unknown then known_tickets.issue_type end as issue_type,
+    case when known_tickets.are_messages_known then message_totals.first_message_dt end as first_message_dt,
+    case when known_tickets.are_messages_known then message_totals.last_message_dt end as last_message_dt,
     case
-        when not known.are_messages then null
+        when not known_tickets.are_messages_known then null
         when message_totals._id is null then 0
         else message_totals.support_messages
     end as support_messages,
     case
-        when not known.are_messages then null
+        when not known_tickets.are_messages_known then null
         when message_totals._id is null then 0
         else message_totals.user_messages
     end as user_messages,
     case
-        when known.are_messages and not message_totals.is_order_unknown then response_times.avg_response_time_min
+        when known_tickets.are_messages_known and not message_totals.is_order_unknown
+            then response_times.avg_response_time_min
     end as avg_response_time_min
-from tickets
-cross join lateral (
-    select not (tickets.is_document_unknown or tickets.are_messages_unknown) as are_messages
-) as known
-left join message_totals on tickets._id = message_totals._id
-left join response_times on tickets._id = response_times._id
+from known_tickets
+left join message_totals on known_tickets._id = message_totals._id
+left join response_times on known_tickets._id = response_times._id

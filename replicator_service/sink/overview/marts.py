@@ -32,7 +32,8 @@ _LAST_LOADS = """
 select
     mart::text, as_of::timestamptz, loaded_at::timestamptz, seconds::double precision,
     rows::bigint, inserted::bigint, versioned::bigint, closed::bigint, overwritten::bigint,
-    case when isfinite({source_time}::timestamptz) then {source_time}::timestamptz end, coalesce({warnings}::text[], '{{}}')
+    case when isfinite({source_time}::timestamptz) then {source_time}::timestamptz end,
+    coalesce({warnings}::text[], '{{}}')
 from (
     select distinct on (mart) *
     from mart.load_run
