@@ -109,12 +109,27 @@ def test_days_one_by_one_leave_the_same_visitors_as_all_at_once(source: Source) 
 
 
 def test_repeating_an_earlier_interval_does_not_set_documents_back(source: Source) -> None:
-    parameters = Parameters.per_day(800, seed=2, delete_share=0)
-    for day in (0, 1):
+    parameters = Parameters.per_day(800, seed=2, delete_share=0.1)
+    for day in (0, 1, 2):
         generate(settings_of(source), parameters, Interval.of_days(MONDAY + timedelta(days=day), 1))
     written = contents(source)
-    generate(settings_of(source), parameters, Interval.of_days(MONDAY, 1))
+    for interval in (Interval.of_days(MONDAY, 1), Interval.of_days(MONDAY + timedelta(days=1), 1), DAYS):
+        again = generate(settings_of(source), parameters, interval)
+        assert (again.total.inserted, again.total.updated, again.total.deleted) == (0, 0, 0)
     assert contents(source) == written
+
+
+def test_days_in_any_order_leave_the_same_visitors(source: Source) -> None:
+    parameters = Parameters.per_day(3_000, seed=3, delete_share=0.1, opening=MONDAY)
+    generate(settings_of(source), parameters, DAYS)
+    written = contents(source)
+    source.client.drop_database(source.name)
+    for day in (2, 0, 1, 2, 0):
+        generate(settings_of(source), parameters, Interval.of_days(MONDAY + timedelta(days=day), 1))
+    visitors = {name: found for name, found in contents(source).items() if name != "ProductPriceHistory"}
+    assert {name: [each["_id"] for each in found] for name, found in visitors.items()} == {
+        name: [each["_id"] for each in written[name]] for name in visitors
+    }
 
 
 def test_sessions_hold_their_actions_and_end_after_they_start(shop: Source) -> None:

@@ -31,6 +31,7 @@ from warehouse_jobs.generator.sessions import LONGEST_SESSION, sessions
 from warehouse_jobs.generator.shop import Shop
 from warehouse_jobs.generator.slots import Slot, milliseconds, moment
 from warehouse_jobs.generator.tickets import tickets
+from warehouse_jobs.generator.witnesses import Witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -58,9 +59,10 @@ def produce(parameters: Parameters, interval: Interval) -> Iterator[Operation]:
     """The operations of the interval, in order of time.
 
     They depend on the arguments alone. Applying any beginning of them, and then all of them, leaves the same documents
-    as applying them once.
+    as applying them once; so does applying them again after those of later intervals.
     """
     shop = Shop.of(parameters)
+    witnesses = Witnesses(shop)
     length = parameters.slot_seconds * 1000
     start, end = milliseconds(interval.start), milliseconds(interval.end)
     begins, finishes = moment(start), moment(end)
@@ -73,19 +75,20 @@ def produce(parameters: Parameters, interval: Interval) -> Iterator[Operation]:
     waiting: defaultdict[int, list[Operation]] = defaultdict(list)
     for number in range(max(earliest, 0), -(-end // length)):
         slot = Slot(number, parameters.slot_seconds)
-        for operation in _beginning(shop, slot, first - number):
+        for operation in _beginning(shop, witnesses, slot, first - number):
             if begins <= operation.at < finishes:
                 waiting[milliseconds(operation.at) // length].append(operation)
         yield from sorted(waiting.pop(number, ()), key=_IN_ORDER_OF_TIME)
 
 
-def _beginning(shop: Shop, slot: Slot, slots_before: int) -> Iterator[Operation]:
+def _beginning(shop: Shop, witnesses: Witnesses, slot: Slot, slots_before: int) -> Iterator[Operation]:
     """Everything that begins in a slot; for one before the interval, what can still matter so many slots later."""
     for kind, (reach, begin) in _BEGINNINGS.items():
         ordinals = shop.mix.of_kind(kind, slot)
         deleted = deletions(shop, slot, kind, ordinals)
         if slots_before <= reach:
-            yield from begin(shop, slot, ordinals, deleted)
+            begun = begin(shop, slot, ordinals, deleted)
+            yield from witnesses.given(begun, slot, kind, deleted) if deleted else begun
         yield from delete_operations(slot, kind, shop.visitors(kind), deleted)
     if slots_before <= 0:
         yield from price_changes(shop, slot)

@@ -54,6 +54,11 @@ class Identity:
         """The ``_id`` of the ``index``-th document that begins in the slot."""
         return ObjectId((slot.start // 1000).to_bytes(4) + self.mark + index.to_bytes(3))
 
+    @staticmethod
+    def index(key: ObjectId) -> int:
+        """The index that :meth:`key` or :meth:`fixed` was given."""
+        return int.from_bytes(key.binary[-3:])
+
     def fixed(self, index: int) -> ObjectId:
         """The ``_id`` of the ``index``-th member of a population, which belongs to no slot."""
         return ObjectId(bytes(4) + self.mark + index.to_bytes(3))

@@ -1,6 +1,7 @@
 """What happens to the shop's collections, as values.
 
-Every operation can be applied any number of times. An insert of a document that exists changes nothing; an update and
+Every operation can be applied any number of times. An insert of a document that exists, or that was deleted after an
+earlier run had inserted it (:mod:`.witnesses`), changes nothing; an update and
 a replacement carry a *guard*, a condition that no longer holds once they, or anything later, were applied.
 """
 
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Add ``document`` unless its ``_id`` exists."""
+    """Add ``document`` unless its ``_id`` exists, or has existed: that shows where ``witness`` exists."""
 
     collection: str
     at: datetime
     document: Document
+    witness: ObjectId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Within a batch the inserts of a collection go first, then its updates in order, then its deletes: the order that each
 document needs, in as few commands as possible. Collections do not wait for each other: most of a command's time is
-the server making it durable. An insert of a document that exists is skipped.
+the server making it durable. An insert of a document that exists, or did before it was deleted, is skipped.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class _Batch:
     """The operations of one collection; of the replacements of a document only the last one counts."""
 
     inserts: list[Any] = field(default_factory=list)
+    witnesses: dict[ObjectId, ObjectId] = field(default_factory=dict)
     updates: list[UpdateOne] = field(default_factory=list)
     replacements: dict[ObjectId, ReplaceOne[dict[str, Any]]] = field(default_factory=dict)
     deletes: list[DeleteOne] = field(default_factory=list)
@@ -116,8 +117,10 @@ def _by_collection(operations: Sequence[Operation]) -> dict[str, _Batch]:
             batch = batches[operation.collection] = _Batch()
         batch.size += 1
         match operation:
-            case Insert(document=document):
+            case Insert(document=document, witness=witness):
                 batch.inserts.append(document)
+                if witness is not None:
+                    batch.witnesses[document["_id"]] = witness
             case Update(key=key, guard=guard, changes=changes):
                 batch.updates.append(UpdateOne({"_id": key, **guard}, changes))
             case Replace(document=document, guard=guard):
@@ -132,8 +135,8 @@ def _by_collection(operations: Sequence[Operation]) -> dict[str, _Batch]:
 
 def _write(collection: Collection[dict[str, Any]], batch: _Batch) -> Counts:
     inserted = updated = deleted = 0
-    if batch.inserts:
-        inserted += _insert(collection, batch.inserts)
+    if inserts := _never_written(collection, batch):
+        inserted += _insert(collection, inserts)
     if batch.updates:
         updated += collection.bulk_write(batch.updates, ordered=True).modified_count
     if batch.replacements:
@@ -144,6 +147,17 @@ def _write(collection: Collection[dict[str, Any]], batch: _Batch) -> Counts:
     if batch.deletes:
         deleted += collection.bulk_write(batch.deletes, ordered=False).deleted_count
     return Counts(inserted, updated, deleted, batch.size - inserted - updated - deleted)
+
+
+def _never_written(collection: Collection[dict[str, Any]], batch: _Batch) -> list[Any]:
+    """The inserts without those of documents that have been deleted since an earlier run inserted them."""
+    if not batch.witnesses:
+        return batch.inserts
+    wanted = list(set(batch.witnesses.values()))
+    seen = {each["_id"] for each in collection.find({"_id": {"$in": wanted}}, {"_id": 1})}
+    if not seen:
+        return batch.inserts
+    return [each for each in batch.inserts if batch.witnesses.get(each["_id"]) not in seen]
 
 
 def _insert(collection: Collection[dict[str, Any]], documents: list[Any]) -> int:
