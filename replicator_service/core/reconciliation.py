@@ -32,11 +32,12 @@ class Difference:
 class PartResult:
     """What the comparison of one part has found. JSON can hold it: every field is a number or a text.
 
-    ``skipped`` says why nothing was compared. ``cluster_time`` is the moment that both sides were compared at.
+    ``collection`` is None when several share the part; then ``skipped`` and ``error`` name theirs. ``skipped`` says why
+    nothing was compared. ``cluster_time`` is the moment that both sides were compared at, the earliest one.
     """
 
     label: str
-    collection: str
+    collection: str | None
     cluster_time: int | None = None
     documents: int = 0
     differences: int = 0
@@ -92,3 +93,20 @@ class RunResult:
     def remaining(self) -> int:
         """How many of them still differ."""
         return self.differences - self.repaired
+
+    @property
+    def cluster_time(self) -> int | None:
+        """The earliest moment that a part was compared at."""
+        return min((part.cluster_time for part in self.parts if part.cluster_time is not None), default=None)
+
+    @property
+    def not_proved(self) -> tuple[str, ...]:
+        """What was not compared, each with its reason."""
+        skipped = ((part, part.skipped) for part in self.parts if part.skipped is not None)
+        return tuple(reason if part.collection is None else f"{part.collection}: {reason}" for part, reason in skipped)
+
+    @property
+    def is_whole_proof(self) -> bool:
+        """Whether this proves that everything is equal: all collections compared, and nothing differs any more."""
+        is_equal = self.state is RunState.FINISHED and not self.remaining
+        return is_equal and self.collection is None and not self.not_proved

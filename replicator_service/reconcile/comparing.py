@@ -60,7 +60,7 @@ def compare_part(
     patience = Patience(options.patience)
     cluster_time: int | None = None
     while True:
-        subject = subject_of(mapping, part.collection, registered(servers.write, servers.stream))
+        subject = _subject(servers, mapping, part.collection)
         attempt = _Attempt(servers, subject, part, options, findings, encoder, advanced)
         try:
             cluster_time = attempt.run()
@@ -78,6 +78,12 @@ def compare_part(
             return Outcome(attempt.cluster_time, error=error)
         else:
             return Outcome(cluster_time)
+
+
+def _subject(servers: Servers, mapping: Mapping, collection: str) -> Subject:
+    """Only the table of a collection that nobody has registered depends on the others' names, which may be many."""
+    known = registered(servers.write, servers.stream, collection) or registered(servers.write, servers.stream)
+    return subject_of(mapping, collection, known)
 
 
 def _passes(servers: Servers, reason: Retryable) -> bool:
@@ -118,7 +124,9 @@ class _Attempt:
         self._comparison.prepare()
         moment = open_moment(self._servers, self._subject)
         self.cluster_time = moment.cluster_time
-        repair = Repair(self._servers, self._subject, patience=self._options.patience)
+        repair = Repair(
+            self._servers, self._subject, patience=self._options.patience, repairing=self._findings.repairing
+        )
         try:
             self._compare(moment, repair)
         except SnapshotUnavailable as error:

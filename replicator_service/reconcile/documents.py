@@ -141,6 +141,7 @@ class DocumentPass:
         letters = self._moment.letters
         differences = differences_of_rows(rows, self._subject.tables, letters)
         ids = self._ids(reply, {each.key for each in differences} - letters)
+        self._findings.expect(differences)
         differences += self._unwritable(reply, unwritable)
         self._findings.add(differences, self._repair(ids) if ids else set())
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from replicator_service.core.reconciliation import Difference, DifferenceKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from replicator_service.core.mapping.model import TableSpec
     from replicator_service.sink.reconcile.comparison import RowDifference
@@ -18,9 +18,15 @@ DEAD_LETTER = "dead letter"
 
 
 class Findings:
-    """Counts every difference and keeps the first ones. A part that begins again keeps what it has repaired."""
+    """Counts every difference and keeps the first ones. A part that begins again keeps what it has repaired.
 
-    def __init__(self) -> None:
+    ``remember`` stores differences within the transaction that repairs them: a process that is killed after it has not
+    repaired without a word.
+    """
+
+    def __init__(self, remember: Callable[[Sequence[Difference]], None] = lambda _: None) -> None:
+        self._remember = remember
+        self._expected: dict[str, Difference] = {}
         self.documents = 0
         self.count = 0
         self.repaired = 0
@@ -34,6 +40,16 @@ class Findings:
             self.repaired += is_repaired
             if len(self.kept) < KEPT:
                 self.kept.append(replace(difference, repaired=is_repaired))
+
+    def expect(self, differences: Iterable[Difference]) -> None:
+        """These may be repaired next."""
+        self._expected = {difference.key: difference for difference in differences}
+
+    def repairing(self, keys: Iterable[str]) -> None:
+        """These keys of the expected ones are repaired by the transaction that is open."""
+        found = [replace(self._expected[key], repaired=True) for key in sorted(keys) if key in self._expected]
+        if found:
+            self._remember(found)
 
     def begin_again(self) -> None:
         """Forget everything but what was repaired: it cannot be found again."""

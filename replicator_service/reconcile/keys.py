@@ -91,8 +91,10 @@ class KeyPass:
             return
         letters = self._moment.letters
         deleted = [row for rows in batch for row in rows if row.key not in letters]
+        differences = [self._difference(rows) for rows in batch]
+        self._findings.expect(differences)
         gone = self._delete(deleted) if is_repaired and deleted else set()
-        self._findings.add([self._difference(rows) for rows in batch], gone)
+        self._findings.add(differences, gone)
 
     def _difference(self, rows: Sequence[RowVersion]) -> Difference:
         tables = sorted({row.table for row in rows})

@@ -97,7 +97,7 @@ def _moment(servers: Servers, subject: Subject, found: SourceCollection | None, 
     at = checkpoint.position.cluster_time
     if checkpoint.converging_until is not None and checkpoint.converging_until > at:
         raise NotYet("the tables are converging: some rows may be newer than the checkpoint", hint=_START_IT)
-    known = {each.collection: each for each in registered(servers.look, servers.stream)}.get(subject.collection)
+    known = next(iter(registered(servers.look, servers.stream, subject.collection)), None)
     state = CollectionState.STREAMING if known is None else known.state
     if state is CollectionState.PAUSED:
         raise NeverNow(f"paused: 'replicator resume {subject.collection}' reads it again")

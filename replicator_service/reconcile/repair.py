@@ -18,7 +18,7 @@ from replicator_service.sink.control.registry import registered
 from replicator_service.sink.reconcile.repair import RepairTransaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from replicator_service.reconcile.servers import Servers
     from replicator_service.reconcile.subject import Subject
@@ -28,9 +28,17 @@ _BATCH_KEYS = 300
 
 
 class Repair:
-    """Mends the tables of one collection."""
+    """Mends the tables of one collection. ``repairing`` is told of the keys within their transaction."""
 
-    def __init__(self, servers: Servers, subject: Subject, *, patience: float) -> None:
+    def __init__(
+        self,
+        servers: Servers,
+        subject: Subject,
+        *,
+        patience: float,
+        repairing: Callable[[set[str]], None] = lambda _: None,
+    ) -> None:
+        self._repairing = repairing
         self._servers = servers
         self._subject = subject
         self._patience = patience
@@ -64,7 +72,9 @@ class Repair:
             try:
                 with self._transaction() as transaction:
                     transaction.delete(rows)
-                    return set(keys) - transaction.keys_with_rows(keys)
+                    gone = set(keys) - transaction.keys_with_rows(keys)
+                    self._repairing(gone)
+                    return gone
             except Retryable as error:
                 patience.wait(error)
 
@@ -92,6 +102,7 @@ class Repair:
             except SnapshotUnavailable as error:
                 raise explain_unreadable(self._servers, at) from error
             mended |= absent - transaction.keys_with_rows(sorted(absent))
+            self._repairing(mended)
         return mended
 
     def _groups(self, ids: Sequence[Any], at: int) -> Iterator[RowGroup]:
@@ -105,7 +116,7 @@ class Repair:
 
     def _require_mapping(self) -> None:
         """The service may have been restarted with another mapping since the comparison began."""
-        known = registered(self._servers.write, self._servers.stream)
+        known = registered(self._servers.write, self._servers.stream, self._subject.collection)
         if not any(self._subject.is_written_as(each) for each in known):
             raise NotYet(f"the mapping of {self._subject.collection} has just changed", hint="Try again.")
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import gc
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from replicator_service.core.errors import ReplicatorError
-from replicator_service.core.reconciliation import Difference, PartResult, RunResult
+from replicator_service.reconcile.attempt import Attempt
 from replicator_service.reconcile.comparing import compare_part
 from replicator_service.reconcile.encoding import Encoding, encoding_with
-from replicator_service.reconcile.findings import Findings
 from replicator_service.reconcile.options import Options
 from replicator_service.reconcile.parts import Part, plan_parts
 from replicator_service.reconcile.servers import opened, opened_sink
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
 
     from replicator_service.configuration.settings import Settings
     from replicator_service.core.mapping.model import Mapping
+    from replicator_service.core.reconciliation import Difference, PartResult, RunResult
 
 
 class Progress(Protocol):
@@ -75,46 +74,47 @@ def reconcile_part(
     """Compare one part at a fresh moment, repair it if asked to, and remember the result.
 
     Parts of one run may be compared in any order and at the same time; a part that is compared again replaces what it
-    had found before.
+    had found before, but for what it has repaired. A process that is killed loses nothing: repairs are remembered in
+    their own transactions.
 
-    Raises :class:`Retryable` when the part could not be compared within the patience, :class:`Fatal` and
+    Raises :class:`Retryable` when something could not be compared within the patience, :class:`Fatal` and
     :class:`ConfigurationError` when a person has to act. What was found until then is remembered.
     """
     options, progress = options or Options(), progress or NoProgress()
-    findings = Findings()
-    began = time.monotonic()
     with opened(settings) as servers, _collector_kept_out():
-        outcome = compare_part(
-            servers,
-            mapping,
-            part,
-            options,
-            findings,
-            encoder=encoder or Encoding(),
-            advanced=lambda count: progress.advanced(part, count),
-        )
-        result = PartResult(
-            label=part.label,
-            collection=part.collection,
-            cluster_time=outcome.cluster_time,
-            documents=findings.documents,
-            differences=findings.count,
-            repaired=findings.repaired,
-            seconds=round(time.monotonic() - began, 3),
-            skipped=outcome.skipped,
-            error=None if outcome.error is None else outcome.error.message,
-        )
-        store.record_part(servers.write, run_id, result, findings.kept)
+        attempt = Attempt(servers, run_id, part)
+        for each in part.singles():
+            findings = attempt.findings(each.collection)
+            outcome = compare_part(
+                servers,
+                mapping,
+                each,
+                attempt.options(options),
+                findings,
+                encoder=encoder or Encoding(),
+                advanced=lambda count: progress.advanced(part, count),
+            )
+            attempt.take(each.collection, findings, outcome)
+        result = attempt.record()
     progress.finished(part, result)
-    if outcome.error is not None:
-        raise outcome.error
+    if (error := attempt.error) is not None:
+        raise error
     return result
 
 
-def finish_run(settings: Settings, run_id: int, *, error: str | None = None) -> RunResult:
-    """End a run; it has failed when ``error`` says so, or when a part has."""
+def finish_run(
+    settings: Settings, run_id: int, *, planned: Sequence[Part] | None = None, error: str | None = None
+) -> RunResult:
+    """End a run; it has failed when ``error`` says so, when a part has, or one of the ``planned`` is not there.
+
+    Ending it again, after parts were compared again, says how it is then.
+    """
     with opened_sink(settings) as connection:
-        failed = [f"{part.label}: {part.error}" for part in store.read_run(connection, run_id).parts if part.error]
+        parts = {part.label: part for part in store.read_run(connection, run_id).parts}
+        failed = [f"{part.label}: {part.error}" for part in parts.values() if part.error]
+        lost = [part.label for part in planned or () if part.label not in parts]
+        if lost:
+            failed.append(f"not compared: {', '.join(lost)}")
         return store.finish_run(connection, run_id, error=error or "; ".join(failed) or None)
 
 

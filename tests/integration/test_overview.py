@@ -85,7 +85,7 @@ def reconcile(connection: Connection, name: str | None, *found: Difference, erro
     run = start_run(connection, "shop", None if name is None else [name], repair=False, deep=False)
     repaired = sum(each.repaired for each in found)
     part = PartResult(name or "Orders", name or "Orders", 1, 1_000, len(found), repaired)
-    record_part(connection, run, part, found)
+    record_part(connection, run, part, {name or "Orders": found})
     finish_run(connection, run, error=error)
     return run
 

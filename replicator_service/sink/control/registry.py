@@ -34,7 +34,7 @@ select
 from replicator.collection as c
 left join replicator.snapshot_progress as p
     on p.stream = c.stream and p.collection = c.collection and p.finished_at is null
-where c.stream = %s
+where c.stream = %(stream)s and (%(only)s::text is null or c.collection = %(only)s)
 order by c.collection
 """
 
@@ -86,10 +86,10 @@ SnapshotStep = (
 )
 
 
-def registered(connection: Connection, stream: str) -> list[Registered]:
-    """Every collection the stream has ever had."""
+def registered(connection: Connection, stream: str, only: str | None = None) -> list[Registered]:
+    """Every collection the stream has ever had, or ``only`` that one."""
     with translated():
-        rows = connection.execute(_REGISTERED, (stream,)).fetchall()
+        rows = connection.execute(_REGISTERED, {"stream": stream, "only": only}).fetchall()
     return [
         Registered(
             name,

@@ -13,7 +13,7 @@ from replicator_service.core.reconciliation import Difference, DifferenceKind, P
 from replicator_service.sink.errors import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from replicator_service.sink.connect.connection import Connection
 
@@ -42,13 +42,66 @@ def start_run(
     return int(row[0]) if row else 0
 
 
-def record_part(connection: Connection, run_id: int, result: PartResult, differences: Sequence[Difference]) -> None:
-    """Remember what became of a part, once, however often it is told; parts of a run may come at the same time."""
+def record_part(
+    connection: Connection,
+    run_id: int,
+    result: PartResult,
+    differences: Mapping[str, Sequence[Difference]],
+    *,
+    whole: Sequence[str] = (),
+) -> None:
+    """Remember what became of a part, once, however often it is told; parts of a run may come at the same time.
+
+    ``differences`` go by collection. What was found before and not repaired in the ``whole`` collections, of which no
+    other part has anything, is forgotten.
+    """
     part = Jsonb({result.label: asdict(result)})
+    forget = (
+        "delete from replicator.reconciliation_difference "
+        "where run_id = %s and collection = any(%s) and repaired_at is null"
+    )
     with translated(), connection.transaction():
         connection.execute("update replicator.reconciliation_run set parts = parts || %s where id = %s", (part, run_id))
         connection.execute(_SUMS, {"run": run_id})
-        _store(connection, run_id, result, differences)
+        if whole:
+            connection.execute(forget, (run_id, list(whole)))
+        for collection, found in differences.items():
+            _store(connection, run_id, collection, result.cluster_time, found)
+
+
+def repaired_before(connection: Connection, run_id: int, label: str) -> int:
+    """How much of a part earlier attempts have repaired: nobody can find that again."""
+    query = "select (parts -> %s ->> 'repaired')::bigint from replicator.reconciliation_run where id = %s"
+    with translated():
+        row = connection.execute(query, (label, run_id)).fetchone()
+    return int(row[0] or 0) if row else 0
+
+
+def remember_repaired(
+    connection: Connection, run_id: int, result: PartResult, collection: str, differences: Sequence[Difference]
+) -> None:
+    """Remember, in the transaction that is open, what it repairs of a part. ``result`` is what is known of it else."""
+    with translated():
+        connection.execute(
+            _REPAIRED,
+            {
+                "run": run_id,
+                "label": result.label,
+                "part": Jsonb(asdict(result)),
+                "count": len(differences),
+            },
+        )
+        _store(connection, run_id, collection, result.cluster_time, differences)
+
+
+_REPAIRED = """
+update replicator.reconciliation_run as r
+set parts = r.parts || jsonb_build_object(%(label)s::text, %(part)s || jsonb_build_object(
+    'differences', coalesce((r.parts -> %(label)s::text ->> 'repaired')::bigint, 0) + %(count)s::bigint,
+    'repaired', coalesce((r.parts -> %(label)s::text ->> 'repaired')::bigint, 0) + %(count)s::bigint
+))
+where r.id = %(run)s
+"""
 
 
 _SUMS = """
@@ -73,7 +126,9 @@ where r.id = %(run)s
 """Differences found and repaired add up over the parts; the run is as old as its oldest part."""
 
 
-def _store(connection: Connection, run_id: int, result: PartResult, differences: Sequence[Difference]) -> None:
+def _store(
+    connection: Connection, run_id: int, collection: str, cluster_time: int | None, differences: Sequence[Difference]
+) -> None:
     """Store differences as long as there is room. The run's row is locked, so the room is known."""
     row = connection.execute(
         "select count(*) from replicator.reconciliation_difference where run_id = %s", (run_id,)
@@ -86,9 +141,8 @@ def _store(connection: Connection, run_id: int, result: PartResult, differences:
         "on conflict (run_id, collection, source_id) do update set kind = excluded.kind, detail = excluded.detail, "
         "cluster_time = excluded.cluster_time, repaired_at = excluded.repaired_at"
     )
-    common = run_id, result.collection
     values = [
-        (*common, _fitting(each.key), each.kind.value, each.detail, result.cluster_time, each.repaired)
+        (run_id, collection, _fitting(each.key), each.kind.value, each.detail, cluster_time, each.repaired)
         for each in differences[: max(room, 0)]
     ]
     if values:
@@ -96,17 +150,17 @@ def _store(connection: Connection, run_id: int, result: PartResult, differences:
 
 
 def finish_run(connection: Connection, run_id: int, *, error: str | None) -> RunResult:
-    """End a run, well or not. Again changes nothing.
+    """End a run, well or not. Again, it says how the run is then: parts may have been compared again.
 
     Raises :class:`ConfigurationError` for a run that does not exist.
     """
     statement = (
         "update replicator.reconciliation_run set state = %s, error = %s, finished_at = now() "
-        "where id = %s and state = 'running'"
+        "where id = %s and (state, error) is distinct from (%s, %s)"
     )
     state = RunState.FINISHED if error is None else RunState.FAILED
     with translated():
-        connection.execute(statement, (state.value, error, run_id))
+        connection.execute(statement, (state.value, error, run_id, state.value, error))
     return read_run(connection, run_id)
 
 

@@ -30,6 +30,7 @@ from replicator_service.source.read.cursor import Line, ReadCursor
 from replicator_service.source.read.history import require_history
 from replicator_service.source.read.ids import id_filter, is_max_key, unlike
 from replicator_service.source.read.size import Size, collection_size
+from replicator_service.source.read.sizes import collection_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,6 +45,8 @@ _READ_SECONDS = 15.0
 
 _IN_ORDER: dict[str, Any] = {"hint": {"_id": 1}, "sort": {"_id": 1}}
 _KEYS_A_REPLY = 50_000
+_MANY_SAMPLES = 50_000
+_FEWEST_SAMPLES_A_RANGE = 5
 _SAMPLES_A_RANGE = 50
 
 
@@ -210,17 +213,20 @@ class MongoSource:
         """About how many documents a collection has, and their bytes; none when it does not exist."""
         return collection_size(self._database, name)
 
+    def sizes(self, names: Sequence[str], *, small: int) -> dict[str, Size]:
+        """About how large these collections are; bytes only where they could be more than ``small``."""
+        return collection_sizes(self._database, names, small=small)
+
     def boundaries(self, name: str, ranges: int) -> list[bytes]:
         """Where to cut a collection into about equal ranges: at most ``ranges - 1`` distinct places, in order."""
-        pipeline: list[dict[str, Any]] = [
-            {"$sample": {"size": ranges * _SAMPLES_A_RANGE}},
-            {"$project": {"_id": 1}},
-            {"$sort": {"_id": 1}},
-        ]
-        reply = self._line.run_patiently(
-            {"aggregate": name, "pipeline": pipeline, "cursor": {"batchSize": 100_000}, "allowDiskUse": True}
-        )
-        sampled = [bytes(each.raw) for each in reply["cursor"]["firstBatch"]]
+        samples = min(ranges * _SAMPLES_A_RANGE, max(_MANY_SAMPLES, ranges * _FEWEST_SAMPLES_A_RANGE))
+        pipeline = [{"$sample": {"size": samples}}, {"$project": {"_id": 1}}, {"$sort": {"_id": 1}}]
+        command = {"aggregate": name, "pipeline": pipeline, "cursor": {"batchSize": 100_000}, "allowDiskUse": True}
+        cursor = self._line.run_patiently(command)["cursor"]
+        sampled = [bytes(each.raw) for each in cursor["firstBatch"]]
+        while cursor["id"]:
+            cursor = self._line.run_patiently({"getMore": cursor["id"], "collection": name})["cursor"]
+            sampled += [bytes(each.raw) for each in cursor["nextBatch"]]
         places = [sampled[number * len(sampled) // ranges] for number in range(1, ranges)] if sampled else []
         return list(dict.fromkeys(places))
 
