@@ -4,21 +4,27 @@
 The replication service carries changes all the time. This run proves every night that nothing was lost, doubled or
 changed on the way, whatever the cause; a cell that somebody edited by hand is found, too.
 
-1. `plan_parts` cuts the collections into parts that are each read in less than a minute.
+1. `plan_parts` cuts large collections into parts that are each read in less than a minute; many small ones share one.
 2. `begin_run` begins a run in `replicator.reconciliation_run`.
 3. `compare_part`, once for each part, compares both sides **at exactly one point in time**, under live writes, without
    false alarms, and repairs what differs. The pool `reconciliation` says how many at once.
-4. `finish_run` shows all parts as a table, publishes the asset `replicated_tables`, and **fails when differences
-   remain**. The asset starts `pg_datamart_loader`.
+4. `finish_run` shows all parts as a table and what was found in the note of the run, and **fails when differences
+   remain** or a part was not compared.
+5. `publish_proof` publishes the asset `replicated_tables`, which starts `pg_datamart_loader`. It is skipped unless
+   everything was proved: all collections, none of them paused or otherwise left out.
+
+A part may be cleared and compared again at any time, and a worker may be killed: what was repaired is known, and
+nothing is done twice.
 
 | parameter | |
 |---|---|
 | Collections | names, one a line; none for all |
 | Repair | off: a dry run that changes nothing, and fails when there are differences |
-| Deep | compares every value rather than fingerprints; slower |
+| Deep | compares every value with all its digits; slower |
 | Allow deletes | a repair that would delete more than this share of a table's rows is refused |
 
-The keys that differ are in `replicator.reconciliation_difference`. The service may be running or not.
+The keys that differ are in `replicator.reconciliation_difference`. The service should be running: MongoDB can be read
+at the time of the replicated rows for five minutes only. Names of parameters that do not exist are refused.
 """
 
 from datetime import timedelta
@@ -26,10 +32,40 @@ from typing import Any
 
 from airflow.sdk import Asset, CronTriggerTimetable, Param, TriggerRule, dag, task
 
-from warehouse_jobs.orchestration import connections, failures, reconciliation
+from warehouse_jobs.orchestration import connections, failures, reconciliation, trigger_form
 from warehouse_jobs.orchestration.context import FromAirflow
 
 REPLICATED_TABLES = Asset("replicated_tables")
+
+PARAMETERS = {
+    "collections": Param(
+        [],
+        type="array",
+        items={"type": "string", "minLength": 1},
+        title="Collections",
+        description="One name a line. None: all of them.",
+    ),
+    "repair": Param(
+        default=True,
+        type="boolean",
+        title="Repair",
+        description="Off: a dry run, which changes nothing and fails when there are differences.",
+    ),
+    "deep": Param(
+        default=False,
+        type="boolean",
+        title="Deep",
+        description="Compare every value with all its digits; slower.",
+    ),
+    "allow_deletes": Param(
+        0.05,
+        type="number",
+        minimum=0,
+        maximum=1,
+        title="Allow deletes",
+        description="The share of a table's rows that a repair may delete: 0.05 is 5 %, 1 is no limit.",
+    ),
+}
 
 
 @dag(
@@ -50,43 +86,16 @@ REPLICATED_TABLES = Asset("replicated_tables")
         "max_retry_delay": timedelta(minutes=10),
         "execution_timeout": timedelta(minutes=10),
     },
-    params={
-        "collections": Param(
-            [],
-            type="array",
-            items={"type": "string", "minLength": 1},
-            title="Collections",
-            description="One name a line. None: all of them.",
-        ),
-        "repair": Param(
-            default=True,
-            type="boolean",
-            title="Repair",
-            description="Off: a dry run, which changes nothing and fails when there are differences.",
-        ),
-        "deep": Param(
-            default=False,
-            type="boolean",
-            title="Deep",
-            description="Compare every value and not fingerprints of them.",
-        ),
-        "allow_deletes": Param(
-            0.05,
-            type="number",
-            minimum=0,
-            maximum=1,
-            title="Allow deletes",
-            description="The share of a table's rows that a repair may delete: 0.05 is 5 %, 1 is no limit.",
-        ),
-    },
+    params=PARAMETERS,
 )
 def mongo_pg_replicator() -> None:
     """Plan, compare each part, tell."""
 
     @task
-    def plan_parts(params: FromAirflow = None) -> list[dict[str, Any]]:
+    def plan_parts(params: FromAirflow = None, dag_run: FromAirflow = None) -> list[dict[str, Any]]:
         """Cut the collections into parts."""
         with failures.explained():
+            trigger_form.require_known(PARAMETERS, dag_run.conf)
             return reconciliation.plan(connections.replicator_settings(), params)
 
     @task
@@ -99,26 +108,32 @@ def mongo_pg_replicator() -> None:
         multiple_outputs=False,
         pool="reconciliation",
         execution_timeout=timedelta(hours=1),
-        map_index_template="{{ task.op_kwargs['part']['collection'] }} {{ task.op_kwargs['part']['number'] }}",
+        map_index_template="{{ task.op_kwargs['part']['label'] }}",
     )
     def compare_part(number: int, part: dict[str, Any], params: FromAirflow = None) -> dict[str, Any]:
         """Compare one part, and repair it."""
         with failures.explained():
             return reconciliation.compare(connections.replicator_settings(), params, part, number)
 
-    @task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS, outlets=[REPLICATED_TABLES])
-    def finish_run(number: FromAirflow, parts: FromAirflow, outlet_events: FromAirflow = None) -> dict[str, Any]:
-        """End the run, show it as a table, and fail unless both sides are equal."""
+    @task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+    def finish_run(number: FromAirflow, parts: FromAirflow) -> dict[str, Any]:
+        """End the run, show it as a table and in the run's note, and fail unless both sides are equal."""
         with failures.explained():
-            result = reconciliation.finish(connections.replicator_settings(), number, parts)
-        outlet_events[REPLICATED_TABLES].extra = result
-        return result
+            return reconciliation.finish(connections.replicator_settings(), number, parts)
+
+    @task(outlets=[REPLICATED_TABLES])
+    def publish_proof(proof: FromAirflow, outlet_events: FromAirflow = None) -> None:
+        """Publish the asset, for a whole proof only: otherwise this is skipped."""
+        reconciliation.require_whole(proof)
+        outlet_events[REPLICATED_TABLES].extra = proof
 
     parts = plan_parts()
     number = begin_run()
     compared = compare_part.partial(number=number).expand(part=parts)
     parts >> number
-    compared >> finish_run(number, parts)
+    finished = finish_run(number, parts)
+    compared >> finished
+    publish_proof(finished)
 
 
 mongo_pg_replicator()

@@ -9,9 +9,13 @@ whatever became of that.
 2. `load_mart`, once for each mart, is **one transaction**: select, data checks, publication. A failed check publishes
    nothing, and the versions before stay as they were. The log says how many rows began, changed and ended.
 
-**as_of** is the time from which the rows are valid: the parameter, or else the time of the run (`run_after`; a run that
-an asset starts has no logical date). The same `as_of` twice changes nothing; one that is older than the last load is
-refused, since history is not rewritten.
+**as_of** is the time from which the rows are valid: the parameter, or else the time of the load, taken when its turn
+comes. So a run that another one has overtaken, or an old one that is cleared, loads what is there now. The same `as_of`
+twice changes nothing; one that was asked for and is older than the last load is refused, since history is not
+rewritten. For the same reason there are no back-fills.
+
+**accept** names checks that may fail for once: after a look at the rows, a purge or a column that went away is let
+through, and nobody has to change the definition.
 
 A load that has not ended in time is reported by the deadline alert: see the log of the triggerer.
 """
@@ -32,10 +36,30 @@ from airflow.sdk import (  # type: ignore[attr-defined]  # the stubs of 3.3 lack
     task,
 )
 
-from warehouse_jobs.orchestration import connections, failures, publication, run_times
+from warehouse_jobs.orchestration import connections, failures, publication, run_times, trigger_form
 from warehouse_jobs.orchestration.context import FromAirflow
 
+# A mart is loaded as it is now: the days before cannot be loaded any more, so Airflow refuses back-fills.
+RUN_TYPES: FromAirflow = ["scheduled", "manual", "asset_triggered", "operator_triggered", "asset_materialization"]
+
 LATE_AFTER_MINUTES = float(os.environ.get("MART_LATE_AFTER_MINUTES") or 60)
+
+PARAMETERS = {
+    "as_of": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="As of",
+        description="The time from which the rows are valid. Empty: the time of the load.",
+    ),
+    "accept": Param(
+        [],
+        type="array",
+        items={"type": "string", "minLength": 1},
+        title="Accept",
+        description="Names of checks that may fail for once, one a line, after a look at the rows.",
+    ),
+}
 
 
 @dag(
@@ -49,6 +73,7 @@ LATE_AFTER_MINUTES = float(os.environ.get("MART_LATE_AFTER_MINUTES") or 60)
         assets=[Asset("replicated_tables")],
     ),
     catchup=False,
+    allowed_run_types=RUN_TYPES,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=3),
     deadline=DeadlineAlert(
@@ -67,31 +92,25 @@ LATE_AFTER_MINUTES = float(os.environ.get("MART_LATE_AFTER_MINUTES") or 60)
         "max_retry_delay": timedelta(minutes=10),
         "execution_timeout": timedelta(hours=1),
     },
-    params={
-        "as_of": Param(
-            None,
-            type=["null", "string"],
-            format="date-time",
-            title="As of",
-            description="The time from which the rows are valid. Empty: the time of the run.",
-        ),
-    },
+    params=PARAMETERS,
 )
 def pg_datamart_loader() -> None:
     """A task a mart."""
 
     @task(execution_timeout=timedelta(minutes=5))
-    def prepare() -> list[str]:
+    def prepare(params: FromAirflow = None, dag_run: FromAirflow = None) -> list[str]:
         """Put the marts on the search_path and list them."""
         with failures.explained():
+            trigger_form.require_known(PARAMETERS, dag_run.conf)
+            run_times.time_of(params["as_of"])
             return publication.prepare(connections.mart_settings())
 
     @task(multiple_outputs=False, map_index_template="{{ task.op_kwargs['name'] }}")
-    def load_mart(name: str, params: FromAirflow = None, dag_run: FromAirflow = None) -> dict[str, Any]:
+    def load_mart(name: str, params: FromAirflow = None) -> dict[str, Any]:
         """Load one mart in one transaction."""
         with failures.explained():
-            as_of = run_times.RunTimes.of(dag_run).as_of(params["as_of"])
-            return publication.load_mart(connections.mart_settings(), name, as_of)
+            as_of = run_times.time_of(params["as_of"])
+            return publication.load_mart(connections.mart_settings(), name, as_of, accept=params["accept"])
 
     load_mart.expand(name=prepare())
 

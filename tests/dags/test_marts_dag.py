@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from tests.support.databases import Sink
 
+AS_OF = "2026-03-05T10:00:00+00:00"
 DEFINITION = """
 description: Numbers.
 key: [number]
@@ -30,7 +31,7 @@ def test_a_failed_check_publishes_nothing_of_its_mart_and_keeps_no_other_back(
         (tmp_path / f"{name}.yml").write_text(DEFINITION)
         (tmp_path / f"{name}.sql").write_text(query)
     variables = connection_variables("mongodb://127.0.0.1:1/", "nowhere", sink.dsn) | {"MART_DIRECTORY": str(tmp_path)}
-    (done,) = airflow_home.execute(variables, Wanted("pg_datamart_loader", "2026-03-05T10:00:00+00:00"))
+    (done,) = airflow_home.execute(variables, Wanted("pg_datamart_loader", AS_OF, {"as_of": AS_OF}))
     assert done.state == "failed"
     assert done.tasks == {"prepare": "success", "load_mart 0": "failed", "load_mart 1": "success"}
     assert "no large numbers" in done.log

@@ -13,6 +13,7 @@ from typing import Any
 
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.asset import AssetEvent, AssetModel
+from airflow.models.dagrun import DagRunNote
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
@@ -43,6 +44,7 @@ def execute(dag: Any, form: dict[str, Any], run_after: str) -> dict[str, Any]:
             "state": str(run.state),
             "tasks": {_name(each): str(each.state) for each in run.get_task_instances()},
             "results": {_name(each): each.value for each in results},
+            "note": session.scalar(select(DagRunNote.content).where(DagRunNote.dag_run_id == run.id)),
             "events": [{"asset": name, "extra": extra} for name, extra in events],
         }
 

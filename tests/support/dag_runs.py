@@ -37,6 +37,7 @@ class Done:
     tasks: dict[str, str]
     results: dict[str, Any]
     events: list[dict[str, Any]]
+    note: str | None
     log: str
 
 
@@ -55,6 +56,7 @@ class AirflowHome:
         return inherited | {
             "AIRFLOW_HOME": str(self.path),
             "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "airflow" / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__FERNET_KEY": "ZGVtbyBrZXkgb2YgdGhlIHRlc3RzLCAzMiBieXRlcyE=",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",

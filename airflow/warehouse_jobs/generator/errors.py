@@ -25,3 +25,7 @@ class SourceError(GeneratorError):
     """MongoDB cannot be reached, refused the login or the write, or gave up."""
 
     exit_code = 3
+
+
+class RefusedError(SourceError):
+    """MongoDB refused the login or the write: only a person can change that."""

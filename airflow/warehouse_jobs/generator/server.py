@@ -16,7 +16,7 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from warehouse_jobs.generator.errors import ParametersError, SourceError
+from warehouse_jobs.generator.errors import ParametersError, RefusedError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,12 +76,12 @@ def _refusal(error: OperationFailure) -> SourceError:
     if isinstance(error, BulkWriteError):
         codes = {each.get("code") for each in (error.details or {}).get("writeErrors", ())}
     if _AUTHENTICATION_FAILED in codes:
-        return SourceError(
+        return RefusedError(
             "MongoDB refused the credentials",
             hint="Check user, password and authSource (the database that knows the user, often admin).",
         )
     if _UNAUTHORIZED in codes:
-        return SourceError(
+        return RefusedError(
             "the user may not write to this database", hint="Grant it the role readWrite on the database."
         )
     told = ", ".join(sorted(str(code) for code in codes))

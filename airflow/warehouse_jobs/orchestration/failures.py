@@ -1,4 +1,4 @@
-"""How a task fails: with the cause and the fix, and without a retry where a retry cannot help."""
+"""How a task fails: with cause and fix, in its log and on the run's page, and without a retry that cannot help."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from warehouse_jobs.generator.errors import GeneratorError, SourceError
 from warehouse_jobs.orchestration.connections import MONGO, POSTGRES
 from warehouse_jobs.orchestration.errors import RunError
+from warehouse_jobs.orchestration.run_note import say_on_page
+from warehouse_jobs.orchestration.setting_names import as_in_airflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,13 +28,16 @@ def explained() -> Iterator[None]:
     )
 
     from replicator_service.core.errors import Fatal, ReplicatorError
+    from warehouse_jobs.generator.errors import RefusedError
     from warehouse_jobs.marts.errors import MartError, ServerError
 
     try:
         yield
+    except (RefusedError, RunError, Fatal) as error:
+        raise AirflowFailException(_told(error.message, error.hint)) from None
     except (SourceError, ServerError) as error:
         raise AirflowException(_told(error.message, error.hint)) from None
-    except (GeneratorError, MartError, RunError, Fatal) as error:
+    except (GeneratorError, MartError) as error:
         raise AirflowFailException(_told(error.message, error.hint)) from None
     except ReplicatorError as error:
         raise AirflowException(_told(error.message, error.hint)) from None
@@ -42,4 +47,6 @@ def explained() -> Iterator[None]:
 
 
 def _told(message: str, hint: str) -> str:
-    return f"{message}\nWhat to do: {hint}" if hint else message
+    told = as_in_airflow(f"{message}\nWhat to do: {hint}" if hint else message)
+    say_on_page(told)
+    return told

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
+from warehouse_jobs.orchestration.run_note import say_on_page
 from warehouse_jobs.orchestration.task_log import say, show
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Callable, Collection
 
     from warehouse_jobs.marts import LoadResult
     from warehouse_jobs.marts.settings import MartSettings
@@ -24,22 +27,21 @@ def prepare(settings: MartSettings) -> list[str]:
     return names
 
 
-def load_mart(settings: MartSettings, name: str, as_of: datetime) -> dict[str, Any]:
-    """Load one mart and tell in numbers what changed; the same ``as_of`` again changes nothing.
+def load_mart(
+    settings: MartSettings, name: str, as_of: datetime | None, *, accept: Collection[str] = ()
+) -> dict[str, Any]:
+    """Load one mart and tell in numbers what changed, in the log and on the run's page.
+
+    Without ``as_of`` the mart is loaded as of the load's own clock, read under the mart's lock: a run that another one
+    has overtaken is not too late. The same ``as_of`` again changes nothing. ``accept`` names checks that may
+    fail this once.
 
     Raises :class:`~warehouse_jobs.marts.errors.MartError`; then nothing was published.
     """
-    from warehouse_jobs.marts import ChecksFailedError, load
+    from warehouse_jobs.marts import ChecksFailedError
 
     try:
-        result = load(
-            settings.dsn,
-            name,
-            as_of,
-            timezone=settings.timezone,
-            work_mem=settings.work_mem,
-            directory=settings.directory,
-        )
+        result = _load(settings, name, as_of, accept)
     except ChecksFailedError as error:
         _show_checks(error.result)
         raise
@@ -47,9 +49,35 @@ def load_mart(settings: MartSettings, name: str, as_of: datetime) -> dict[str, A
     header = ("mart", "rows", "inserted", "versioned", "closed", "overwritten", "unchanged", "seconds")
     counts = (result.rows, result.inserted, result.versioned, result.closed, result.overwritten, result.unchanged)
     show(header, [(name, *counts, result.seconds)])
+    loaded = f"{name}: {result.rows:,} rows as of {result.as_of:%Y-%m-%d %H:%M:%S %Z}"
     if result.already_loaded:
-        say(f"{name} had been loaded as of {as_of.isoformat()} before: nothing was done")
-    return {"mart": name, "as_of": as_of.isoformat(), "rows": result.rows, "changed": result.changed}
+        told = f"{loaded}, loaded before: nothing was done"
+    else:
+        told = (
+            f"{loaded}: {result.inserted:,} inserted, {result.versioned:,} with a new version, "
+            f"{result.closed:,} closed, {result.unchanged:,} unchanged"
+        )
+    say(told)
+    say_on_page(told)
+    return {"mart": name, "as_of": result.as_of.isoformat(), "rows": result.rows, "changed": result.changed}
+
+
+def _load(settings: MartSettings, name: str, as_of: datetime | None, accept: Collection[str]) -> LoadResult:
+    from warehouse_jobs import marts
+
+    load: Callable[..., LoadResult] = marts.load
+    more: dict[str, Any] = {"accept": accept}
+    if "accept" not in signature(load).parameters:
+        more, as_of = {}, as_of or datetime.now(UTC)
+    return load(
+        settings.dsn,
+        name,
+        as_of,
+        timezone=settings.timezone,
+        work_mem=settings.work_mem,
+        directory=settings.directory,
+        **more,
+    )
 
 
 def _show_checks(result: LoadResult) -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from warehouse_jobs.orchestration import proof
 from warehouse_jobs.orchestration.errors import NotProvedError
+from warehouse_jobs.orchestration.run_note import say_on_page
 from warehouse_jobs.orchestration.task_log import say, show
 
 if TYPE_CHECKING:
@@ -20,12 +22,16 @@ _SHOWN = 50
 
 
 def plan(settings: Settings, form: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The parts to compare, as JSON."""
-    from replicator_service.reconcile import plan_parts
+    """The parts to compare, as JSON, each with its label: not more than Airflow lets tasks be mapped."""
+    from airflow.sdk.configuration import conf
 
-    parts = plan_parts(settings, collections=form["collections"] or None)
+    from replicator_service.reconcile import Part, plan_parts
+
+    most = conf.getint("core", "max_map_length", fallback=1_024)
+    # Nothing to compare is one empty part: a run that compared nothing ends as any other.
+    parts = plan_parts(settings, collections=form["collections"] or None, most=most) or [Part(())]
     show(("part", "documents, about"), [(part.label, part.documents) for part in parts])
-    return [part.as_json() for part in parts]
+    return [{"label": part.label, "part": part.as_json()} for part in parts]
 
 
 def begin(settings: Settings, form: Mapping[str, Any]) -> int:
@@ -47,7 +53,7 @@ def compare(settings: Settings, form: Mapping[str, Any], part: dict[str, Any], r
     from replicator_service.reconcile import Part, reconcile_part
 
     mapping = read_mapping(settings.mapping)
-    found = reconcile_part(settings, mapping, Part.from_json(part), run_id, options=_options(form))
+    found = reconcile_part(settings, mapping, Part.from_json(part["part"]), run_id, options=_options(form))
     if found.skipped:
         say(f"{found.label}: not compared: {found.skipped}")
     rate = found.documents / found.seconds if found.seconds else 0.0
@@ -59,36 +65,38 @@ def compare(settings: Settings, form: Mapping[str, Any], part: dict[str, Any], r
 
 
 def finish(settings: Settings, run_id: int, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """End the run, show its parts as a table, and give its totals.
+    """End the run, show its parts as a table, and give its totals; the run's page says what was found.
 
     Raises :class:`NotProvedError` when a part was not compared or differences remain. The result is stored before.
     """
     from replicator_service.reconcile import Part, finish_run
 
-    result = finish_run(settings, run_id)
-    compared = {part.label for part in result.parts}
-    lost = [label for label in (Part.from_json(part).label for part in parts) if label not in compared]
-    if lost:
-        result = finish_run(settings, run_id, error=f"not compared: {', '.join(lost)}")
+    result = finish_run(settings, run_id, planned=[Part.from_json(part["part"]) for part in parts])
     _show(result)
     if result.remaining:
         _show_differences(settings, run_id)
+    for sentence in proof.sentences(result):
+        say(sentence)
     if result.error:
         raise NotProvedError(
-            f"reconciliation {run_id} failed: {result.error}",
+            "\n".join(proof.sentences(result)),
             hint="The logs of the parts name the cause; clear the failed parts to compare them again.",
         )
     if result.remaining:
         raise NotProvedError(
-            f"reconciliation {run_id}: {result.remaining:,} of {result.differences:,} differences remain",
+            "\n".join(proof.sentences(result)),
             hint="Run again with repair, or see replicator.reconciliation_difference for the keys.",
         )
-    return {
-        "run_id": run_id,
-        "documents": result.documents,
-        "differences": result.differences,
-        "repaired": result.repaired,
-    }
+    say_on_page("\n".join(proof.sentences(result)))
+    return proof.facts(result)
+
+
+def require_whole(proof: Mapping[str, Any]) -> None:
+    """Skip the task unless everything was proved."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    if not proof["is_whole"]:
+        raise AirflowSkipException("not everything was proved, so the asset is not published: see the note of the run")
 
 
 def _options(form: Mapping[str, Any]) -> Options:

@@ -18,7 +18,7 @@ _ON_A_SCHEDULE = ("scheduled", "backfill")
 
 
 class DagRun(Protocol):
-    """What is read of Airflow's run."""
+    """What is read of Airflow's run. Its ``run_type`` is an enumeration that equals its values, unlike its ``str``."""
 
     run_type: str
     run_after: datetime
@@ -37,7 +37,7 @@ class RunTimes:
     def of(cls, run: DagRun) -> RunTimes:
         """Those of a run of Airflow."""
         start, end = run.data_interval_start, run.data_interval_end
-        is_scheduled = str(run.run_type) in _ON_A_SCHEDULE
+        is_scheduled = run.run_type in _ON_A_SCHEDULE
         if not is_scheduled or start is None or end is None or start >= end:
             return cls(run.run_after)
         return cls(run.run_after, Interval(start, end))
@@ -53,12 +53,16 @@ class RunTimes:
         end = self.run_after - passed
         return Interval(end - timedelta(days=days), end)
 
-    def as_of(self, wanted: str | None) -> datetime:
-        """The time that a mart is loaded for: the parameter's, else the run's. UTC where it has no offset."""
-        if not wanted:
-            return self.run_after
-        try:
-            time = datetime.fromisoformat(wanted)
-        except ValueError:
-            raise FormError(f"{wanted!r} is not a time", hint="Write it as 2026-01-31T00:00:00+00:00.") from None
-        return time if time.utcoffset() is not None else time.replace(tzinfo=UTC)
+
+def time_of(wanted: str | None) -> datetime | None:
+    """A time of a trigger form, in UTC where it has no offset; None where there is none.
+
+    Raises :class:`FormError`.
+    """
+    if not wanted:
+        return None
+    try:
+        time = datetime.fromisoformat(wanted)
+    except ValueError:
+        raise FormError(f"{wanted!r} is not a time", hint="Write it as 2026-01-31T00:00:00+00:00.") from None
+    return time if time.utcoffset() is not None else time.replace(tzinfo=UTC)
