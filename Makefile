@@ -19,17 +19,26 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 venv: $(VENV)/.installed ## Create .venv with the console scripts
 
 .PHONY: demo
-demo: venv ## Run the whole system on this machine until Ctrl-C
-	$(BIN)/python -m devstack.demo
+demo: venv ## Run the whole system on this machine until Ctrl-C (WORKERS=2: Airflow's tasks in two workers)
+	$(BIN)/python -m devstack.demo --workers $(WORKERS)
+
+# How many workers run the tasks of Airflow; none: its own scheduler does.
+WORKERS ?= 0
 
 .PHONY: demo-check
 demo-check: venv ## The same, bounded in time, with an exit code
-	$(BIN)/python -m devstack.demo --check
+	$(BIN)/python -m devstack.demo --check --workers $(WORKERS)
 
 .PHONY: test
 test: venv ## Run all tests on real servers
 	sh tests/tools.sh $(BIN)
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+.PHONY: test-workers
+test-workers: venv ## Run Airflow's end-to-end tests with each of its executors for many machines
+	sh tests/tools.sh $(BIN)
+	AIRFLOW_EXECUTOR=celery $(BIN)/pytest tests/e2e/test_airflow.py
+	AIRFLOW_EXECUTOR=edge $(BIN)/pytest tests/e2e/test_airflow.py
 
 .PHONY: lint
 lint: venv ## Check style, import rules and SQL

@@ -1,35 +1,31 @@
-"""Airflow on this machine: the components of ``airflow standalone``, each in a process of its own.
+"""Airflow on this machine: the components of ``airflow standalone``, each in a process of its own, and workers.
 
-They share one home in the given directory and a metadata database of their own, and listen on 127.0.0.1 only. Like the
-servers, each runs under a supervisor and ends when whoever started it is gone. Secrets are in the configuration file,
-which only this user may read: an environment would show on a command line here.
+The components share one home in the given directory and a metadata database of their own, and listen on 127.0.0.1 only.
+Every worker has a home of its own and shares nothing with the others but what an image has: programs, DAG files,
+mappings. Like the servers, each runs under a supervisor and ends when whoever started it is gone.
 """
 
 from __future__ import annotations
 
-import base64
-import configparser
 import os
-import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from devstack.airflow_api import AirflowApi
+from devstack.airflow_configuration import USER, AirflowOptions, Keys, write_configuration
+from devstack.airflow_executors import Executor, Fleet
 from devstack.errors import DevstackError
 from devstack.ports import LOOPBACK
 from devstack.process import ServerProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
-
-USER = "admin"
 
 # Their logs are read from the files: nobody needs their log servers, which would listen on every address.
 _COMPONENTS = {
@@ -43,25 +39,6 @@ _INIT_SECONDS = 120.0
 _READY_SECONDS = 120.0
 _STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class AirflowOptions:
-    """``metadata_dsn`` is the URI of an empty PostgreSQL database.
-
-    ``secrets`` are the variables of the init step, such as ``POSTGRES_CONN_PASSWORD``. ``variables`` reach the DAGs and
-    their tasks. ``page_url`` is where a browser finds the page of the service, for a link in the navigation.
-    """
-
-    dags: Path
-    metadata_dsn: str = field(repr=False)
-    port: int
-    secrets: Mapping[str, str] = field(repr=False)
-    variables: Mapping[str, str] = field(default_factory=dict)
-    password: str = field(repr=False, default="admin")
-    parallelism: int = 4
-    plugins: Path | None = None
-    page_url: str = ""
 
 
 class AirflowProcesses:
@@ -82,15 +59,37 @@ class AirflowProcesses:
             "AIRFLOW_HOME": str(self.home),
             "PYTHONUNBUFFERED": "1",
         }
-        _write_configuration(self.home, options)
-        self._initialise(options)
+        self._options = options
+        self._keys, self._fleet = Keys(), Fleet(options.executor)
+        write_configuration(self.home, options, self._keys, self._fleet, is_worker=False)
         self._processes: dict[str, ServerProcess] = {}
         try:
+            if options.executor is Executor.CELERY:
+                self._processes["redis"] = self._started_redis()
+            self._initialise(options)
             for name, words in _COMPONENTS.items():
-                self._processes[name] = self._started(name, words)
+                self._processes[name] = self._started(name, words, self.home)
+            for number in range(1, options.workers + 1):
+                self.start_worker(f"worker-{number}")
         except BaseException:
             self.stop()
             raise
+
+    def start_worker(self, name: str) -> None:
+        """Start a worker in a home of its own, anew where one of this name has ended."""
+        home = self.home / name
+        home.mkdir(exist_ok=True)
+        write_configuration(home, self._options, self._keys, self._fleet, is_worker=True)
+        self._processes[name] = self._started(name, self._fleet.worker_words(name), home)
+
+    def kill_worker(self, name: str) -> None:
+        """End a worker and all that it runs by SIGKILL, as the loss of its machine would."""
+        self._processes.pop(name).kill()
+
+    @property
+    def workers(self) -> list[str]:
+        """The workers that were started and not killed."""
+        return [name for name in self._processes if name.startswith("worker-")]
 
     def require_running(self) -> None:
         """Raise :class:`DevstackError` with the end of its log when a component has ended by itself."""
@@ -124,7 +123,7 @@ class AirflowProcesses:
 
     def stop(self) -> None:
         """End all components at once; tasks that do not end in time are killed. Idempotent."""
-        with ThreadPoolExecutor(len(_COMPONENTS)) as threads:
+        with ThreadPoolExecutor(len(self._processes) or 1) as threads:
             stopping = [
                 threads.submit(process.stop, signal.SIGTERM, timeout=_STOP_SECONDS)
                 for process in self._processes.values()
@@ -165,47 +164,22 @@ class AirflowProcesses:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise DevstackError("Airflow's init step failed.", hint=f"The end of {log}:\n{tail}")
 
-    def _started(self, name: str, words: list[str]) -> ServerProcess:
+    def _started_redis(self) -> ServerProcess:
+        program = shutil.which("redis-server", path=os.pathsep.join([str(self._program.parent), os.defpath]))
+        if program is None:
+            raise DevstackError(
+                "There is no redis-server.", hint="Run `sh tests/tools.sh .venv/bin`, or install Redis."
+            )
+        file = self._fleet.write_redis_configuration(self.home)
         return ServerProcess(
-            [str(self._program), *words],
-            directory=self.home,
-            log=self.log_of(name),
-            variables=self._variables,
-            stop_signal=signal.SIGTERM,
+            [program, str(file)], directory=self.home, log=self.log_of("redis"), stop_signal=signal.SIGTERM
         )
 
-
-def _write_configuration(home: Path, options: AirflowOptions) -> None:
-    configuration = configparser.RawConfigParser()
-    configuration.read_dict(
-        {
-            "core": {
-                "dags_folder": str(options.dags.resolve()),
-                "plugins_folder": str((options.plugins or home / "plugins").resolve()),
-                "executor": "LocalExecutor",
-                "parallelism": str(options.parallelism),
-                "load_examples": "False",
-                "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-                "simple_auth_manager_users": f"{USER}:ADMIN",
-                "simple_auth_manager_passwords_file": str(home / "passwords.json"),
-                "execution_api_server_url": f"http://{LOOPBACK}:{options.port}/execution/",
-            },
-            # Airflow's own parser takes a percent sign for the beginning of a reference.
-            "database": {"sql_alchemy_conn": options.metadata_dsn.replace("%", "%%")},
-            "api": {
-                "host": LOOPBACK,
-                "port": str(options.port),
-                "base_url": f"http://{LOOPBACK}:{options.port}",
-                "secret_key": secrets.token_urlsafe(32),
-            },
-            "api_auth": {"jwt_secret": secrets.token_urlsafe(48)},
-            "dag_processor": {"parsing_processes": "1", "refresh_interval": "30"},
-            "logging": {"base_log_folder": str(home / "logs")},
-            "usage_data_collection": {"enabled": "False"},
-        }
-    )
-    file = home / "airflow.cfg"
-    file.unlink(missing_ok=True)
-    file.touch(mode=0o600)
-    with file.open("w", encoding="utf-8") as output:
-        configuration.write(output)
+    def _started(self, name: str, words: list[str], home: Path) -> ServerProcess:
+        return ServerProcess(
+            [str(self._program), *words],
+            directory=home,
+            log=self.log_of(name),
+            variables={**self._variables, "AIRFLOW_HOME": str(home)},
+            stop_signal=signal.SIGTERM,
+        )

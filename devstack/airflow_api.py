@@ -75,9 +75,49 @@ class AirflowApi:
         query = urlencode({"order_by": "-run_after", "limit": 20})
         return [_run(each) for each in self._ask("GET", f"/api/v2/dags/{quote(dag_id)}/dagRuns?{query}")["dag_runs"]]
 
+    def run(self, run: DagRun) -> DagRun:
+        """The run as it is now."""
+        return _run(self._ask("GET", _path(run)))
+
+    def note(self, run: DagRun) -> str:
+        """The note on the run's page; empty when there is none."""
+        return self._ask("GET", _path(run))["note"] or ""
+
+    def backfill(self, dag_id: str, start: str, end: str) -> str:
+        """Ask for the runs of a stretch of time; gives why Airflow refuses, or nothing."""
+        told = {"dag_id": dag_id, "from_date": start, "to_date": end, "reprocess_behavior": "completed"}
+        try:
+            self._ask("POST", "/api/v2/backfills", told)
+        except DevstackError as error:
+            return error.message
+        return ""
+
+    def clear(self, run: DagRun, *tasks: str | tuple[str, int]) -> None:
+        """Let tasks of a run be run again, all of them when none is named; a mapped one by its index."""
+        told: dict[str, Any] = {"dry_run": False, "dag_run_id": run.run_id, "only_failed": False}
+        if tasks:
+            told["task_ids"] = list(tasks)
+        self._ask("POST", f"/api/v2/dags/{quote(run.dag_id)}/clearTaskInstances", told)
+
+    def result(self, run: DagRun, task_id: str) -> Any:  # noqa: ANN401 - JSON
+        """What a task of a run has returned."""
+        found = self._ask("GET", f"{_path(run)}/taskInstances/{quote(task_id)}/xcomEntries/return_value")
+        value = found["value"]
+        return json.loads(value) if isinstance(value, str) else value
+
+    def instances(self, run: DagRun) -> list[dict[str, Any]]:
+        """The task instances of a run with everything that Airflow tells of them."""
+        found: list[dict[str, Any]] = self._ask("GET", f"{_path(run)}/taskInstances")["task_instances"]
+        return found
+
+    def asset_events(self) -> list[dict[str, Any]]:
+        """The events of all assets, the latest first."""
+        found: list[dict[str, Any]] = self._ask("GET", "/api/v2/assets/events?order_by=-timestamp")["asset_events"]
+        return found
+
     def tasks(self, run: DagRun) -> dict[str, str]:
         """The states of a run's tasks, by id; mapped ones with their index."""
-        found = self._ask("GET", f"{_path(run)}/taskInstances")["task_instances"]
+        found = self.instances(run)
         return {f"{each['task_id']} {each['map_index']}".removesuffix(" -1"): str(each["state"]) for each in found}
 
     def _ask(self, method: str, path: str, told: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON

@@ -2,6 +2,7 @@
 # Provides what the tests need and Python's packages do not have: `sh tests/tools.sh DIRECTORY` (of programs).
 #
 # * Chromium, to look at the page in a real browser: Debian's package, installed.
+# * redis-server, for Airflow's Celery workers: Debian's package of its tools has the same program, and starts no server.
 # * promtool, to judge metrics and alerts: one program of Debian's package, put into the directory. Installing the whole
 #   package would start a Prometheus on this machine.
 set -eu
@@ -13,6 +14,7 @@ as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
 needed=
 has chromium || has chromium-browser || has google-chrome || has google-chrome-stable || needed="$needed chromium"
 has promtool || [ -x "$directory/promtool" ] || needed="$needed promtool"
+has redis-server || [ -x "$directory/redis-server" ] || needed="$needed redis-tools"
 [ -n "$needed" ] || exit 0
 
 if ! has apt-get; then
@@ -22,6 +24,13 @@ fi
 as_root apt-get update -qq
 case "$needed" in
     *chromium*) as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core ;;
+esac
+case "$needed" in
+    *redis-tools*)
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-tools
+        # The program decides by the name that it is called by what it is.
+        ln -sf "$(command -v redis-check-rdb)" "$directory/redis-server"
+        ;;
 esac
 case "$needed" in
     *promtool*)

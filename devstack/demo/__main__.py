@@ -34,6 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="devstack.demo", description="The whole system on this machine.")
     parser.add_argument("--check", action="store_true", help="end after the proof, with an exit code")
     parser.add_argument("--name", default=DIRECTORY.name, help="another name runs beside a demo that runs already")
+    parser.add_argument("--workers", type=int, default=0, help="so many processes beside Airflow run its tasks")
     arguments = parser.parse_args()
     screen = Screen()
     # `kill` and the end of the terminal take everything down in order, as Ctrl-C does.
@@ -43,7 +44,7 @@ def main() -> int:
         with scratch_directory(DIRECTORY.with_name(arguments.name), postgres_version=POSTGRES_VERSION) as directory:
             ends = ExitStack()
             try:
-                return _run(Stage(directory, screen, ends), goes_on=not arguments.check)
+                return _run(Stage(directory, screen, ends, arguments.workers), goes_on=not arguments.check)
             finally:
                 _take_down(screen, ends, directory)
     except DevstackError as error:

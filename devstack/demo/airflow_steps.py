@@ -9,7 +9,9 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from devstack.airflow import AirflowOptions, AirflowProcesses
+from devstack.airflow import AirflowProcesses
+from devstack.airflow_configuration import AirflowOptions
+from devstack.airflow_executors import Executor
 from devstack.demo import stage as places
 from devstack.errors import DevstackError
 
@@ -61,10 +63,13 @@ def start_airflow(stage: Stage, tell: Callable[[str], None]) -> None:
         variables={"REPLICATOR_MAPPING": str(places.MAPPING)},
         plugins=places.ROOT / "airflow" / "plugins",
         page_url=f"{stage.url}/",
+        executor=Executor.EDGE if stage.workers else Executor.LOCAL,
+        workers=stage.workers,
     )
     stage.airflow = stage.ends.enter_context(AirflowProcesses(stage.directory / "airflow", options))
     stage.airflow.wait_until_healthy()
-    tell(f"{stage.airflow.url}, user {stage.airflow.user}, password {stage.airflow.password}")
+    fleet = f"{stage.workers} workers, " if stage.workers else ""
+    tell(f"{fleet}{stage.airflow.url}, user {stage.airflow.user}, password {stage.airflow.password}")
 
 
 def run_the_dags(stage: Stage, tell: Callable[[str], None]) -> None:

@@ -43,6 +43,7 @@ class Stage:
     directory: Path
     screen: Screen
     ends: ExitStack
+    workers: int = 0
     stack: Stack = field(init=False)
     dsn: str = field(init=False)
     client: MongoClient[dict[str, Any]] = field(init=False)
