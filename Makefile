@@ -64,6 +64,8 @@ bench: venv ## Measure speed against the raw limits, in one run
 	$(BIN)/python -m benchmarks.replication
 	$(BIN)/python -m benchmarks.marts --scale 0.1
 
+# What the published image of Airflow lacks, or may lack: providers without their own dependencies, which it has.
+PROVIDERS := apache-airflow-providers-mongo apache-airflow-providers-edge3 retryhttp aiofiles
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header
 
 .PHONY: lock
@@ -72,4 +74,4 @@ lock: ## Compute requirements/*.txt anew (needs uv)
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/service.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) pyproject.toml --extra warehouse -c requirements/dev.txt -o requirements/airflow.txt
-	echo apache-airflow-providers-mongo | $(COMPILE) --no-deps - -c requirements/dev.txt >> requirements/airflow.txt
+	printf '%s\n' $(PROVIDERS) | $(COMPILE) --no-deps - -c requirements/dev.txt >> requirements/airflow.txt

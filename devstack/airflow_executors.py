@@ -31,7 +31,7 @@ class Executor(StrEnum):
             case Executor.CELERY:
                 return "CeleryExecutor"
             case Executor.EDGE:
-                return "EdgeExecutor"
+                return "airflow.providers.edge3.executors.EdgeExecutor"
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,15 @@ class Composition:
 
     def down(self, *, volumes: bool = False) -> None:
         """Remove the containers and networks, those of every profile; also the volumes if asked for."""
-        words = ["--profile", "monitoring", "down", "--remove-orphans", *(["--volumes"] if volumes else [])]
+        words = [
+            "--profile",
+            "monitoring",
+            "--profile",
+            "workers",
+            "down",
+            "--remove-orphans",
+            *(["--volumes"] if volumes else []),
+        ]
         succeeded([*self._words(), *words], seconds=_DOWN_SECONDS, environ=self.environ)
 
     def container(self, service: str) -> str | None:

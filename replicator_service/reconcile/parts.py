@@ -60,7 +60,7 @@ class Part:
             case Scope.WHOLE if len(self.collections) > 1:
                 return f"{self.collections[0]} to {self.collections[-1]} ({len(self.collections)} collections)"
             case Scope.WHOLE:
-                return self.collections[0]
+                return "".join(self.collections) or "no collections"
             case Scope.RANGE:
                 return f"{self.collections[0]} {self.number}/{self.of}"
             case Scope.KEYS:

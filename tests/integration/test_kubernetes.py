@@ -253,3 +253,29 @@ def _by_name(resources: Iterable[Resource]) -> dict[tuple[str, str], Resource]:
         if kind == "Secret":
             each["data"] = {key: "".join(value.split()) for key, value in each["data"].items()}
     return named
+
+
+@pytest.mark.parametrize("release", [OLDEST, NEWEST])
+def test_the_pod_of_an_airflow_task_is_valid_and_without_privileges(release: str) -> None:
+    pod = yaml.safe_load((KUBERNETES / "airflow" / "pod-template.yaml").read_text(encoding="utf-8"))
+    assert kubernetes_validate.validate(pod, release, strict=True) == release
+    (container,) = pod["spec"]["containers"]
+    assert container["name"] == "base", "the executor looks for it"
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert "memory" in container["resources"]["limits"]
+    assert {each["name"] for each in container["volumeMounts"]} == {each["name"] for each in pod["spec"]["volumes"]}
+    assert all("emptyDir" in each for each in pod["spec"]["volumes"]), "tasks share no folder"
+
+
+def test_the_values_of_airflows_chart_run_tasks_in_pods_of_the_same_image() -> None:
+    directory = KUBERNETES / "airflow"
+    values = yaml.safe_load((directory / "values.yaml").read_text(encoding="utf-8"))
+    (container,) = yaml.safe_load((directory / "pod-template.yaml").read_text(encoding="utf-8"))["spec"]["containers"]
+    assert values["executor"] == "KubernetesExecutor"
+    assert values["airflowVersion"] == version("apache-airflow")
+    assert container["image"] == f"{values['defaultAirflowRepository']}:{values['defaultAirflowTag']}"
+    told = {each["name"]: each.get("value") for each in container["env"]}
+    for each in values["env"]:
+        if each["name"].startswith(("REPLICATOR_", "MART_")):
+            assert told[each["name"]] == each["value"], "the jobs read it in the pod"
+    assert told["AIRFLOW__CORE__FERNET_KEY"] is None, "secrets come from a Secret"

@@ -119,5 +119,24 @@ def test_the_health_checks_of_airflow_name_components_that_there_are() -> None:
     assert sorted(asked) == sorted(COMPONENTS)
 
 
-def test_only_monitoring_is_optional() -> None:
-    assert {name for name, service in SERVICES.items() if "profiles" in service} == {"prometheus", "grafana"}
+def test_only_monitoring_and_workers_are_optional() -> None:
+    profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+    assert profiles == {
+        "prometheus": ["monitoring"],
+        "grafana": ["monitoring"],
+        "airflow-redis": ["workers"],
+        "airflow-worker": ["workers"],
+    }
+
+
+def test_workers_know_what_the_other_parts_of_airflow_know() -> None:
+    worker, scheduler = SERVICES["airflow-worker"], SERVICES["airflow-scheduler"]
+    assert worker["image"] == scheduler["image"]
+    assert worker["environment"] == scheduler["environment"]
+    assert "ports" not in worker
+
+
+def test_redis_reads_its_password_from_no_command_line() -> None:
+    (script,) = SERVICES["airflow-redis"]["command"]
+    assert "AIRFLOW_REDIS_PASSWORD" not in script
+    assert "requirepass $$REDISCLI_AUTH" in script
