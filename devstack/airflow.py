@@ -63,20 +63,23 @@ class AirflowProcesses:
         self._keys, self._fleet = Keys(), Fleet(options.executor)
         write_configuration(self.home, options, self._keys, self._fleet, is_worker=False)
         self._processes: dict[str, ServerProcess] = {}
+        self._started_workers = 0
         try:
             if options.executor is Executor.CELERY:
                 self._processes["redis"] = self._started_redis()
             self._initialise(options)
             for name, words in _COMPONENTS.items():
                 self._processes[name] = self._started(name, words, self.home)
-            for number in range(1, options.workers + 1):
-                self.start_worker(f"worker-{number}")
+            for _ in range(options.workers):
+                self.start_worker()
         except BaseException:
             self.stop()
             raise
 
-    def start_worker(self, name: str) -> None:
-        """Start a worker in a home of its own, anew where one of this name has ended."""
+    def start_worker(self) -> None:
+        """Start a worker in a home of its own, under a new name: Edge holds that of a lost one for a while."""
+        self._started_workers += 1
+        name = f"worker-{self._started_workers}"
         home = self.home / name
         home.mkdir(exist_ok=True)
         write_configuration(home, self._options, self._keys, self._fleet, is_worker=True)

@@ -297,7 +297,7 @@ def kill_who_waits(airflow: AirflowProcesses, connection: psycopg.Connection[Any
 
     name = wait_until(waiting, timeout=90, message=f"a task that waits for {table}")
     airflow.kill_worker(name)
-    airflow.start_worker(name)
+    airflow.start_worker()
 
 
 def session_of_port(port: int) -> int | None:
