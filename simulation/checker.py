@@ -1,0 +1,285 @@
+"""The guarantee, asked for after every commit: the tables are MongoDB at the checkpoint's cluster time.
+
+For a collection that is streaming, while the checkpoint does not say that it is converging, this is equality. Otherwise
+weaker rules hold: no row was ever invented, what a snapshot has passed is right, and a row whose document is still what
+it was has not gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from operator import is_
+from typing import TYPE_CHECKING
+
+import bson
+
+from replicator_service.core.codec import CODEC_OPTIONS
+from replicator_service.core.mapping.model import DocumentCollection, tables_of
+from replicator_service.core.mapping.resolution import mapping_for
+from replicator_service.core.steps import CollectionState
+from simulation.expected import Rows, collection_rows, document_rows
+from simulation.mongo.ordering import order_key
+from simulation.plan import MAPPING
+from simulation.postgres.control import CHECKPOINT, COLLECTION, DEAD_LETTER
+from simulation.postgres.rows import document_of
+from simulation.postgres.server import TABLES, Row, rows_of
+from simulation.world import DATABASE
+
+if TYPE_CHECKING:
+    from replicator_service.core.mapping.model import CollectionMapping
+    from replicator_service.core.sessions import Checkpoint, Registered
+    from simulation.mongo.history import Collection, Documents
+    from simulation.world import World
+
+_NO_DOCUMENTS: Documents = {}
+
+
+class Violation(Exception):
+    """The guarantee does not hold."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the commit before held."""
+
+    checkpoint: Checkpoint | None = None
+    rows: dict[str, dict[object, Row]] = field(default_factory=dict)
+    """By table."""
+
+
+class Checker:
+    """Looks at both models. The first violation is kept, and ends the history."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._before = _Seen()
+        self._ever: dict[str, set[tuple[str, object, str]]] = {}
+        """Rows that a collection's documents ever were."""
+        self._noted: dict[tuple[str, int], Collection] = {}
+        self._damaged: set[str] = set()
+        self._have_refusals_changed = False
+        self._passed: dict[str, tuple[object, ...]] = {}
+        self._was_converging = False
+        self.commits = 0
+        self.violation: Violation | None = None
+        world.postgres.on_commit = self._look
+
+    def commits_lost(self) -> None:
+        """PostgreSQL is what it was before, or every row looks new."""
+        self._before = _Seen()
+        self._passed.clear()
+
+    def history_replaced(self) -> None:
+        """MongoDB has another history now: the position may be anywhere in it."""
+        self._before.checkpoint = None
+        self._passed.clear()
+
+    def damaged(self, name: str) -> None:
+        """Somebody has damaged the tables of a collection."""
+        self._damaged.add(name)
+        self._before = _Seen()
+
+    def refusals_changed(self) -> None:
+        """Rows that were refused are not any more: their dead letters stay until somebody tries them again."""
+        self._have_refusals_changed = True
+
+    def fail(self, what: str) -> None:
+        """Keep a violation."""
+        if self.violation is None:
+            self.violation = Violation(what)
+            self._world.trace.say("checker", f"VIOLATION: {what}")
+
+    def unfinished(self, target: int) -> str | None:
+        """What keeps the service from being done with everything up to a cluster time."""
+        committed = self._world.postgres.storage.committed
+        checkpoint: Checkpoint | None = committed.get(CHECKPOINT, {}).get(DATABASE)
+        if checkpoint is None or checkpoint.position is None:
+            return "there is no checkpoint"
+        if checkpoint.position.cluster_time < target:
+            return "the position does not move"
+        if checkpoint.converging_until is not None:
+            return "it converges"
+        known: dict[str, Registered] = committed.get(COLLECTION, {})
+        for name, each in known.items():
+            if each.state is CollectionState.SNAPSHOTTING:
+                return f"{name} is snapshotting"
+        for name, collection in self._world.mongo.catalog.items():
+            if name not in known and collection.documents:
+                return f"{name} is not known"
+        return None
+
+    def _look(self) -> None:
+        self.commits += 1
+        if self.violation is not None:
+            return
+        committed = self._world.postgres.storage.committed
+        checkpoint: Checkpoint = committed[CHECKPOINT][DATABASE]
+        if checkpoint.position is None:
+            self.fail("the position was lost")
+            return
+        is_converging = (checkpoint.converging_until or 0) > checkpoint.position.cluster_time
+        try:
+            self._check_position(checkpoint)
+            self._note_documents()
+            catalog = self._world.mongo.catalog_at(checkpoint.position.cluster_time)
+            known: dict[str, Registered] = committed.get(COLLECTION, {})
+            for name, collection in catalog.items():
+                if name not in known and collection.documents and not is_converging:
+                    raise Violation(f"{name} has documents and is not known")
+            letters = committed.get(DEAD_LETTER, {})
+            for name, each in known.items():
+                self._check_collection(each, catalog.get(name), letters, is_converging=is_converging)
+        except Violation as violation:
+            self.fail(f"at {checkpoint.position.cluster_time >> 32}.{checkpoint.position.cluster_time & 0xFFFFFFFF}: {violation}")
+        self._before.checkpoint = checkpoint
+        self._was_converging = is_converging
+
+    def _check_position(self, checkpoint: Checkpoint) -> None:
+        before = self._before.checkpoint
+        if before is None or before.position is None or checkpoint.position is None:
+            return
+        if checkpoint.position.cluster_time < before.position.cluster_time:
+            raise Violation("the cluster time went back")
+        old, new = str(before.position.resume_token["_data"]), str(checkpoint.position.resume_token["_data"])
+        if new < old:
+            raise Violation(f"the token went back from {old} to {new}")
+
+    def _check_collection(
+        self, known: Registered, collection: Collection | None, letters: dict[object, object], *, is_converging: bool
+    ) -> None:
+        name = known.collection
+        committed = self._world.postgres.storage.committed
+        mapping = _mapping_of(known)
+        tables = [table.name for table in tables_of(mapping)]
+        relations = [committed.get(rows_of(table)) for table in tables]
+        documents = collection.documents if collection is not None else _NO_DOCUMENTS
+        concerned = (known, documents, letters, *relations)
+        passed = self._passed.get(name)
+        if passed is not None and all(map(is_, passed, concerned)) and is_converging is self._was_converging:
+            return
+        rows = {(table, key): row for table, each in zip(tables, relations, strict=True) for key, row in (each or {}).items()}
+        lettered = {key[1] for key in letters if key[0] == name}  # type: ignore[index]
+        if name in self._damaged:
+            if known.state is CollectionState.SNAPSHOTTING:
+                self._damaged.discard(name)
+            return
+        expected = collection_rows(mapping, documents)
+        self._check_kept(name, tables, rows, expected, known, is_converging=is_converging)
+        ever = self._ever.get(name, set())
+        for (table, key), row in rows.items():
+            if (table, key, row.values) not in ever:
+                raise Violation(f"{name}: a row that no document ever was: {table} {key!r} {row.values[:100]}")
+        exact = self._exact_rows(known, mapping, documents, is_converging=is_converging)
+        if exact is not None:
+            _compare(name, exact[0], {place: row for place, row in rows.items() if exact[1] is None or document_of(place[1]) in exact[1]}, lettered)
+            self._check_letters(known, mapping, documents, lettered)
+        for table, each in zip(tables, relations, strict=True):
+            self._before.rows[table] = each or {}
+        self._passed[name] = concerned
+
+    def _exact_rows(
+        self, known: Registered, mapping: CollectionMapping, documents: Documents, *, is_converging: bool
+    ) -> tuple[Rows, set[str] | None] | None:
+        """The rows that have to be there exactly, and the documents concerned when it is not all of them."""
+        if is_converging:
+            return None
+        match known.state:
+            case CollectionState.STREAMING:
+                return collection_rows(mapping, documents), None
+            case CollectionState.DROPPED:
+                if documents:
+                    raise Violation(f"{known.collection} has documents, and counts as dropped")
+                return {}, None
+            case CollectionState.SNAPSHOTTING:
+                progress = known.progress
+                if progress is None or (progress.place is None and progress.sweep_place is None):
+                    return None
+                if self._world.mongo.catalog.get(known.collection) is None:
+                    return None
+                if progress.sweep_place is not None:
+                    passed = list(documents.values())
+                else:
+                    place = order_key(bson.decode(progress.place or b"", CODEC_OPTIONS)["_id"])
+                    passed = [each for each in documents.values() if each.key <= place]
+                rows: Rows = {}
+                keys = set()
+                for each in passed:
+                    key, made = document_rows(mapping, each.bson)
+                    keys.add(key)
+                    rows |= made
+                return rows, keys
+            case _:
+                return None
+
+    def _check_letters(
+        self, known: Registered, mapping: CollectionMapping, documents: Documents, lettered: set[str]
+    ) -> None:
+        if known.state is not CollectionState.STREAMING:
+            return
+        keys = {document_rows(mapping, each.bson)[0] for each in documents.values()}
+        stale = lettered - keys
+        if stale:
+            raise Violation(f"{known.collection}: dead letters of documents that do not exist: {sorted(stale)}")
+
+    def _check_kept(
+        self,
+        name: str,
+        tables: list[str],
+        rows: dict[tuple[str, object], Row],
+        expected: Rows,
+        known: Registered,
+        *,
+        is_converging: bool,
+    ) -> None:
+        """Rows whose documents are still what they were are still there; chunks and sweeps have not touched them."""
+        before, after = self._before.checkpoint, self._world.postgres.storage.committed[CHECKPOINT][DATABASE]
+        has_moved = before is None or before.position is None or before.position.cluster_time != after.position.cluster_time
+        if is_converging:
+            return
+        for table in tables:
+            for key, old in self._before.rows.get(table, {}).items():
+                if expected.get((table, key)) != old.values:
+                    continue
+                new = rows.get((table, key))
+                if new is None:
+                    raise Violation(f"{name}: a row has gone whose document is what it was: {table} {key!r}")
+                if new.values != old.values and known.state is not CollectionState.PAUSED:
+                    raise Violation(f"{name}: a right row became wrong: {table} {key!r}")
+                if new.version != old.version and not has_moved:
+                    raise Violation(f"{name}: a row was touched that has not changed: {table} {key!r}")
+
+    def _note_documents(self) -> None:
+        """Remember every version of every document."""
+        for entry in self._world.mongo.new_entries():
+            for name, collection in entry.catalog.items():
+                if (name, id(collection)) in self._noted:
+                    continue
+                self._noted[name, id(collection)] = collection
+                ever = self._ever.setdefault(name, set())
+                for each in collection.documents.values():
+                    for mapping in _possible_mappings(name):
+                        ever |= {(table, key, values) for (table, key), values in document_rows(mapping, each.bson)[1].items()}
+
+
+def _compare(name: str, expected: Rows, rows: dict[tuple[str, object], Row], lettered: set[str]) -> None:
+    for (table, key), values in expected.items():
+        row = rows.get((table, key))
+        if row is None:
+            if document_of(key) not in lettered:
+                raise Violation(f"{name}: a row is missing: {table} {key!r}")
+        elif row.values != values and document_of(key) not in lettered:
+            raise Violation(f"{name}: a row is different: {table} {key!r}: {row.values[:80]} instead of {values[:80]}")
+    for table, key in rows:
+        if (table, key) not in expected and document_of(key) not in lettered:
+            raise Violation(f"{name}: a row is unexpected: {table} {key!r}")
+
+
+def _mapping_of(known: Registered) -> CollectionMapping:
+    mapping = mapping_for(MAPPING, known.collection, ())
+    if isinstance(mapping, DocumentCollection):
+        return DocumentCollection(known.collection, known.table_name)
+    return mapping
+
+
+def _possible_mappings(name: str) -> list[CollectionMapping]:
+    return [mapping_for(MAPPING, name, ())]

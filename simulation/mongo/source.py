@@ -1,0 +1,323 @@
+"""What the model answers to a client: documents at a time, the catalog, the clock, and the change stream.
+
+Replies are bytes, so that the real decoding runs. How many documents a reply holds, how long an answer takes and which
+one is lost is the seed's choice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import bson
+
+from replicator_service.core.batching import StreamReply
+from replicator_service.core.codec import CODEC_OPTIONS
+from replicator_service.core.codec.document_id import ExactId
+from replicator_service.core.errors import ResyncRequired, Retryable, SnapshotUnavailable
+from replicator_service.core.history import ServerHistory, require_same_collections, require_same_history
+from replicator_service.core.ports import HistoryMark, SourceCollection
+from replicator_service.core.position import Position, token_time
+from replicator_service.core.replies import Reply
+from simulation.mongo.events import high_water_mark, is_high_water_mark
+from simulation.mongo.ordering import order_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from simulation.mongo.history import Collection, Stored
+    from simulation.mongo.server import ReplicaSet
+    from simulation.network import Network
+    from simulation.scheduler import Process
+
+_HISTORY_LOST = "the position is no longer in MongoDB's history"
+
+
+def array_of(documents: Sequence[bytes]) -> bytes:
+    """The BSON array of documents."""
+    body = b"".join(b"\x03" + str(index).encode() + b"\0" + each for index, each in enumerate(documents))
+    return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
+
+
+class ModelCursor:
+    """One read. ``part`` gives the documents that are left, in order, as this read may see them now."""
+
+    def __init__(self, source: ModelSource, part: Callable[[Sequence[Stored]], list[Stored]], *, at: int | None) -> None:
+        self._source = source
+        self._part = part
+        self._seen: list[Stored] = []
+        self._generation = source.server.generation
+        self._is_open = True
+        self.exact = at is not None
+        self.read_time = at or source.server.known_time
+        self._next = self._fetch()
+
+    def __iter__(self) -> Iterator[Reply]:
+        """The replies that hold documents, in order."""
+        while True:
+            documents, more = self._next
+            if documents:
+                yield Reply(array_of(documents))
+            if not more:
+                return
+            self._source.call()
+            if self._generation != self._source.server.generation:
+                raise Retryable("MongoDB does not know this cursor any more")
+            self._next = self._fetch()
+
+    def close(self) -> None:
+        """Free the server's cursor when not everything was read."""
+
+    def _fetch(self) -> tuple[list[bytes], bool]:
+        left = self._part(self._seen)
+        if not self.exact:
+            self.read_time = max(self.read_time, self._source.server.known_time)
+        count = len(left) if len(left) < 2 or self._source.network.chance(0.7) else self._source.network.number(1, len(left))
+        self._seen += left[:count]
+        return [each.bson for each in left[:count]], count < len(left)
+
+
+class ModelStream:
+    """A change stream."""
+
+    def __init__(self, source: ModelSource, start: Position | None) -> None:
+        self._source = source
+        self._generation = -1
+        self._must_exist = False
+        self.is_exhausted = False
+        self.position = self._open(start)
+
+    def poll(self, *, wait_ms: int) -> StreamReply:
+        """The next answer."""
+        source, server = self._source, self._source.server
+        source.call()
+        end = server.scheduler.now + wait_ms / 1_000
+        while True:
+            if self._generation != server.generation:
+                raise Retryable("MongoDB does not know this stream any more")
+            answer = self._next(source.network.number(1, source.poll_events))
+            if answer is not None:
+                return answer
+            if server.scheduler.now >= end:
+                return self._idle()
+            server.wait(end - server.scheduler.now)
+            source.network.require(source.process)
+            server.require_up()
+
+    def reopen(self) -> None:
+        """Open the stream again after its last position."""
+        self.position = self._open(self.position)
+
+    def close(self) -> None:
+        """Free what the server keeps for it."""
+        self._generation = -1
+
+    def _open(self, start: Position | None) -> Position:
+        self._source.call()
+        server = self._source.server
+        if start is None:
+            time = server.latest_time + 1
+            start = Position({"_data": high_water_mark(time)}, time - 1)
+        elif _time_of(start) < server.oldest_time:
+            raise ResyncRequired(_HISTORY_LOST)
+        self._must_exist = not is_high_water_mark(_data(start))
+        self._generation = server.generation
+        self.is_exhausted = False
+        return start
+
+    def _next(self, limit: int) -> StreamReply | None:
+        server = self._source.server
+        token, time = _data(self.position), _time_of(self.position)
+        if time < server.oldest_time:
+            raise self._source.network.choice(
+                (ResyncRequired(_HISTORY_LOST), Retryable("the oplog has gone over this stream's place"))
+            )
+        if self._must_exist and server.known_time >= time:
+            if not server.has_event(token, time):
+                raise ResyncRequired(_HISTORY_LOST)
+            self._must_exist = False
+        events, is_all = server.events_after(token, time, limit)
+        if events and events[0].is_poison:
+            raise ResyncRequired("the next event can never be delivered")
+        for index, event in enumerate(events):
+            if event.is_poison or (index and events[index - 1].ends_stream):
+                events, is_all = events[:index], False
+                break
+        if not events:
+            return None
+        last = events[-1]
+        mark = high_water_mark(server.known_time)
+        after = last.token if not is_all or last.ends_stream else max(last.token, mark)
+        self.is_exhausted = last.ends_stream
+        self._move(after)
+        return StreamReply(Reply(array_of([each.bson for each in events]), field="fullDocument"), self.position)
+
+    def _idle(self) -> StreamReply:
+        token = _data(self.position)
+        mark = high_water_mark(self._source.server.known_time)
+        if mark > token:
+            self._move(mark)
+        return StreamReply(None, self.position)
+
+    def _move(self, token: str) -> None:
+        if token != _data(self.position):
+            time = token_time({"_data": token}) or 0
+            self.position = Position({"_data": token}, max(time, self.position.cluster_time))
+
+
+class ModelSource:
+    """One client of one process. ``poll_events`` bounds a reply of the stream."""
+
+    def __init__(self, server: ReplicaSet, network: Network, process: Process, *, poll_events: int) -> None:
+        self.server = server
+        self.network = network
+        self.process = process
+        self.poll_events = poll_events
+
+    def call(self) -> None:
+        """One command's way to the server: anything may happen meanwhile."""
+        self.network.travel(self.process)
+        self.server.require_up()
+
+    @property
+    def groups_inserts(self) -> bool:
+        """Whether ordinary events may share a cluster time."""
+        return self.server.abilities.groups_inserts
+
+    def beside(self) -> ModelSource:
+        """Another session for another thread."""
+        self.call()
+        return ModelSource(self.server, self.network, self.process, poll_events=self.poll_events)
+
+    def oldest_time(self) -> int | None:
+        """The cluster time of the oldest entry of the oplog."""
+        self.call()
+        return self.server.oldest_time
+
+    def operation_time(self) -> int:
+        """The cluster time of the server's latest operation."""
+        self.call()
+        return self.server.latest_time
+
+    def collections(self) -> dict[str, SourceCollection]:
+        """All collections by name."""
+        self.call()
+        return {name: _listed(name, each) for name, each in sorted(self.server.catalog.items())}
+
+    def collection(self, name: str) -> SourceCollection | None:
+        """One collection."""
+        self.call()
+        found = self.server.catalog.get(name)
+        return None if found is None else _listed(name, found)
+
+    def estimate(self, name: str) -> int:
+        """How many documents a collection has."""
+        self.call()
+        found = self.server.catalog.get(name)
+        return 0 if found is None else len(found.documents)
+
+    def history_mark(self, cluster_time: int) -> HistoryMark | None:
+        """The oplog's entry at exactly this cluster time."""
+        self.call()
+        return self.server.mark(cluster_time)
+
+    def by_ids(
+        self, name: str, ids: Sequence[Any], *, at: int | None, uuid: bytes | None = None, only_ids: bool = False
+    ) -> ModelCursor:
+        """The documents with these ``_id``s."""
+        wanted = {order_key(_decoded(each)) for each in ids}
+        return self._read(name, lambda each: each.key in wanted, None, at=at, uuid=uuid, only_ids=only_ids)
+
+    def in_order(
+        self, name: str, after: bytes | None, *, limit: int, at: int | None, uuid: bytes | None = None
+    ) -> ModelCursor:
+        """Documents behind a place."""
+        place = None if after is None else order_key(bson.decode(after, CODEC_OPTIONS)["_id"])
+        return self._read(name, lambda each: place is None or each.key > place, limit, at=at, uuid=uuid)
+
+    def ids_in_order(self, name: str, *, at: int | None, uuid: bytes | None = None) -> ModelCursor:
+        """Every ``{_id: ...}``."""
+        return self._read(name, lambda _: True, None, at=at, uuid=uuid, only_ids=True)
+
+    def last_id(self, name: str, *, at: int | None, uuid: bytes | None = None) -> bytes | None:
+        """The BSON of ``{_id: ...}`` of the last document."""
+        self.call()
+        found = self._see(name, at, uuid)
+        return found[-1].id_document if found else None
+
+    def open_stream(
+        self, start: Position | None, *, mark: HistoryMark | None = None, known: Mapping[str, bytes] | None = None
+    ) -> ModelStream:
+        """Open the change stream, in the history that it was in before."""
+        if start is not None:
+            server = self.server
+            self.call()
+            present, oldest = server.latest_time, server.oldest_time
+            self.call()
+            at_mark = None if mark is None else server.mark(mark.cluster_time)
+            require_same_history(start.cluster_time, mark, ServerHistory(present, oldest, at_mark))
+            require_same_collections(known or {}, self.collections())
+        return ModelStream(self, start)
+
+    def close(self) -> None:
+        """Free sessions and cursors."""
+
+    def _see(self, name: str, at: int | None, uuid: bytes | None) -> list[Stored]:
+        """All documents that a read may see now."""
+        server = self.server
+        if at is not None:
+            found = server.collection_at(name, at, uuid)
+            return found.in_order if found else []
+        server.wait_until_known(server.latest_time)
+        current = server.catalog_at(server.known_time).get(name)
+        if uuid is not None and (current is None or current.uuid != uuid):
+            raise SnapshotUnavailable("the collection is another one now")
+        return current.in_order if current else []
+
+    def _read(
+        self,
+        name: str,
+        wanted: Callable[[Stored], bool],
+        limit: int | None,
+        *,
+        at: int | None,
+        uuid: bytes | None,
+        only_ids: bool = False,
+    ) -> ModelCursor:
+        self.call()
+        first = self.server.catalog.get(name)
+
+        def part(seen: Sequence[Stored]) -> list[Stored]:
+            if seen:
+                current = self.server.catalog.get(name)
+                if first is None or current is None or current.uuid != first.uuid:
+                    raise SnapshotUnavailable("the collection was dropped or renamed while it was read")
+            found = [each for each in self._see(name, at, uuid) if wanted(each)]
+            if seen:
+                found = [each for each in found if each.key > seen[-1].key]
+            if limit is not None:
+                found = found[: limit - len(seen)]
+            return [_only_id(each) for each in found] if only_ids else found
+
+        return ModelCursor(self, part, at=at)
+
+
+def _listed(name: str, collection: Collection) -> SourceCollection:
+    return SourceCollection(name, collection.kind, collection.uuid)
+
+
+def _only_id(each: Stored) -> Stored:
+    return type(each)(each.key, each.id_document, each.id_document)
+
+
+def _decoded(identity: Any) -> Any:  # noqa: ANN401
+    if isinstance(identity, ExactId):
+        return bson.decode(identity.document, CODEC_OPTIONS)["_id"]
+    return identity
+
+
+def _data(position: Position) -> str:
+    return str(position.resume_token["_data"])
+
+
+def _time_of(position: Position) -> int:
+    return token_time(position.resume_token) or 0

@@ -1,0 +1,1 @@
+"""A model of PostgreSQL: transactions, savepoints, locks and sessions, and what the sink keeps in it."""

@@ -1,0 +1,248 @@
+"""What each step of the pipeline does to the relations of the control schema and of the replicated tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, assert_never
+
+from replicator_service.core.errors import ConfigurationError, TableChanged
+from replicator_service.core.mapping.fingerprint import fingerprint
+from replicator_service.core.mapping.model import tables_of
+from replicator_service.core.sessions import Progress, Registered
+from replicator_service.core.steps import (
+    ChunkDone,
+    CollectionState,
+    EmptyTables,
+    FinishSnapshot,
+    MoveDeadLetters,
+    MoveRows,
+    PrepareTables,
+    RegisterSnapshots,
+    RemoveTables,
+    RenameTables,
+    RequestHandled,
+    RequestTried,
+    SetState,
+    StartSnapshot,
+    StartSweep,
+    Sweep,
+)
+from simulation.postgres.rows import document_of
+from simulation.postgres.server import TABLES, TableShape, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from replicator_service.core.mapping.model import CollectionMapping, TableSpec
+    from replicator_service.core.steps import ControlStep
+    from simulation.postgres.server import Server
+    from simulation.postgres.storage import Transaction
+
+CHECKPOINT = "replicator.checkpoint"
+COLLECTION = "replicator.collection"
+DEAD_LETTER = "replicator.dead_letter"
+REQUEST = "replicator.request"
+PAUSE = "replicator.pause"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A refused document. ``is_retried``: somebody asked to try it again."""
+
+    id: int
+    collection: str
+    key: str
+    id_document: bytes
+    is_retried: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """Something an operator asked for."""
+
+    id: int
+    kind: str
+    collection: str | None
+    attempts: int = 0
+    is_handled: bool = False
+    error: str | None = None
+
+
+def apply_step(server: Server, transaction: Transaction, step: ControlStep) -> int:
+    """Do what a step says; gives how many rows were deleted."""
+    match step:
+        case RegisterSnapshots() | PrepareTables() | RenameTables() | MoveRows():
+            _shape(server, transaction, step)
+        case StartSnapshot() | ChunkDone() | StartSweep() | FinishSnapshot() | SetState():
+            _progress(transaction, step)
+        case RequestTried():
+            row: RequestRow = transaction.get(REQUEST, step.request)
+            transaction.put(REQUEST, step.request, replace(row, attempts=row.attempts + 1))
+        case RequestHandled():
+            row = transaction.get(REQUEST, step.request)
+            transaction.put(REQUEST, step.request, replace(row, is_handled=True, error=step.error))
+        case MoveDeadLetters():
+            _move_letters(transaction, step)
+        case Sweep() | EmptyTables() | RemoveTables():
+            return _delete(transaction, step)
+        case _:
+            assert_never(step)
+    return 0
+
+
+def require_tables(transaction: Transaction, tables: Iterable[TableSpec]) -> None:
+    """Raise :class:`TableChanged` when a table or one of its columns is missing."""
+    for table in tables:
+        shape: TableShape | None = transaction.get(TABLES, table.name)
+        if shape is None or not set(_columns(table)) <= set(shape.columns):
+            raise TableChanged(f"the table {table.name} is not what it was")
+
+
+def delete_keys(transaction: Transaction, table: TableSpec, keys: Iterable[str]) -> int:
+    """Delete the rows of some documents; gives how many there were."""
+    wanted = set(keys)
+    relation = rows_of(table.name)
+    gone = [key for key in transaction.rows(relation) if document_of(key) in wanted]
+    return sum(transaction.delete(relation, key) for key in gone)
+
+
+def _columns(table: TableSpec) -> tuple[tuple[str, str], ...]:
+    return tuple((column.name, column.type) for column in table.columns)
+
+
+def _shape(
+    server: Server, transaction: Transaction, step: RegisterSnapshots | PrepareTables | RenameTables | MoveRows
+) -> None:
+    match step:
+        case RegisterSnapshots():
+            for mapping in step.mappings:
+                _register(transaction, mapping, CollectionState.SNAPSHOTTING)
+                known: Registered = transaction.get(COLLECTION, mapping.collection)
+                transaction.put(COLLECTION, mapping.collection, replace(known, progress=None))
+        case PrepareTables():
+            for table in tables_of(step.mapping):
+                _prepare(server, transaction, table, may_rebuild=step.may_rebuild)
+            _register(transaction, step.mapping, step.state, are_made=True)
+        case RenameTables():
+            for rename in step.renames:
+                known = transaction.get(COLLECTION, rename.collection)
+                transaction.put(COLLECTION, rename.collection, replace(known, table_name=rename.target))
+            taken = [(rename, transaction.get(TABLES, rename.table)) for rename in step.renames]
+            rows = {rename.table: dict(transaction.rows(rows_of(rename.table))) for rename in step.renames}
+            for rename, _ in taken:
+                _remove_table(transaction, rename.table)
+            for rename, shape in taken:
+                if shape is not None:
+                    transaction.put(TABLES, rename.target, shape)
+                    for key, row in rows[rename.table].items():
+                        transaction.put(rows_of(rename.target), key, row)
+            for name in step.left:
+                for key in list(transaction.rows(rows_of(name))):
+                    transaction.delete(rows_of(name), key)
+        case MoveRows():
+            require_tables(transaction, (step.source, step.target))
+            source, target = rows_of(step.source.name), rows_of(step.target.name)
+            moved = dict(transaction.rows(source))
+            for key in [key for key in transaction.rows(target) if key not in moved]:
+                transaction.delete(target, key)
+            for key, row in moved.items():
+                kept = transaction.get(target, key)
+                if kept is None or kept.values != row.values:
+                    transaction.put(target, key, replace(row, version=server.storage.next_number()))
+                transaction.delete(source, key)
+
+
+def _register(
+    transaction: Transaction, mapping: CollectionMapping, state: CollectionState, *, are_made: bool = False
+) -> None:
+    known: Registered | None = transaction.get(COLLECTION, mapping.collection)
+    hashed = fingerprint(mapping)
+    if known is None:
+        row = Registered(mapping.collection, mapping.table, state, hashed)
+    else:
+        row = replace(known, table_name=mapping.table, state=state, mapping_hash=hashed)
+    if are_made:
+        row = replace(row, tables=tuple(table.name for table in tables_of(mapping)))
+    transaction.put(COLLECTION, mapping.collection, row)
+
+
+def _prepare(server: Server, transaction: Transaction, table: TableSpec, *, may_rebuild: bool) -> None:
+    shape: TableShape | None = transaction.get(TABLES, table.name)
+    wanted = _columns(table)
+    if shape is not None:
+        kinds = dict(shape.columns)
+        conflicts = [name for name, kind in wanted if kinds.get(name, kind) != kind]
+        if shape.primary_key != table.primary_key or conflicts:
+            if not may_rebuild:
+                raise ConfigurationError(f"the table {table.name} has another shape")
+            _remove_table(transaction, table.name)
+            shape = None
+    if shape is None:
+        made = TableShape(wanted, table.primary_key, server.storage.next_number())
+        transaction.put(TABLES, table.name, made)
+    elif missing := [column for column in wanted if column not in shape.columns]:
+        transaction.put(TABLES, table.name, replace(shape, columns=(*shape.columns, *missing)))
+
+
+def _remove_table(transaction: Transaction, name: str) -> None:
+    relation = rows_of(name)
+    for key in list(transaction.rows(relation)):
+        transaction.delete(relation, key)
+    transaction.delete(TABLES, name)
+
+
+def _progress(
+    transaction: Transaction, step: StartSnapshot | ChunkDone | StartSweep | FinishSnapshot | SetState
+) -> None:
+    known: Registered = transaction.get(COLLECTION, step.collection)
+    progress = known.progress or Progress()
+    match step:
+        case StartSnapshot():
+            begun = Progress(expected=step.expected, sweeps=step.sweeps)
+            known = replace(known, state=CollectionState.SNAPSHOTTING, uuid=step.uuid, progress=begun)
+        case ChunkDone():
+            documents = progress.documents + step.documents
+            known = replace(known, progress=replace(progress, place=step.place, documents=documents))
+        case StartSweep():
+            known = replace(known, progress=replace(progress, sweep_place=""))
+        case FinishSnapshot():
+            known = replace(known, state=CollectionState.STREAMING, progress=None)
+        case SetState():
+            uuid = None if step.state is CollectionState.DROPPED else known.uuid
+            known = replace(known, state=step.state, uuid=uuid)
+    transaction.put(COLLECTION, step.collection, known)
+
+
+def _delete(transaction: Transaction, step: Sweep | EmptyTables | RemoveTables) -> int:
+    known: Registered = transaction.get(COLLECTION, step.collection)
+    letters = [key for key in transaction.rows(DEAD_LETTER) if key[0] == step.collection]  # type: ignore[index]
+    deleted = 0
+    match step:
+        case Sweep():
+            require_tables(transaction, step.tables)
+            deleted = sum(delete_keys(transaction, table, step.keys) for table in step.tables)
+            letters = [key for key in letters if key[1] in step.keys]  # type: ignore[index]
+            progress = replace(known.progress or Progress(), sweep_place=step.place)
+            transaction.put(COLLECTION, step.collection, replace(known, progress=progress))
+        case EmptyTables():
+            require_tables(transaction, step.tables)
+            for table in step.tables:
+                relation = rows_of(table.name)
+                deleted += sum(transaction.delete(relation, key) for key in list(transaction.rows(relation)))
+            transaction.put(COLLECTION, step.collection, replace(known, state=CollectionState.DROPPED, uuid=None))
+        case RemoveTables():
+            for table in step.tables:
+                _remove_table(transaction, table.name)
+            transaction.delete(COLLECTION, step.collection)
+    for key in letters:
+        transaction.delete(DEAD_LETTER, key)
+    return deleted
+
+
+def _move_letters(transaction: Transaction, step: MoveDeadLetters) -> None:
+    rows: dict[tuple[str, str], DeadLetter] = dict(transaction.rows(DEAD_LETTER))  # type: ignore[arg-type]
+    for (collection, key), letter in rows.items():
+        if collection in (step.collection, step.target):
+            transaction.delete(DEAD_LETTER, (collection, key))
+        if collection == step.collection:
+            transaction.put(DEAD_LETTER, (step.target, key), replace(letter, collection=step.target))
