@@ -128,13 +128,13 @@ class Actor:
 
     def _go_back(self, share: float) -> None:
         mongo = self._world.mongo
-        mongo.go_back(int(share * len(mongo.log)))
         self._checker.history_replaced()
+        mongo.go_back(int(share * len(mongo.log)))
 
     def _begin_anew(self) -> None:
         mongo = self._world.mongo
-        mongo.begin_anew(mongo.catalog)
         self._checker.history_replaced()
+        mongo.begin_anew(mongo.catalog)
 
     # The service
 

@@ -28,7 +28,8 @@ from simulation.world import DATABASE
 if TYPE_CHECKING:
     from replicator_service.core.mapping.model import CollectionMapping
     from replicator_service.core.sessions import Checkpoint, Registered
-    from simulation.mongo.history import Collection, Documents
+    from simulation.mongo.history import Catalog, Collection, Documents, Entry
+    from simulation.postgres.storage import Relations
     from simulation.world import World
 
 _NO_DOCUMENTS: Documents = {}
@@ -60,6 +61,8 @@ class Checker:
         self._have_refusals_changed = False
         self._passed: dict[str, tuple[object, ...]] = {}
         self._was_converging = False
+        self._former: list[list[Entry]] = []
+        """Histories that MongoDB had before."""
         self.commits = 0
         self.violation: Violation | None = None
         world.postgres.on_commit = self._look
@@ -70,9 +73,17 @@ class Checker:
         self._passed.clear()
 
     def history_replaced(self) -> None:
-        """MongoDB has another history now: the position may be anywhere in it."""
-        self._before.checkpoint = None
+        """MongoDB is about to have another history: commits of the former one may be under way."""
+        self._former.append(list(self._world.mongo.log))
+        self._before = _Seen()
         self._passed.clear()
+
+    def final(self) -> None:
+        """The same look once more, at the end: whatever was excused before has to be right now."""
+        self._former.clear()
+        self._passed.clear()
+        self._before = _Seen()
+        self._look()
 
     def damaged(self, name: str) -> None:
         """Somebody has damaged the tables of a collection."""
@@ -118,21 +129,33 @@ class Checker:
             self.fail("the position was lost")
             return
         is_converging = (checkpoint.converging_until or 0) > checkpoint.position.cluster_time
-        try:
-            self._check_position(checkpoint)
-            self._note_documents()
-            catalog = self._world.mongo.catalog_at(checkpoint.position.cluster_time)
-            known: dict[str, Registered] = committed.get(COLLECTION, {})
-            for name, collection in catalog.items():
-                if name not in known and collection.documents and not is_converging:
-                    raise Violation(f"{name} has documents and is not known")
-            letters = committed.get(DEAD_LETTER, {})
-            for name, each in known.items():
-                self._check_collection(each, catalog.get(name), letters, is_converging=is_converging)
-        except Violation as violation:
-            self.fail(f"at {checkpoint.position.cluster_time >> 32}.{checkpoint.position.cluster_time & 0xFFFFFFFF}: {violation}")
+        time = checkpoint.position.cluster_time
+        self._note_documents()
+        catalogs = [self._world.mongo.catalog_at(time), *(_catalog_at(log, time) for log in self._former)]
+        violations = []
+        for catalog in catalogs:
+            try:
+                self._check_position(checkpoint)
+                self._check_catalog(catalog, committed, is_converging=is_converging)
+                break
+            except Violation as violation:
+                violations.append(violation)
+        else:
+            self.fail(f"at {time >> 32}.{time & 0xFFFFFFFF}: {violations[0]}")
         self._before.checkpoint = checkpoint
         self._was_converging = is_converging
+
+    def _check_catalog(self, catalog: Catalog, committed: Relations, *, is_converging: bool) -> None:
+        known: dict[str, Registered] = committed.get(COLLECTION, {})
+        for name, collection in catalog.items():
+            if name not in known and collection.documents and not is_converging:
+                raise Violation(f"{name} has documents and is not known")
+        letters = committed.get(DEAD_LETTER, {})
+        for name, each in known.items():
+            try:
+                self._check_collection(each, catalog.get(name), letters, is_converging=is_converging)
+            except Violation as violation:
+                raise Violation(f"{violation} ({_told(each)})") from None
 
     def _check_position(self, checkpoint: Checkpoint) -> None:
         before = self._before.checkpoint
@@ -272,6 +295,22 @@ def _compare(name: str, expected: Rows, rows: dict[tuple[str, object], Row], let
     for table, key in rows:
         if (table, key) not in expected and document_of(key) not in lettered:
             raise Violation(f"{name}: a row is unexpected: {table} {key!r}")
+
+
+def _catalog_at(log: list[Entry], time: int) -> Catalog:
+    found: Catalog = {}
+    for entry in log:
+        if entry.time > time:
+            break
+        found = entry.catalog
+    return found
+
+
+def _told(known: Registered) -> str:
+    progress = known.progress
+    if progress is None:
+        return known.state.value
+    return f"{known.state.value}, place {progress.place!r}, sweep {progress.sweep_place!r}"
 
 
 def _mapping_of(known: Registered) -> CollectionMapping:

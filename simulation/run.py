@@ -131,6 +131,7 @@ class Director:
             ):
                 unfinished = "a request is open"
             if unfinished is None:
+                self._checker.final()
                 return
             self.waits_for = unfinished
             if world.scheduler.now > end:

@@ -284,7 +284,8 @@ class ReplicaSet:
         if documents is not None:
             temporary = "tmp.agg_out.5f0"
             self.create(temporary)
-            self.write([Write("insert", temporary, each["_id"], each) for each in documents])
+            for each in documents:
+                self.write([Write("insert", temporary, each["_id"], each)])
         elif target in self.catalog:
             temporary = f"tmp5q8Zy.convertToCapped.{target}"
             self.create(temporary, CollectionKind.CAPPED)
