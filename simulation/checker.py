@@ -22,12 +22,13 @@ from simulation.mongo.ordering import order_key
 from simulation.plan import MAPPING
 from simulation.postgres.control import CHECKPOINT, COLLECTION, DEAD_LETTER
 from simulation.postgres.rows import document_of
-from simulation.postgres.server import TABLES, Row, rows_of
+from simulation.postgres.server import Row, rows_of
 from simulation.world import DATABASE
 
 if TYPE_CHECKING:
-    from replicator_service.core.mapping.model import CollectionMapping
     from replicator_service.core.sessions import Checkpoint, Registered
+
+    from replicator_service.core.mapping.model import CollectionMapping
     from simulation.mongo.history import Catalog, Collection, Documents, Entry
     from simulation.postgres.storage import Relations
     from simulation.world import World
@@ -180,7 +181,11 @@ class Checker:
         passed = self._passed.get(name)
         if passed is not None and all(map(is_, passed, concerned)) and is_converging is self._was_converging:
             return
-        rows = {(table, key): row for table, each in zip(tables, relations, strict=True) for key, row in (each or {}).items()}
+        rows = {
+            (table, key): row
+            for table, each in zip(tables, relations, strict=True)
+            for key, row in (each or {}).items()
+        }
         lettered = {key[1] for key in letters if key[0] == name}  # type: ignore[index]
         if name in self._damaged:
             if known.state is CollectionState.SNAPSHOTTING:
@@ -194,7 +199,12 @@ class Checker:
                 raise Violation(f"{name}: a row that no document ever was: {table} {key!r} {row.values[:100]}")
         exact = self._exact_rows(known, mapping, documents, is_converging=is_converging)
         if exact is not None:
-            _compare(name, exact[0], {place: row for place, row in rows.items() if exact[1] is None or document_of(place[1]) in exact[1]}, lettered)
+            _compare(
+                name,
+                exact[0],
+                {place: row for place, row in rows.items() if exact[1] is None or document_of(place[1]) in exact[1]},
+                lettered,
+            )
             self._check_letters(known, mapping, documents, lettered)
         for table, each in zip(tables, relations, strict=True):
             self._before.rows[table] = each or {}
@@ -256,7 +266,9 @@ class Checker:
     ) -> None:
         """Rows whose documents are still what they were are still there; chunks and sweeps have not touched them."""
         before, after = self._before.checkpoint, self._world.postgres.storage.committed[CHECKPOINT][DATABASE]
-        has_moved = before is None or before.position is None or before.position.cluster_time != after.position.cluster_time
+        has_moved = (
+            before is None or before.position is None or before.position.cluster_time != after.position.cluster_time
+        )
         if is_converging:
             return
         for table in tables:
@@ -281,7 +293,10 @@ class Checker:
                 ever = self._ever.setdefault(name, set())
                 for each in collection.documents.values():
                     for mapping in _possible_mappings(name):
-                        ever |= {(table, key, values) for (table, key), values in document_rows(mapping, each.bson)[1].items()}
+                        ever |= {
+                            (table, key, values)
+                            for (table, key), values in document_rows(mapping, each.bson)[1].items()
+                        }
 
 
 def _compare(name: str, expected: Rows, rows: dict[tuple[str, object], Row], lettered: set[str]) -> None:

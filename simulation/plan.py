@@ -27,7 +27,9 @@ TYPED = TypedCollection(
     (MappedColumn("n", ("n",), ColumnType.BIGINT),),
     (ChildTable("typed_items", ("items",), (MappedColumn("x", ("x",), ColumnType.INTEGER),)),),
 )
-TWIN = TypedCollection("twin", "twin", TYPED.columns, (ChildTable("twin_items", ("items",), TYPED.children[0].columns),))
+TWIN = TypedCollection(
+    "twin", "twin", TYPED.columns, (ChildTable("twin_items", ("items",), TYPED.children[0].columns),)
+)
 MAPPING = Mapping((TYPED, TWIN))
 COLLECTIONS = ("typed", "twin", "plain", "Other")
 

@@ -115,20 +115,16 @@ class Director:
         asked = -100.0
         while True:
             world.scheduler.sleep(0.5)
-            if PAUSE in storage.committed and storage.committed[PAUSE]:
+            if storage.committed.get(PAUSE):
                 self._actor.act_quietly("resume_all")
             for number, instance in world.instances.items():
-                if instance is None:
-                    world.start_instance(number)
-                elif instance.main.is_done:
+                if instance is None or instance.main.is_done:
                     world.start_instance(number)
                 elif instance.health.report().state is State.RESYNC_REQUIRED and world.scheduler.now - asked > 60:
                     asked = world.scheduler.now
                     self._actor.act_quietly("resync_all")
             unfinished = self._checker.unfinished(target)
-            if unfinished is None and any(
-                not row.is_handled for row in storage.committed.get(REQUEST, {}).values()
-            ):
+            if unfinished is None and any(not row.is_handled for row in storage.committed.get(REQUEST, {}).values()):
                 unfinished = "a request is open"
             if unfinished is None:
                 self._checker.final()

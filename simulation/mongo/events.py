@@ -18,6 +18,7 @@ from simulation.mongo.history import Event, Stored
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+
 def high_water_mark(time: int) -> str:
     """The token of the moment before the events of a cluster time."""
     return f"82{time:016X}2B0429296E1404"

@@ -224,7 +224,9 @@ class ReplicaSet:
             return
         time = self._next_time()
         collection = Collection(self._uuid(), kind, time)
-        self._add({**self.catalog, name: collection}, self._created(name, collection, time), time=time, told=f"create {name}")
+        self._add(
+            {**self.catalog, name: collection}, self._created(name, collection, time), time=time, told=f"create {name}"
+        )
 
     def drop(self, name: str) -> None:
         """Drop a collection."""
@@ -371,10 +373,10 @@ class ReplicaSet:
                 subject = stored({**(each.document or {}), "_id": id_of(kept.id_document)})
             documents[subject.key] = subject
         catalog[each.collection] = replace(collection, documents=documents)
-        maker.document(
-            operation, each.collection, collection.uuid, subject, parts=each.parts, is_poison=each.is_poison
+        maker.document(operation, each.collection, collection.uuid, subject, parts=each.parts, is_poison=each.is_poison)
+        return f"{operation} {each.collection} {each.identity!r}" + (
+            "" if each.document is None else f" {each.document}"
         )
-        return f"{operation} {each.collection} {each.identity!r}" + ("" if each.document is None else f" {each.document}")
 
     def _created(self, name: str, collection: Collection, time: int) -> Sequence[Event]:
         if not self.abilities.expanded_events:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import bson
+from replicator_service.core.history import ServerHistory, require_same_collections, require_same_history
 
 from replicator_service.core.batching import StreamReply
 from replicator_service.core.codec import CODEC_OPTIONS
 from replicator_service.core.codec.document_id import ExactId
 from replicator_service.core.errors import ResyncRequired, Retryable, SnapshotUnavailable
-from replicator_service.core.history import ServerHistory, require_same_collections, require_same_history
 from replicator_service.core.ports import HistoryMark, SourceCollection
 from replicator_service.core.position import Position, token_time
 from replicator_service.core.replies import Reply
@@ -41,7 +41,9 @@ def array_of(documents: Sequence[bytes]) -> bytes:
 class ModelCursor:
     """One read. ``part`` gives the documents that are left, in order, as this read may see them now."""
 
-    def __init__(self, source: ModelSource, part: Callable[[Sequence[Stored]], list[Stored]], *, at: int | None) -> None:
+    def __init__(
+        self, source: ModelSource, part: Callable[[Sequence[Stored]], list[Stored]], *, at: int | None
+    ) -> None:
         self._source = source
         self._part = part
         self._seen: list[Stored] = []
@@ -71,7 +73,11 @@ class ModelCursor:
         left = self._part(self._seen)
         if not self.exact:
             self.read_time = max(self.read_time, self._source.server.known_time)
-        count = len(left) if len(left) < 2 or self._source.network.chance(0.7) else self._source.network.number(1, len(left))
+        count = (
+            len(left)
+            if len(left) < 2 or self._source.network.chance(0.7)
+            else self._source.network.number(1, len(left))
+        )
         self._seen += left[:count]
         return [each.bson for each in left[:count]], count < len(left)
 

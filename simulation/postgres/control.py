@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
+from replicator_service.core.sessions import Progress, Registered
+
 from replicator_service.core.errors import ConfigurationError, TableChanged
 from replicator_service.core.mapping.fingerprint import fingerprint
 from replicator_service.core.mapping.model import tables_of
-from replicator_service.core.sessions import Progress, Registered
 from replicator_service.core.steps import (
     ChunkDone,
     CollectionState,

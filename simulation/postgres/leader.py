@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from replicator_service.core.sessions import Checkpoint, Registered
+
 from replicator_service.core.codec.elements import id_document
 from replicator_service.core.errors import LeaseLost, RecordRejected, ReplicatorError, Retryable
-from replicator_service.core.sessions import Checkpoint, Registered
 from simulation.postgres.client import Client
 from simulation.postgres.control import (
     CHECKPOINT,
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from replicator_service.core.sessions import Tables
+
     from replicator_service.core.mapping.model import TableSpec
     from replicator_service.core.rows import CollectionRows, Rejected, RowGroup
-    from replicator_service.core.sessions import Tables
     from replicator_service.core.steps import Commit, ControlStep
     from simulation.network import Network
     from simulation.postgres.server import Server
@@ -147,7 +149,9 @@ class ModelLeaderSession(Client):
     def write(self, group: RowGroup) -> int:
         """Make the tables show the documents of the group."""
         self.send()
-        return self._work(lambda transaction: sum(self._write(transaction, each) for each in group.collections.values()))
+        return self._work(
+            lambda transaction: sum(self._write(transaction, each) for each in group.collections.values())
+        )
 
     def apply(self, step: ControlStep) -> int:
         """Do what the step says."""
