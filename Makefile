@@ -40,6 +40,12 @@ test-workers: venv ## Run Airflow's end-to-end tests with each of its executors 
 	AIRFLOW_EXECUTOR=celery $(BIN)/pytest tests/e2e/test_airflow.py
 	AIRFLOW_EXECUTOR=edge $(BIN)/pytest tests/e2e/test_airflow.py
 
+SEEDS ?= 1..2000
+
+.PHONY: simulate
+simulate: venv ## Run the whole service on models of both servers, SEEDS=FIRST..LAST
+	$(BIN)/python -m simulation --seeds $(SEEDS)
+
 .PHONY: lint
 lint: venv ## Check style, import rules and SQL
 	$(BIN)/ruff check .

@@ -201,10 +201,10 @@ class Actor:
         self._checker.commits_lost()
 
     def _refuse(self, name: str, identity: Any) -> None:  # noqa: ANN401
-        self._world.refused.add((_table(name), encode_key(identity)))
+        self._world.postgres.refused.add((_table(name), encode_key(identity)))
 
     def _accept(self, name: str, identity: Any) -> None:  # noqa: ANN401
-        self._world.refused.discard((_table(name), encode_key(identity)))
+        self._world.postgres.refused.discard((_table(name), encode_key(identity)))
         self._checker.refusals_changed()
 
     def _retry(self) -> None:
@@ -248,7 +248,7 @@ class Actor:
         self.request("resume", name)
 
     def _pause_all(self) -> None:
-        self._change(PAUSE, DATABASE, True)
+        self._change(PAUSE, DATABASE, "paused")
 
     def _resume_all(self) -> None:
         self._change(PAUSE, DATABASE, None)

@@ -26,9 +26,8 @@ from simulation.postgres.server import Row, rows_of
 from simulation.world import DATABASE
 
 if TYPE_CHECKING:
-    from replicator_service.core.sessions import Checkpoint, Registered
-
     from replicator_service.core.mapping.model import CollectionMapping
+    from replicator_service.core.sessions import Checkpoint, Registered
     from simulation.mongo.history import Catalog, Collection, Documents, Entry
     from simulation.postgres.storage import Relations
     from simulation.world import World

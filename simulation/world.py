@@ -122,9 +122,6 @@ class World:
         self.postgres_network = Network(self.scheduler, loss=setup.postgres_loss, delay=setup.delay)
         self.own = Process(self.scheduler, "world")
         self.instances: dict[int, Instance | None] = dict.fromkeys(range(setup.instances))
-        self.refused: set[tuple[str, str]] = set()
-        """Table and key of rows that PostgreSQL does not take."""
-        self.postgres.refuses = lambda table, key, values: (table, key) in self.refused
         if setup.is_order_odd:
             self.postgres.order = _odd_order
         for name, identity, number in setup.documents:

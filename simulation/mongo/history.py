@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import bson
 
 from replicator_service.core.codec import CODEC_OPTIONS
-from replicator_service.core.ports import CollectionKind
 from simulation.mongo.ordering import OrderKey, order_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from replicator_service.core.ports import CollectionKind
 
 
 @dataclass(frozen=True, slots=True)

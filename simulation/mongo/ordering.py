@@ -1,6 +1,6 @@
 """The order of ``_id``: BSON's own, across all types.
 
-Two values that MongoDB holds equal have equal keys (1, 1.0 and Int64(1)). See the manual's page "Comparison/Sort Order".
+Two values that MongoDB holds equal have equal keys (1, 1.0 and Int64(1)). See "Comparison/Sort Order" in the manual.
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import bson
-from replicator_service.core.history import ServerHistory, require_same_collections, require_same_history
 
 from replicator_service.core.batching import StreamReply
 from replicator_service.core.codec import CODEC_OPTIONS
 from replicator_service.core.codec.document_id import ExactId
 from replicator_service.core.errors import ResyncRequired, Retryable, SnapshotUnavailable
+from replicator_service.core.history import ServerHistory, require_same_collections, require_same_history
 from replicator_service.core.ports import HistoryMark, SourceCollection
 from replicator_service.core.position import Position, token_time
 from replicator_service.core.replies import Reply

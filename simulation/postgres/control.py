@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
-from replicator_service.core.sessions import Progress, Registered
-
 from replicator_service.core.errors import ConfigurationError, TableChanged
 from replicator_service.core.mapping.fingerprint import fingerprint
 from replicator_service.core.mapping.model import tables_of
+from replicator_service.core.sessions import Progress, Registered
 from replicator_service.core.steps import (
     ChunkDone,
     CollectionState,
@@ -72,8 +71,19 @@ class RequestRow:
 def apply_step(server: Server, transaction: Transaction, step: ControlStep) -> int:
     """Do what a step says; gives how many rows were deleted."""
     match step:
-        case RegisterSnapshots() | PrepareTables() | RenameTables() | MoveRows():
-            _shape(server, transaction, step)
+        case RegisterSnapshots():
+            for mapping in step.mappings:
+                _register(transaction, mapping, CollectionState.SNAPSHOTTING)
+                known: Registered = transaction.get(COLLECTION, mapping.collection)
+                transaction.put(COLLECTION, mapping.collection, replace(known, progress=None))
+        case PrepareTables():
+            for table in tables_of(step.mapping):
+                _prepare(server, transaction, table, may_rebuild=step.may_rebuild)
+            _register(transaction, step.mapping, step.state, are_made=True)
+        case RenameTables():
+            _rename_tables(transaction, step)
+        case MoveRows():
+            _move_rows(server, transaction, step)
         case StartSnapshot() | ChunkDone() | StartSweep() | FinishSnapshot() | SetState():
             _progress(transaction, step)
         case RequestTried():
@@ -111,46 +121,37 @@ def _columns(table: TableSpec) -> tuple[tuple[str, str], ...]:
     return tuple((column.name, column.type) for column in table.columns)
 
 
-def _shape(
-    server: Server, transaction: Transaction, step: RegisterSnapshots | PrepareTables | RenameTables | MoveRows
-) -> None:
-    match step:
-        case RegisterSnapshots():
-            for mapping in step.mappings:
-                _register(transaction, mapping, CollectionState.SNAPSHOTTING)
-                known: Registered = transaction.get(COLLECTION, mapping.collection)
-                transaction.put(COLLECTION, mapping.collection, replace(known, progress=None))
-        case PrepareTables():
-            for table in tables_of(step.mapping):
-                _prepare(server, transaction, table, may_rebuild=step.may_rebuild)
-            _register(transaction, step.mapping, step.state, are_made=True)
-        case RenameTables():
-            for rename in step.renames:
-                known = transaction.get(COLLECTION, rename.collection)
-                transaction.put(COLLECTION, rename.collection, replace(known, table_name=rename.target))
-            taken = [(rename, transaction.get(TABLES, rename.table)) for rename in step.renames]
-            rows = {rename.table: dict(transaction.rows(rows_of(rename.table))) for rename in step.renames}
-            for rename, _ in taken:
-                _remove_table(transaction, rename.table)
-            for rename, shape in taken:
-                if shape is not None:
-                    transaction.put(TABLES, rename.target, shape)
-                    for key, row in rows[rename.table].items():
-                        transaction.put(rows_of(rename.target), key, row)
-            for name in step.left:
-                for key in list(transaction.rows(rows_of(name))):
-                    transaction.delete(rows_of(name), key)
-        case MoveRows():
-            require_tables(transaction, (step.source, step.target))
-            source, target = rows_of(step.source.name), rows_of(step.target.name)
-            moved = dict(transaction.rows(source))
-            for key in [key for key in transaction.rows(target) if key not in moved]:
-                transaction.delete(target, key)
-            for key, row in moved.items():
-                kept = transaction.get(target, key)
-                if kept is None or kept.values != row.values:
-                    transaction.put(target, key, replace(row, version=server.storage.next_number()))
-                transaction.delete(source, key)
+def _rename_tables(transaction: Transaction, step: RenameTables) -> None:
+    """Two tables may change their names, so all are taken away before any is put back."""
+    for rename in step.renames:
+        known: Registered = transaction.get(COLLECTION, rename.collection)
+        transaction.put(COLLECTION, rename.collection, replace(known, table_name=rename.target))
+    taken = [
+        (rename.target, transaction.get(TABLES, rename.table), dict(transaction.rows(rows_of(rename.table))))
+        for rename in step.renames
+    ]
+    for rename in step.renames:
+        _remove_table(transaction, rename.table)
+    for target, shape, rows in taken:
+        if shape is not None:
+            transaction.put(TABLES, target, shape)
+            for key, row in rows.items():
+                transaction.put(rows_of(target), key, row)
+    for name in step.left:
+        _empty(transaction, name)
+
+
+def _move_rows(server: Server, transaction: Transaction, step: MoveRows) -> None:
+    require_tables(transaction, (step.source, step.target))
+    source, target = rows_of(step.source.name), rows_of(step.target.name)
+    moved = dict(transaction.rows(source))
+    for key in [key for key in transaction.rows(target) if key not in moved]:
+        transaction.delete(target, key)
+    for key, row in moved.items():
+        kept = transaction.get(target, key)
+        if kept is None or kept.values != row.values:
+            transaction.put(target, key, replace(row, version=server.storage.next_number()))
+        transaction.delete(source, key)
 
 
 def _register(
@@ -185,17 +186,20 @@ def _prepare(server: Server, transaction: Transaction, table: TableSpec, *, may_
         transaction.put(TABLES, table.name, replace(shape, columns=(*shape.columns, *missing)))
 
 
+def _empty(transaction: Transaction, table: str) -> int:
+    relation = rows_of(table)
+    return sum(transaction.delete(relation, key) for key in list(transaction.rows(relation)))
+
+
 def _remove_table(transaction: Transaction, name: str) -> None:
-    relation = rows_of(name)
-    for key in list(transaction.rows(relation)):
-        transaction.delete(relation, key)
+    _empty(transaction, name)
     transaction.delete(TABLES, name)
 
 
 def _progress(
     transaction: Transaction, step: StartSnapshot | ChunkDone | StartSweep | FinishSnapshot | SetState
 ) -> None:
-    known: Registered = transaction.get(COLLECTION, step.collection)
+    known = _registered(transaction, step.collection)
     progress = known.progress or Progress()
     match step:
         case StartSnapshot():
@@ -215,7 +219,7 @@ def _progress(
 
 
 def _delete(transaction: Transaction, step: Sweep | EmptyTables | RemoveTables) -> int:
-    known: Registered = transaction.get(COLLECTION, step.collection)
+    known = _registered(transaction, step.collection)
     letters = [key for key in transaction.rows(DEAD_LETTER) if key[0] == step.collection]  # type: ignore[index]
     deleted = 0
     match step:
@@ -227,9 +231,7 @@ def _delete(transaction: Transaction, step: Sweep | EmptyTables | RemoveTables) 
             transaction.put(COLLECTION, step.collection, replace(known, progress=progress))
         case EmptyTables():
             require_tables(transaction, step.tables)
-            for table in step.tables:
-                relation = rows_of(table.name)
-                deleted += sum(transaction.delete(relation, key) for key in list(transaction.rows(relation)))
+            deleted = sum(_empty(transaction, table.name) for table in step.tables)
             transaction.put(COLLECTION, step.collection, replace(known, state=CollectionState.DROPPED, uuid=None))
         case RemoveTables():
             for table in step.tables:
@@ -238,6 +240,14 @@ def _delete(transaction: Transaction, step: Sweep | EmptyTables | RemoveTables) 
     for key in letters:
         transaction.delete(DEAD_LETTER, key)
     return deleted
+
+
+def _registered(transaction: Transaction, name: str) -> Registered:
+    """What is remembered of a collection: a statement about one that is not would change nothing, and say nothing."""
+    known: Registered | None = transaction.get(COLLECTION, name)
+    if known is None:
+        raise AssertionError(f"a step is about {name}, which was never registered")
+    return known
 
 
 def _move_letters(transaction: Transaction, step: MoveDeadLetters) -> None:

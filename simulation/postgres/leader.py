@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from replicator_service.core.sessions import Checkpoint, Registered
-
 from replicator_service.core.codec.elements import id_document
 from replicator_service.core.errors import LeaseLost, RecordRejected, ReplicatorError, Retryable
+from replicator_service.core.sessions import Checkpoint, Registered
 from simulation.postgres.client import Client
 from simulation.postgres.control import (
     CHECKPOINT,
@@ -27,10 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from replicator_service.core.sessions import Tables
-
     from replicator_service.core.mapping.model import TableSpec
     from replicator_service.core.rows import CollectionRows, Rejected, RowGroup
+    from replicator_service.core.sessions import Tables
     from replicator_service.core.steps import Commit, ControlStep
     from simulation.network import Network
     from simulation.postgres.server import Server
@@ -266,7 +264,7 @@ class ModelLeaderSession(Client):
         for key in [key for key in transaction.rows(relation) if document_of(key) in documents and key not in wanted]:
             transaction.delete(relation, key)
         for key, (values, valid_from) in wanted.items():
-            if self.server.refuses(table.name, document_of(key), values):
+            if (table.name, document_of(key)) in self.server.refused:
                 raise RecordRejected("the row is refused")
             kept: Row | None = transaction.get(relation, key)
             if kept is None or kept.values != values:

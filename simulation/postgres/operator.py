@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from replicator_service.core.sessions import Request, RetriedLetter
-
 from simulation.postgres.client import Client
 from simulation.postgres.control import DEAD_LETTER, PAUSE, REQUEST, DeadLetter, RequestRow
 from simulation.postgres.rows import document_of
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from replicator_service.core.sessions import Tables
-
     from simulation.network import Network
     from simulation.postgres.server import Server
     from simulation.scheduler import Process

@@ -67,7 +67,7 @@ class ServerSession:
 
 
 class Server:
-    """One PostgreSQL deployment. ``order`` is how it sorts text; ``refuses`` says which rows it does not take.
+    """One PostgreSQL deployment. ``order`` is how it sorts text; ``refused`` are rows that it does not take.
 
     ``on_commit`` is called after every commit that moved a checkpoint, before anybody else gets a turn.
     """
@@ -80,7 +80,8 @@ class Server:
         self.advisory: dict[Hashable, ServerSession] = {}
         self.is_up = True
         self.order: Callable[[str], Hashable] = lambda text: text.encode()
-        self.refuses: Callable[[str, str, str], bool] = lambda table, key, values: False
+        self.refused: set[tuple[str, str]] = set()
+        """Table and document of rows that are not taken."""
         self.on_commit: Callable[[], None] = lambda: None
 
     def connect(self, process: Process) -> ServerSession:
