@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from operator import is_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import bson
 
@@ -110,7 +110,7 @@ class Checker:
             return "the position does not move"
         if checkpoint.converging_until is not None:
             return "it converges"
-        known: dict[str, Registered] = committed.get(COLLECTION, {})
+        known: dict[Any, Registered] = committed.get(COLLECTION, {})
         for name, each in known.items():
             if each.state is CollectionState.SNAPSHOTTING:
                 return f"{name} is snapshotting"
@@ -146,7 +146,7 @@ class Checker:
         self._was_converging = is_converging
 
     def _check_catalog(self, catalog: Catalog, committed: Relations, *, is_converging: bool) -> None:
-        known: dict[str, Registered] = committed.get(COLLECTION, {})
+        known: dict[Any, Registered] = committed.get(COLLECTION, {})
         for name, collection in catalog.items():
             if name not in known and collection.documents and not is_converging:
                 raise Violation(f"{name} has documents and is not known")

@@ -46,7 +46,7 @@ def _candidates(plan: Plan) -> Iterator[Plan]:
             yield replace(plan, setup=replace(setup, documents=setup.documents[:index] + setup.documents[index + 1 :]))
     calmer = ({"instances": 1}, {"mongo_loss": 0.0}, {"postgres_loss": 0.0}, {"delay": 0.0}, {"majority_lag": 0.0})
     for change in calmer:
-        calm = replace(setup, **change)  # type: ignore[arg-type]
+        calm = replace(setup, **change)
         if calm != setup:
             yield replace(plan, setup=calm)
 

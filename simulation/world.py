@@ -25,23 +25,19 @@ from simulation.scheduler import Process, Scheduler
 from simulation.threads import SimulatedEvent, SimulatedThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
+    from replicator_service.core.errors import ConfigurationError, ReplicatorError
     from simulation.plan import Setup
     from simulation.scheduler import Task
 
 DATABASE = "origin"
 LEASE_SECONDS = 15.0
-_SETTINGS = {
-    policy: Settings(
-        mongo_uri=SecretStr("mongodb://model"),
-        postgres_dsn=SecretStr("postgresql://model"),
-        mongo_database=DATABASE,
-        on_history_lost=policy,
-        lease_seconds=LEASE_SECONDS,
-    )
-    for policy in OnHistoryLost
+_OPTIONS: dict[str, Any] = {
+    "mongo_uri": SecretStr("mongodb://model"),
+    "postgres_dsn": SecretStr("postgresql://model"),
+    "mongo_database": DATABASE,
+    "lease_seconds": LEASE_SECONDS,
 }
+_SETTINGS = {policy: Settings(**_OPTIONS, on_history_lost=policy) for policy in OnHistoryLost}
 
 
 class Trace:
@@ -105,6 +101,11 @@ class Servers:
         """Another, to look with."""
         world = self._world
         return ModelOperatorSession(world.postgres, world.postgres_network, self._process, DATABASE)
+
+    @staticmethod
+    def explained(error: ConfigurationError) -> ReplicatorError:
+        """The same error."""
+        return error
 
 
 class World:
@@ -184,6 +185,6 @@ def document(identity: Any, number: int) -> dict[str, Any]:  # noqa: ANN401
     return {"_id": identity, "n": number, "items": [{"x": each} for each in range(number % 4)]}
 
 
-def _odd_order(text: str) -> Hashable:
+def _odd_order(text: str) -> tuple[str, ...]:
     """As a collation that looks at letters first, and at case last."""
     return ("".join(each for each in text.lower() if each.isalnum()), text)

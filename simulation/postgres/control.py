@@ -124,10 +124,10 @@ def _columns(table: TableSpec) -> tuple[tuple[str, str], ...]:
 def _rename_tables(transaction: Transaction, step: RenameTables) -> None:
     """Two tables may change their names, so all are taken away before any is put back."""
     for rename in step.renames:
-        known: Registered = transaction.get(COLLECTION, rename.collection)
-        transaction.put(COLLECTION, rename.collection, replace(known, table_name=rename.target))
+        known = _registered(transaction, rename.collection)
+        transaction.put(COLLECTION, rename.collection, replace(known, table_name=rename.target.name))
     taken = [
-        (rename.target, transaction.get(TABLES, rename.table), dict(transaction.rows(rows_of(rename.table))))
+        (rename.target.name, transaction.get(TABLES, rename.table), dict(transaction.rows(rows_of(rename.table))))
         for rename in step.renames
     ]
     for rename in step.renames:

@@ -102,7 +102,8 @@ class ModelLeaderSession(Client):
             transaction.put(CHECKPOINT, self._stream, known)
             return known
 
-        return self._change(raised)
+        checkpoint: Checkpoint = self._change(raised)
+        return checkpoint
 
     def registered(self) -> list[Registered]:
         """Every collection that the stream knows."""
@@ -111,11 +112,13 @@ class ModelLeaderSession(Client):
 
     def damaged(self, tables: Mapping[str, Tables]) -> set[str]:
         """Those whose tables are not whole."""
-        return self._look(lambda view: {name for name, specs in tables.items() if not _are_whole(view, specs)})
+        found: set[str] = self._look(lambda view: {name for name, each in tables.items() if not _are_whole(view, each)})
+        return found
 
     def dead_letters(self) -> set[tuple[str, str]]:
         """Collection and key of every dead letter."""
-        return self._look(lambda view: set(view.rows(DEAD_LETTER)))
+        found: set[tuple[str, str]] = self._look(lambda view: set(view.rows(DEAD_LETTER)))
+        return found
 
     # Writing
 

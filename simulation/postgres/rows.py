@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
+
+    from replicator_service.core.rows import CollectionRows
 
 _ESCAPE = re.compile(r"\\(.)")
 _LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -29,11 +31,7 @@ def document_of(key: object) -> str:
     return str(key[0]) if isinstance(key, tuple) else str(key)
 
 
-def parts_of(rows: Any) -> Iterator[tuple[Sequence[str], list[list[str]]]]:  # noqa: ANN401
+def parts_of(rows: CollectionRows) -> Iterator[tuple[Sequence[str], list[list[str]]]]:
     """The keys of documents that are written, with their lines by table."""
-    if hasattr(rows, "inserted"):
-        for part in (rows.inserted, rows.changed, rows.read):
-            yield part.keys, part.lines
-    else:
-        yield rows.fresh_keys, rows.fresh
-        yield rows.changed_keys, rows.changed
+    for part in (rows.inserted, rows.changed, rows.read):
+        yield part.keys, part.lines

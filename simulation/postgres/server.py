@@ -79,7 +79,7 @@ class Server:
         self.sessions: list[ServerSession] = []
         self.advisory: dict[Hashable, ServerSession] = {}
         self.is_up = True
-        self.order: Callable[[str], Hashable] = lambda text: text.encode()
+        self.order: Callable[[str], tuple[str, ...]] = lambda text: (text,)
         self.refused: set[tuple[str, str]] = set()
         """Table and document of rows that are not taken."""
         self.on_commit: Callable[[], None] = lambda: None
