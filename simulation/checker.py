@@ -8,6 +8,7 @@ it was has not gone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
@@ -172,8 +173,8 @@ class Checker:
     ) -> None:
         name = known.collection
         committed = self._world.postgres.storage.committed
-        mapping = _mapping_of(known)
-        tables = [table.name for table in tables_of(mapping)]
+        mapping = _mapping_of(name, known.table_name)
+        tables = _table_names(mapping)
         relations = [committed.get(rows_of(table)) for table in tables]
         documents = collection.documents if collection is not None else _NO_DOCUMENTS
         concerned = (known, documents, letters, *relations)
@@ -289,13 +290,10 @@ class Checker:
                 if (name, id(collection)) in self._noted:
                     continue
                 self._noted[name, id(collection)] = collection
-                ever = self._ever.setdefault(name, set())
+                ever, mapping = self._ever.setdefault(name, set()), _first_mapping(name)
                 for each in collection.documents.values():
-                    for mapping in _possible_mappings(name):
-                        ever |= {
-                            (table, key, values)
-                            for (table, key), values in document_rows(mapping, each.bson)[1].items()
-                        }
+                    made = document_rows(mapping, each.bson)[1]
+                    ever |= {(table, key, values) for (table, key), values in made.items()}
 
 
 def _compare(name: str, expected: Rows, rows: dict[tuple[str, object], Row], lettered: set[str]) -> None:
@@ -327,12 +325,17 @@ def _told(known: Registered) -> str:
     return f"{known.state.value}, place {progress.place!r}, sweep {progress.sweep_place!r}"
 
 
-def _mapping_of(known: Registered) -> CollectionMapping:
-    mapping = mapping_for(MAPPING, known.collection, ())
-    if isinstance(mapping, DocumentCollection):
-        return DocumentCollection(known.collection, known.table_name)
-    return mapping
+@lru_cache(maxsize=1_000)
+def _mapping_of(name: str, table: str) -> CollectionMapping:
+    mapping = mapping_for(MAPPING, name, ())
+    return DocumentCollection(name, table) if isinstance(mapping, DocumentCollection) else mapping
 
 
-def _possible_mappings(name: str) -> list[CollectionMapping]:
-    return [mapping_for(MAPPING, name, ())]
+@lru_cache(maxsize=1_000)
+def _table_names(mapping: CollectionMapping) -> list[str]:
+    return [table.name for table in tables_of(mapping)]
+
+
+@lru_cache(maxsize=1_000)
+def _first_mapping(name: str) -> CollectionMapping:
+    return mapping_for(MAPPING, name, ())

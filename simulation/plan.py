@@ -128,6 +128,7 @@ def _setup(random: Random, names: list[str], ids: list[Any]) -> Setup:
         remembers_catalog=random.random() < 0.3,
         expanded_events=random.random() < 0.85,
         groups_inserts=random.random() < 0.3,
+        repeats_tokens=random.random() < 0.05,
     )
     documents = tuple((name, each, random.randint(0, 9)) for name in names for each in ids if random.random() < 0.5)
     return Setup(

@@ -38,13 +38,15 @@ class Abilities:
 
     ``window_seconds`` is how far back reads at a time reach; ``remembers_catalog``: also across changes of the catalog
     (7.0 and later); ``expanded_events``: there are ``create`` events (6.0 and later);
-    ``groups_inserts``: ordinary inserts may share a cluster time (6.1 and later).
+    ``groups_inserts``: ordinary inserts may share a cluster time (6.1 and later); ``repeats_tokens``: now and then a
+    stream answers with what it has given before (9.0.0 and 9.0.1, sharded).
     """
 
     window_seconds: int = 300
     remembers_catalog: bool = False
     expanded_events: bool = True
     groups_inserts: bool = False
+    repeats_tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from replicator_service.core.history import ServerHistory, require_same_collecti
 from replicator_service.core.ports import HistoryMark, SourceCollection
 from replicator_service.core.position import Position, token_time
 from replicator_service.core.replies import Reply
+from replicator_service.source.read.change_stream import require_forward
 from simulation.mongo.events import high_water_mark, is_high_water_mark
 from simulation.mongo.ordering import order_key
 
@@ -104,6 +105,8 @@ class ModelStream:
             if answer is not None:
                 return answer
             if server.scheduler.now >= end:
+                if server.abilities.repeats_tokens and source.network.chance(0.2):
+                    self._repeat()
                 return self._idle()
             server.wait(end - server.scheduler.now)
             source.network.require(source.process)
@@ -163,6 +166,12 @@ class ModelStream:
         if mark > token:
             self._move(mark)
         return StreamReply(None, self.position)
+
+    def _repeat(self) -> None:
+        """Answer with an older token, as some servers do."""
+        token = {"_data": high_water_mark(max(_time_of(self.position) - 1, 0))}
+        require_forward(self.position, token, array_of([]))
+        self.position = Position(token, self.position.cluster_time)
 
     def _move(self, token: str) -> None:
         if token != _data(self.position):
