@@ -334,15 +334,16 @@ class ReplicaSet:
         self.on_lost()
 
     def begin_anew(self, catalog: Catalog) -> None:
-        """Become another server: it has documents, but another history and other identities."""
+        """Become another server, as old as this one: it has documents, but another history and other identities."""
         self.log.clear()
         self._times.clear()
         self.oldest = 0
         self.generation += 1
         self.term = 1
+        self._add({}, time=EPOCH << 32 | 1, told="another server")
         time = self._next_time()
         renewed = {name: replace(each, uuid=self._uuid(), changed_at=time) for name, each in catalog.items()}
-        self._add(renewed, time=time, told="another server")
+        self._add(renewed, time=time, told="its documents")
         self.replicate()
         self.on_lost()
 

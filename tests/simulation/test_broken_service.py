@@ -1,0 +1,174 @@
+"""The simulator finds what it is there to find: each test takes one of the service's mechanisms out.
+
+A plan is short, so that what it needs is seen. Which interleaving breaks it is looked for among a few dozen seeds; with
+the mechanism in its place, all of them hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from replicator_service.app.service import Service
+from replicator_service.core.steps import EmptyTables
+from replicator_service.pipeline.planner import Planner
+from replicator_service.pipeline.reading import Reads
+from replicator_service.pipeline.snapshots import Snapshots
+from simulation.mongo import source as mongo_source
+from simulation.mongo.server import Abilities
+from simulation.plan import Action, Plan, Setup
+from simulation.run import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SEEDS = 40
+DOCUMENTS = tuple(("typed", f"k{number}", number) for number in range(1, 6))
+SETUP = Setup(documents=DOCUMENTS, chunk_documents=2, delay=0.1, stay=0.2)
+
+
+def plan(*actions: tuple[Any, ...], setup: Setup = SETUP) -> Plan:
+    """Actions as they are written below: seconds, kind, arguments."""
+    return Plan(0, setup, tuple(Action(after, kind, tuple(arguments)) for after, kind, *arguments in actions))
+
+
+PLANS = {
+    "a resync of what lives": plan((2.0, "resync", "typed"), (0.6, "postgres_restore"), (2.0, "put", "typed", "k1", 3)),
+    "a delete that is missed": plan(
+        (3.0, "kill", 0, 5.0),
+        (0.0, "delete", "typed", "k2"),
+        (0.1, "put", "typed", "k9", 1),
+        (0.1, "truncate"),
+        (6.0, "put", "typed", "k1", 3),
+    ),
+    "a queue's tail goes during a resync": plan(
+        (2.0, "resync", "typed"), *((0.05, "delete", "typed", f"k{number}") for number in (5, 4, 3))
+    ),
+    "writes during the first load": plan(
+        (0.0, "put", "typed", "k4", 7), (0.0, "delete", "typed", "k5"), (0.1, "put", "typed", "k1", 8)
+    ),
+    "lost history, answered by another instance": plan(
+        (3.0, "postgres_down", 1.0),
+        (0.0, "put", "typed", "k2", 3),
+        (0.0, "put", "typed", "k2", 5),
+        (0.1, "truncate"),
+        (10.0, "end_sessions"),
+        (2.0, "resync_all"),
+        (20.0, "kill", 1, 50.0),
+        (1.0, "kill", 2, 50.0),
+        (30.0, "put", "typed", "k1", 3),
+        setup=replace(SETUP, instances=3, stops_on_loss=True),
+    ),
+    "another server": plan(
+        (30.0, "kill", 0, 20.0),
+        (0.0, "put", "typed", "k2", 9),
+        (1.0, "begin_anew"),
+        (30.0, "put", "typed", "k1", 3),
+    ),
+    "a collection is replaced": plan((3.0, "out", "typed", tuple((f"k{number}", number) for number in range(1, 5)))),
+    "a server that repeats tokens": plan(
+        (20.0, "put", "typed", "k1", 3),
+        (20.0, "delete", "typed", "k1"),
+        setup=replace(SETUP, abilities=Abilities(repeats_tokens=True)),
+    ),
+}
+
+
+def violations(of: str) -> list[str]:
+    """What the seeds of a plan break."""
+    outcomes = [run(replace(PLANS[of], seed=seed)) for seed in range(SEEDS)]
+    return [outcome.violation for outcome in outcomes if outcome.violation is not None]
+
+
+def assert_found(told: str, *, in_plan: str) -> None:
+    found = violations(in_plan)
+    assert any(told in each for each in found), found
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_whole_service_holds(name: str) -> None:
+    assert violations(name) == []
+
+
+def test_a_sweep_that_takes_who_wrote_a_row_as_evidence_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resync does not write what has not changed: everything then counts as gone."""
+    monkeypatch.setattr(Reads, "existing", lambda *_, **__: set())
+    assert_found("a row has gone whose document is what it was", in_plan="a resync of what lives")
+
+
+def test_a_sweep_that_spares_the_rows_of_missed_deletes_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reads, "existing", lambda _, __, keys, **___: set(keys))
+    assert_found("a row is unexpected", in_plan="a delete that is missed")
+
+
+def test_a_sweep_by_what_exists_now_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    existing_at = Reads.existing
+
+    def existing_now(self: Reads, collection: str, keys: list[str], **options: Any) -> set[str]:
+        self._converge, converge = lambda _: None, self._converge
+        try:
+            return existing_at(self, collection, keys, **{**options, "at": None})
+        finally:
+            self._converge = converge
+
+    monkeypatch.setattr(Reads, "existing", existing_now)
+    assert_found("a row has gone whose document is what it was", in_plan="a queue's tail goes during a resync")
+
+
+def test_a_chunk_that_is_read_now_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    next_at = Snapshots._next
+
+    def next_now(self: Snapshots, collection: Any, snapshot: Any, room: Any, _: int | None) -> Iterator[Any]:
+        reads = self._planner.reads
+        reads._converge, converge = lambda _: None, reads._converge
+        yield from next_at(self, collection, snapshot, room, None)
+        reads._converge = converge
+
+    monkeypatch.setattr(Snapshots, "_next", next_now)
+    assert_found("typed", in_plan="writes during the first load")
+
+
+def test_an_instance_that_remembers_an_earlier_term_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It saw the loss, and waits for a word that another instance has had."""
+    lead, decide = Service._lead, Service._decide
+    remembering: set[Service] = set()
+
+    def remembering_decide(self: Service, doors: Any, stopping: Any) -> None:
+        remembering.add(self)
+        decide(self, doors, stopping)
+        remembering.discard(self)
+
+    def remembering_lead(self: Service, doors: Any, checkpoint: Any, stopping: Any) -> None:
+        if self in remembering:
+            self._decide(doors, stopping)
+        lead(self, doors, checkpoint, stopping)
+
+    monkeypatch.setattr(Service, "_decide", remembering_decide)
+    monkeypatch.setattr(Service, "_lead", remembering_lead)
+    assert_found("the service does not get done", in_plan="lost history, answered by another instance")
+
+
+def test_a_position_without_the_identity_of_its_history_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mongo_source, "require_same_history", lambda *_: None)
+    monkeypatch.setattr(mongo_source, "require_same_collections", lambda *_: None)
+    assert_found("typed", in_plan="another server")
+
+
+def test_a_replacement_that_is_emptied_first_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Planner._rename
+
+    def emptying_rename(self: Planner, name: str, target: str | None, *rest: Any) -> Iterator[Any]:
+        held = self.collections.get(target) if target is not None else None
+        if held is not None and held.is_streamed:
+            yield EmptyTables(held.name, held.tables)
+        yield from rename(self, name, target, *rest)
+
+    monkeypatch.setattr(Planner, "_rename", emptying_rename)
+    assert_found("a row has gone whose document is what it was", in_plan="a collection is replaced")
+
+
+def test_tokens_that_go_back_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mongo_source, "require_forward", lambda *_: None)
+    assert_found("the token went back", in_plan="a server that repeats tokens")
