@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from replicator_service.core.mapping.model import TableSpec
     from replicator_service.core.rows import CollectionRows, Rejected, RowGroup
+    from replicator_service.core.schema_findings import PathCount
     from replicator_service.core.sessions import Tables
     from replicator_service.core.steps import Commit, ControlStep
     from simulation.network import Network
@@ -178,8 +179,8 @@ class ModelLeaderSession(Client):
         self.send()
         return self._work(lambda view: sum(view.delete(DEAD_LETTER, (collection, key)) for key in keys))
 
-    def commit(self, step: Commit, epoch: int) -> None:
-        """Move the checkpoint and commit."""
+    def commit(self, step: Commit, epoch: int, findings: Sequence[PathCount] = ()) -> None:  # noqa: ARG002
+        """Move the checkpoint and commit. What documents have that does not fit is not kept: nothing depends on it."""
         self.send()
 
         def move(transaction: Transaction) -> int:

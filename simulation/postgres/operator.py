@@ -55,7 +55,8 @@ class ModelOperatorSession(Client):
         keys = {document_of(key) for table in tables for key in view.rows(rows_of(table.name))}
         keys |= {key[1] for key in view.rows(DEAD_LETTER) if key[0] == collection}  # type: ignore[index]
         order = self.server.order
-        return sorted((key for key in keys if order(key) > order(after)), key=order)[:limit]
+        # At the beginning everything is wanted: the empty text is a key as well.
+        return sorted((key for key in keys if not after or order(key) > order(after)), key=order)[:limit]
 
     def _view(self) -> Transaction:
         self.send()
