@@ -109,6 +109,8 @@ class Checker:
             return "there is no checkpoint"
         if checkpoint.position.cluster_time < target:
             return "the position does not move"
+        if checkpoint.position.cluster_time > self._world.mongo.latest_time:
+            return "the position is ahead of MongoDB"
         if checkpoint.converging_until is not None:
             return "it converges"
         known: dict[Any, Registered] = committed.get(COLLECTION, {})

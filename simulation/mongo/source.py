@@ -14,7 +14,7 @@ from replicator_service.core.batching import StreamReply
 from replicator_service.core.codec import CODEC_OPTIONS
 from replicator_service.core.codec.document_id import ExactId
 from replicator_service.core.errors import ResyncRequired, Retryable, SnapshotUnavailable
-from replicator_service.core.history import ServerHistory, require_same_collections, require_same_history
+from replicator_service.core.history import ServerHistory, is_entry, require_same_collections, require_same_history
 from replicator_service.core.ports import HistoryMark, SourceCollection
 from replicator_service.core.position import Position, token_time
 from replicator_service.core.replies import Reply
@@ -269,7 +269,9 @@ class ModelSource:
             present, oldest = server.latest_time, server.oldest_time
             self.call()
             at_mark = None if mark is None else server.mark(mark.cluster_time)
-            require_same_history(start.cluster_time, mark, ServerHistory(present, oldest, at_mark))
+            has_position = server.mark(start.cluster_time) is not None if is_entry(start) else None
+            history = ServerHistory(present, oldest, at_mark, has_position)
+            require_same_history(start.cluster_time, mark, history)
             require_same_collections(known or {}, self.collections())
         return ModelStream(self, start)
 

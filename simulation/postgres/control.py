@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from replicator_service.core.mapping.model import CollectionMapping, TableSpec
-    from replicator_service.core.steps import ControlStep
+    from replicator_service.core.steps import ControlStep, Preparation
     from simulation.postgres.server import Server
     from simulation.postgres.storage import Transaction
 
@@ -74,24 +74,19 @@ def apply_step(server: Server, transaction: Transaction, step: ControlStep) -> i
         case RegisterSnapshots():
             for mapping in step.mappings:
                 _register(transaction, mapping, CollectionState.SNAPSHOTTING)
-                known: Registered = transaction.get(COLLECTION, mapping.collection)
+                known = _registered(transaction, mapping.collection)
                 transaction.put(COLLECTION, mapping.collection, replace(known, progress=None))
         case PrepareTables():
-            for table in tables_of(step.mapping):
-                _prepare(server, transaction, table, may_rebuild=step.may_rebuild)
-            _register(transaction, step.mapping, step.state, are_made=True)
+            for each in step.collections:
+                _prepare_all(server, transaction, each, may_rebuild=step.may_rebuild)
         case RenameTables():
             _rename_tables(transaction, step)
         case MoveRows():
             _move_rows(server, transaction, step)
         case StartSnapshot() | ChunkDone() | StartSweep() | FinishSnapshot() | SetState():
             _progress(transaction, step)
-        case RequestTried():
-            row: RequestRow = transaction.get(REQUEST, step.request)
-            transaction.put(REQUEST, step.request, replace(row, attempts=row.attempts + 1))
-        case RequestHandled():
-            row = transaction.get(REQUEST, step.request)
-            transaction.put(REQUEST, step.request, replace(row, is_handled=True, error=step.error))
+        case RequestTried() | RequestHandled():
+            _note_request(transaction, step)
         case MoveDeadLetters():
             _move_letters(transaction, step)
         case Sweep() | EmptyTables() | RemoveTables():
@@ -154,17 +149,31 @@ def _move_rows(server: Server, transaction: Transaction, step: MoveRows) -> None
         transaction.delete(source, key)
 
 
-def _register(
-    transaction: Transaction, mapping: CollectionMapping, state: CollectionState, *, are_made: bool = False
-) -> None:
+def _note_request(transaction: Transaction, step: RequestTried | RequestHandled) -> None:
+    row: RequestRow = transaction.get(REQUEST, step.request)
+    if isinstance(step, RequestTried):
+        row = replace(row, attempts=row.attempts + 1)
+    else:
+        row = replace(row, is_handled=True, error=step.error)
+    transaction.put(REQUEST, step.request, row)
+
+
+def _prepare_all(server: Server, transaction: Transaction, each: Preparation, *, may_rebuild: bool) -> None:
+    for table in tables_of(each.mapping):
+        _prepare(server, transaction, table, may_rebuild=may_rebuild)
+    _register(transaction, each.mapping, each.state)
+    name = each.mapping.collection
+    tables = tuple(table.name for table in tables_of(each.mapping))
+    transaction.put(COLLECTION, name, replace(_registered(transaction, name), tables=tables, uuid=each.uuid))
+
+
+def _register(transaction: Transaction, mapping: CollectionMapping, state: CollectionState) -> None:
     known: Registered | None = transaction.get(COLLECTION, mapping.collection)
     hashed = fingerprint(mapping)
     if known is None:
         row = Registered(mapping.collection, mapping.table, state, hashed)
     else:
         row = replace(known, table_name=mapping.table, state=state, mapping_hash=hashed)
-    if are_made:
-        row = replace(row, tables=tuple(table.name for table in tables_of(mapping)))
     transaction.put(COLLECTION, mapping.collection, row)
 
 

@@ -155,6 +155,11 @@ class ModelLeaderSession(Client):
             lambda transaction: sum(self._write(transaction, each) for each in group.collections.values())
         )
 
+    def require_whole(self, tables: Tables) -> None:
+        """Make sure that tables are still what they were made."""
+        self.send()
+        require_tables(self._open(), tables)
+
     def apply(self, step: ControlStep) -> int:
         """Do what the step says."""
         self.send()

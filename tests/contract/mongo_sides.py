@@ -24,8 +24,8 @@ Document = dict[str, Any]
 class MongoSide(Protocol):
     """One of the two. ``source`` reads; each writing method is one operation, and returns when a majority has it."""
 
-    source: SourcePort
-
+    @property
+    def source(self) -> SourcePort: ...
     def put(self, name: str, document: Document) -> None: ...
     def update(self, name: str, identity: Any, number: int) -> None: ...
     def delete(self, name: str, identity: Any) -> None: ...
@@ -94,7 +94,7 @@ class ModelMongo:
     """The model. Its scheduler never gives a turn away, so no task is needed."""
 
     def __init__(self) -> None:
-        scheduler = Scheduler(Random(0), stay=1.0)
+        scheduler = Scheduler(Random(0), stay=1.0)  # noqa: S311 - a seed
         self._server = ReplicaSet(scheduler, "origin", Abilities())
         process = Process(scheduler, "test")
         self.source = ModelSource(self._server, Network(scheduler, delay=0.0), process, poll_events=1_000)
