@@ -54,7 +54,7 @@ Documents = dict[OrderKey, Stored]
 class Collection:
     """A collection at one moment.
 
-    ``changed_at`` is the cluster time of the latest change of the catalog that concerns it (create, rename, an index):
+    ``changed_at`` is the cluster time of the latest change of the catalog that concerns it (create, rename):
     before it, the server cannot read this collection.
     """
 

@@ -261,14 +261,13 @@ class ReplicaSet:
             self._add(catalog, maker.events, time=time, told=f"move {name} to another database")
 
     def build_index(self, name: str) -> None:
-        """Change a collection's indexes: it cannot be read before this any more."""
+        """Change a collection's indexes: its past stays readable."""
         if name in self.catalog:
             time = self._next_time()
-            changed = replace(self.catalog[name], changed_at=time)
             maker = EventMaker(self.database, time)
             if self.abilities.expanded_events:
-                maker.of_catalog("createIndexes", name, changed.uuid)
-            self._add({**self.catalog, name: changed}, maker.events, time=time, told=f"index on {name}")
+                maker.of_catalog("createIndexes", name, self.catalog[name].uuid)
+            self._add(self.catalog, maker.events, time=time, told=f"index on {name}")
 
     def drop_database(self) -> None:
         """Drop every collection, and end the stream."""
@@ -371,8 +370,8 @@ class ReplicaSet:
             subject = documents.pop(subject.key)
         else:
             kept = documents.get(subject.key)
-            if kept is not None:
-                # The server keeps the _id that it has: 1 stays 1 when 1.0 is written over it.
+            if kept is not None and operation == "update":
+                # An update leaves the _id as it is; a replacement by 1.0 makes 1.0 of 1.
                 subject = stored({**(each.document or {}), "_id": id_of(kept.id_document)})
             documents[subject.key] = subject
         catalog[each.collection] = replace(collection, documents=documents)

@@ -90,11 +90,22 @@ class RealMongo:
         self._client["contract_elsewhere"]["ticks"].insert_one({})
 
 
-class ModelMongo:
-    """The model. Its scheduler never gives a turn away, so no task is needed."""
+class Alone(Scheduler):
+    """A scheduler without tasks: the caller always has the turn, and only waiting takes time."""
 
     def __init__(self) -> None:
-        scheduler = Scheduler(Random(0), stay=1.0)  # noqa: S311 - a seed
+        super().__init__(Random(0), stay=1.0)  # noqa: S311 - a seed
+
+    def wait(self, seconds: float | None = None) -> bool:
+        self.now += seconds or 0.0
+        return False
+
+
+class ModelMongo:
+    """The model."""
+
+    def __init__(self) -> None:
+        scheduler = Alone()
         self._server = ReplicaSet(scheduler, "origin", Abilities())
         process = Process(scheduler, "test")
         self.source = ModelSource(self._server, Network(scheduler, delay=0.0), process, poll_events=1_000)

@@ -57,6 +57,8 @@ def drained(stream: Stream, mongo: MongoSide) -> list[Document]:
     """The events up to the present; the position is behind them."""
     mongo.elsewhere()
     until = mongo.source.operation_time()
+    # The token of a new stream may name just this entry: it takes another one to be past it.
+    mongo.elsewhere()
     events: list[Document] = []
     while stream.position.cluster_time < until and not stream.is_exhausted:
         answer = stream.poll(wait_ms=10)
@@ -128,12 +130,11 @@ class TestReadsAtATime:
             ids(mongo.source.by_ids("a", [1], at=None, uuid=uuid))
         assert uuid_of(mongo, "a") != uuid
 
-    def test_an_index_build_closes_the_past(self, mongo: MongoSide) -> None:
+    def test_an_index_build_leaves_the_past_readable(self, mongo: MongoSide) -> None:
         mongo.put("a", {"_id": 1})
         at = mongo.source.operation_time()
         mongo.index("a")
-        with pytest.raises(SnapshotUnavailable):
-            ids(mongo.source.by_ids("a", [1], at=at))
+        assert ids(mongo.source.by_ids("a", [1], at=at)) == [1]
 
     def test_a_capped_collection_has_no_past(self, mongo: MongoSide) -> None:
         mongo.create("a", CollectionKind.CAPPED)
@@ -191,7 +192,10 @@ class TestOrder:
         at = mongo.source.operation_time()
         found = documents(mongo.source.by_ids("a", [Int64(1)], at=at))
         assert [each["n"] for each in found] == [2]
-        assert type(found[0]["_id"]) is int
+        assert type(found[0]["_id"]) is float
+        mongo.update("a", Int64(1), 3)
+        found = documents(mongo.source.by_ids("a", [1], at=mongo.source.operation_time()))
+        assert [(each["n"], type(each["_id"])) for each in found] == [(3, float)]
 
     def test_only_ids_are_only_ids(self, mongo: MongoSide) -> None:
         mongo.put("a", {"_id": "x", "n": 1})
