@@ -20,6 +20,7 @@ from replicator_service.core.events import (
     Invalidate,
     Operation,
     Rename,
+    event_time,
     interpret,
     is_temporary,
 )
@@ -74,8 +75,9 @@ class Planner:
         self._events: Counter[tuple[str, str]] = Counter()
         self._marks_at: float | None = clock()
         """When the next mark is due; None when the user may not read the oplog."""
-        self._parted: dict[tuple[str, str], Change] = {}
+        self._parted: set[tuple[str, str]] = set()
         """Updates in parts of the open cluster time whose document was absent: their delete may follow."""
+        self._parted_time = 0
 
     @property
     def is_converging(self) -> bool:
@@ -107,6 +109,10 @@ class Planner:
 
     def batch(self, batch: Batch) -> Iterator[Step]:
         """The steps of a batch, or of a part of one."""
+        # A rename behind parts must know that what they wrote is ahead: it moves rows only when none is.
+        if self._parted and batch.items and event_time(batch.items[0].event) > self._parted_time:
+            self._close_parts()
+        self._parted_time = batch.cluster_time
         folded: dict[str, dict[str, Change]] = {}
         events = self._events
         for event, reply, index in batch.items:
@@ -165,10 +171,9 @@ class Planner:
             if updates:
                 self._failpoints.reach(Window.BEFORE_LOOKUP)
                 for changes, size in self.reads.updated(name, updates, at=at):
-                    if changes and changes[0].source is None and changes[0].operation is Operation.UPDATE:
+                    if changes and changes[0].source is None:
                         absent += changes
-                    else:
-                        yield changes, size
+                    yield changes, size
 
     def _groups(self, parts: Iterable[tuple[list[Change], int]]) -> Iterator[RowGroup]:
         """Encode changes in groups that are bounded in number and in bytes."""
@@ -185,18 +190,22 @@ class Planner:
             yield self.encoder.encode(waiting)
 
     def _settle_absent(self, folded: dict[str, dict[str, Change]], absent: list[Change], *, is_part: bool) -> None:
-        """Decide what absent documents mean.
+        """Decide what absent documents mean, whose rows are deleted in any case.
 
-        In a part of a transaction, the delete may be in the next part. Otherwise the collection was dropped or
-        renamed after the batch (MongoDB 6.0 then reads it as empty): the state converges when the stream has passed
-        the present.
+        In a part of a transaction, their delete may be in the next part. Otherwise the collection was dropped or
+        renamed after the batch (MongoDB 6.0 then reads it as empty), so the rows are ahead: the state converges when
+        the stream has passed the present.
         """
         if self._parted:
             for name, keys in folded.items():
-                for key in keys:
-                    self._parted.pop((name, key), None)
-        self._parted.update({(change.collection, change.key): change for change in absent})
-        if self._parted and not is_part:
+                self._parted.difference_update((name, key) for key in keys)
+        self._parted.update((change.collection, change.key) for change in absent)
+        if not is_part:
+            self._close_parts()
+
+    def _close_parts(self) -> None:
+        """Nothing more of the open cluster time will come."""
+        if self._parted:
             self._parted.clear()
             self.converge(self._source.operation_time())
 

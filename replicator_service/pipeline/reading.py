@@ -50,20 +50,17 @@ class Reads:
     def updated(self, collection: str, updates: Sequence[Change], *, at: int) -> Iterator[tuple[list[Change], int]]:
         """Updates with their documents as they are at ``at``, reply by reply, with the bytes that each reply holds.
 
-        Those whose documents are absent are given last, without a document and with no bytes: at ``at`` they are
-        updates as before, which only says that their collection reads as empty by now; read at present they are
-        deletes, since what is absent now is gone, by itself or with its collection.
+        Those whose documents are absent are given last, as deletes: what cannot be found is gone by now, by itself or
+        with its collection, which reads as empty at ``at`` once it was dropped or renamed.
         """
         for part in _parts(updates):
             waiting = {change.key: change for change in part}
-            gone = Operation.UPDATE
             try:
                 yield from self._updated(collection, waiting, at)
             except SnapshotUnavailable:
                 yield from self._updated(collection, waiting, None)
-                gone = Operation.DELETE
             if waiting:
-                yield [change._replace(operation=gone) for change in waiting.values()], 0
+                yield [change._replace(operation=Operation.DELETE) for change in waiting.values()], 0
 
     def existing(self, collection: str, keys: Sequence[str], *, at: int | None, uuid: bytes | None) -> set[str]:
         """Those of these keys whose documents exist, from the index of ``_id``."""
