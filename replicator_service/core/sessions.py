@@ -121,8 +121,10 @@ class LeaderSession(Protocol):
         """Every collection that the stream knows, in the order of their names."""
         ...
 
-    def damaged(self, tables: Mapping[str, Tables]) -> set[str]:
-        """Those of these collections whose tables are not whole: a table, a column or a key is missing.
+    def damaged(self, tables: Mapping[str, Tables]) -> dict[str, bool]:
+        """Those of these collections whose tables have to be prepared, and whether to be read again after that.
+
+        They are when a table, a column or a key is missing; an index alone holds no values.
 
         Raises :class:`ConfigurationError` when a table of such a name is not a replicated one.
         """

@@ -73,7 +73,7 @@ class Start:
         again = [
             each
             for each in existing
-            if each in changes.collections or (each.name in damaged and not _is_registered_alone(each))
+            if each in changes.collections or (damaged.get(each.name) and not _is_registered_alone(each))
         ]
         # What is renamed or registered commits with the first tables: a conflict leaves everything as it was.
         if changes.renames or changes.left:
@@ -81,7 +81,8 @@ class Start:
         for each in again:
             yield from each.begin_snapshot(may_rebuild=self._may_rebuild(each))
         dropped = [each for each in changes.collections if each.state is CollectionState.DROPPED]
-        yield from self._prepare([*again, *dropped, *self._unknown()])
+        without_index = [each for each in existing if damaged.get(each.name) is False and each not in again]
+        yield from self._prepare([*again, *dropped, *without_index, *self._unknown()])
 
     def _unknown(self) -> list[Collection]:
         """Collections that the mapping names: their tables exist from the start, with or without documents."""

@@ -111,9 +111,11 @@ class ModelLeaderSession(Client):
         rows = self._look(lambda view: view.rows(COLLECTION))
         return [rows[name] for name in sorted(rows)]
 
-    def damaged(self, tables: Mapping[str, Tables]) -> set[str]:
-        """Those whose tables are not whole."""
-        found: set[str] = self._look(lambda view: {name for name, each in tables.items() if not _are_whole(view, each)})
+    def damaged(self, tables: Mapping[str, Tables]) -> dict[str, bool]:
+        """Those whose tables are not whole. There are no indexes here."""
+        found: dict[str, bool] = self._look(
+            lambda view: {name: True for name, each in tables.items() if not _are_whole(view, each)}
+        )
         return found
 
     def dead_letters(self) -> set[tuple[str, str]]:

@@ -181,3 +181,16 @@ def test_a_view_on_a_table_that_has_to_be_built_anew_is_named(source: Source, si
     with sink.connect() as connection:
         connection.execute(sql.SQL("drop view {}.seen").format(schema))
     run(source, sink, new, 300)
+
+
+def test_an_index_that_the_mapping_asks_for_is_made_without_reading_anything_again(source: Source, sink: Sink) -> None:
+    fill(source, 0)
+    run(source, sink, typed(A), 100)
+    indexed = typed(A, indexes=(("a",),))
+    with replicating(source, sink, mapping_of(indexed), limits=LIVELY) as replication:
+        replication.catch_up()
+        with sink.connect() as connection:
+            indexes = "select count(*) from pg_indexes where schemaname = %s and tablename = 'things'"
+            assert connection.execute(indexes, (source.name,)).fetchone() == (2,)
+            read = "select count(*) from replicator.snapshot_progress where finished_at is not null"
+            assert connection.execute(read).fetchone() == (1,)

@@ -294,10 +294,10 @@ def test_thousands_of_tables_are_looked_at_in_one_statement(source: Source, sink
         statements: list[object] = []
         execute = connection.execute
         connection.execute = lambda *given, **options: (statements.append(given), execute(*given, **options))[1]  # type: ignore[method-assign,func-returns-value]
-        assert damaged(connection, source.name, collections) == set()
+        assert damaged(connection, source.name, collections) == {}
         assert len(statements) == 1
         execute(sql.SQL("drop table {}").format(sql.Identifier(source.name, "c17")))
-        assert damaged(connection, source.name, collections) == {"c17"}
+        assert damaged(connection, source.name, collections) == {"c17": True}
 
 
 def test_a_control_table_that_somebody_dropped_is_named_and_nothing_is_destroyed(source: Source, sink: Sink) -> None:

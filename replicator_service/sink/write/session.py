@@ -102,7 +102,7 @@ class PostgresLeader:
     def registered(self) -> list[Registered]:
         return registry.registered(self._connection, self._stream)
 
-    def damaged(self, tables_of: Mapping[str, Tables]) -> set[str]:
+    def damaged(self, tables_of: Mapping[str, Tables]) -> dict[str, bool]:
         return tables.damaged(self._connection, self._schema, tables_of)
 
     def dead_letters(self) -> set[tuple[str, str]]:

@@ -58,17 +58,22 @@ def plan_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]
     return [plan_evolution(existing.get(table.name), table) for table in tables]
 
 
-def damaged(connection: Connection, schema: str, collections: Mapping[str, Sequence[TableSpec]]) -> set[str]:
-    """Those of these collections whose tables are not whole: a table, a column or a key is missing, or is another one.
+def damaged(connection: Connection, schema: str, collections: Mapping[str, Sequence[TableSpec]]) -> dict[str, bool]:
+    """Those of these collections whose tables have to be prepared, and whether to be read again after that.
 
-    They have to be prepared and read again. One statement, however many collections.
+    They are when a table, a column or a key is missing, or is another one; an index alone holds no values. One
+    statement, however many collections.
 
     Raises :class:`ConfigurationError` when something of a table's name is not a replicated table.
     """
     owners = [(name, table) for name, tables in collections.items() for table in tables]
     plans = plan_tables(connection, schema, [table for _, table in owners])
     _require_ours(schema, plans)
-    return {name for (name, _), plan in zip(owners, plans, strict=True) if not plan.is_whole}
+    found: dict[str, bool] = {}
+    for (name, _), plan in zip(owners, plans, strict=True):
+        if not plan.is_empty:
+            found[name] = found.get(name, False) or not plan.is_whole
+    return found
 
 
 def ensure_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> Made:
