@@ -43,11 +43,10 @@ def test_a_snapshot_over_rows_of_before_ends_with_a_sweep() -> None:
     assert kinds(one.start(b"u", 2, sweeps=True)) == [PrepareTables, StartSnapshot]
     list(one.read(b"place", 2))
     assert kinds(one.read_all()) == [StartSweep]
-    assert one.state is CollectionState.SNAPSHOTTING
+    assert one.snapshot is not None
     assert kinds(one.swept(["gone"], "last")) == [Sweep]
     assert kinds(one.finish()) == [FinishSnapshot]
-    assert one.state is CollectionState.STREAMING
-    assert one.snapshot is None
+    assert (one.state.value, one.snapshot) == ("streaming", None)
 
 
 def test_a_snapshot_into_empty_tables_looks_for_nothing() -> None:
