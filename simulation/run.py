@@ -102,6 +102,8 @@ class Director:
                 world.start_instance(number)
             else:
                 instance.process.thaw()
+        # Whatever comes from here on has a later time than all that was ever seen, whichever server it was.
+        world.scheduler.sleep(1.1)
         # Somebody who has damaged a table is noticed by a write.
         for name in sorted(world.mongo.catalog):
             self._actor.touch(name)

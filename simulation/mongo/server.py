@@ -315,6 +315,7 @@ class ReplicaSet:
         self.generation += 1
         self.term += 1
         self.known = max(1, min(known, self._common))
+        self.oldest = min(self.oldest, len(self.log))
         self._add(self.catalog, told="new primary")
         self.on_lost()
         self._changed()
