@@ -26,6 +26,7 @@ from simulation.threads import SimulatedEvent, SimulatedThreads
 
 if TYPE_CHECKING:
     from replicator_service.core.errors import ConfigurationError, ReplicatorError
+    from simulation.mongo.history import Entry
     from simulation.plan import Setup
     from simulation.scheduler import Task
 
@@ -125,6 +126,9 @@ class World:
         self.instances: dict[int, Instance | None] = dict.fromkeys(range(setup.instances))
         if setup.is_order_odd:
             self.postgres.order = _odd_order
+        if is_traced:
+            self.mongo.on_entry = self._tell_entry
+            self.postgres.on_statement = self._tell_statement
         for name, identity, number in setup.documents:
             self.mongo.write([Write("insert", name, identity, document(identity, number))])
         self.mongo.replicate()
@@ -169,6 +173,12 @@ class World:
                     else:
                         self.postgres.end_later(session, self.postgres_network.number(1, 20))
             self.instances[number] = None
+
+    def _tell_entry(self, entry: Entry) -> None:
+        self.trace.say("oplog", f"{entry.time >> 32}.{entry.time & 0xFFFFFFFF} {entry.told}")
+
+    def _tell_statement(self, process: Process, told: str) -> None:
+        self.trace.say(process.name, told)
 
     def later(self, seconds: float, name: str, act: Any) -> None:  # noqa: ANN401 - a callable without arguments
         """Do something after so many seconds."""

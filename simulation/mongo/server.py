@@ -86,8 +86,8 @@ class ReplicaSet:
         self._latest_time = 0
         self._uuids = 0
         self._waiting: list[Task] = []
-        self.on_lost: Callable[[], None] = lambda: None
-        """Called when the past has changed."""
+        self.on_entry: Callable[[Entry], None] = lambda _: None
+        """Called with every new entry."""
         self._add({}, told="initiating set")
         self.replicate()
 
@@ -317,7 +317,6 @@ class ReplicaSet:
         self.known = max(1, min(known, self._common))
         self.oldest = min(self.oldest, len(self.log))
         self._add(self.catalog, told="new primary")
-        self.on_lost()
         self._changed()
 
     def go_back(self, entries: int) -> None:
@@ -331,7 +330,6 @@ class ReplicaSet:
         self.term += 1
         self._add(self.catalog, told="restored from a backup")
         self.replicate()
-        self.on_lost()
 
     def begin_anew(self, catalog: Catalog) -> None:
         """Become another server, as old as this one: it has documents, but another history and other identities."""
@@ -345,7 +343,6 @@ class ReplicaSet:
         renewed = {name: replace(each, uuid=self._uuid(), changed_at=time) for name, each in catalog.items()}
         self._add(renewed, time=time, told="its documents")
         self.replicate()
-        self.on_lost()
 
     def truncate(self) -> None:
         """Forget all entries of the oplog but the last."""
@@ -395,6 +392,7 @@ class ReplicaSet:
         entry = Entry(time, self.term, wall, catalog, tuple(events), told)
         self.log.append(entry)
         self._new.append(entry)
+        self.on_entry(entry)
         self._times.append(time)
         self._latest_time = time
 

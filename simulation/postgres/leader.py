@@ -153,6 +153,9 @@ class ModelLeaderSession(Client):
     def write(self, group: RowGroup) -> int:
         """Make the tables show the documents of the group."""
         self.send()
+        if self.server.on_statement is not None:
+            changes = ", ".join(f"{each.operation} {each.collection} {each.key[:40]}" for each in group.changes)
+            self.server.on_statement(self.process, f"write {changes}")
         return self._work(
             lambda transaction: sum(self._write(transaction, each) for each in group.collections.values())
         )
@@ -165,6 +168,8 @@ class ModelLeaderSession(Client):
     def apply(self, step: ControlStep) -> int:
         """Do what the step says."""
         self.send()
+        if self.server.on_statement is not None:
+            self.server.on_statement(self.process, str(step)[:200])
         return self._work(lambda transaction: apply_step(self.server, transaction, step))
 
     def add_dead_letters(self, rejected: Sequence[Rejected]) -> None:
@@ -189,6 +194,11 @@ class ModelLeaderSession(Client):
     def commit(self, step: Commit, epoch: int, findings: Sequence[PathCount] = ()) -> None:  # noqa: ARG002
         """Move the checkpoint and commit. What documents have that does not fit is not kept: nothing depends on it."""
         self.send()
+        if self.server.on_statement is not None:
+            time, until = step.position.cluster_time, step.converging_until
+            told = f"commit {time >> 32}.{time & 0xFFFFFFFF}"
+            told += "" if until is None else f", converging until {until >> 32}.{until & 0xFFFFFFFF}"
+            self.server.on_statement(self.process, told)
 
         def move(transaction: Transaction) -> int:
             transaction.lock(CHECKPOINT, self._stream)

@@ -83,6 +83,8 @@ class Server:
         self.refused: set[tuple[str, str]] = set()
         """Table and document of rows that are not taken."""
         self.on_commit: Callable[[], None] = lambda: None
+        self.on_statement: Callable[[Process, str], None] | None = None
+        """Told of what is written, when somebody wants to read it."""
 
     def connect(self, process: Process) -> ServerSession:
         """A new session. Raises :class:`Retryable` while the server is away."""
