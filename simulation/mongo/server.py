@@ -83,6 +83,8 @@ class ReplicaSet:
         """How many the primary knows it to have."""
         self.stalled_until = 0.0
         """Until when the majority gets nothing new."""
+        self._clock_error = 0
+        """In milliseconds; each server that takes the place of another has its own."""
         self._latest_time = 0
         self._uuids = 0
         self._waiting: list[Task] = []
@@ -328,16 +330,18 @@ class ReplicaSet:
         self._latest_time = self._times[-1]
         self.generation += 1
         self.term += 1
+        self._clock_error += 7
         self._add(self.catalog, told="restored from a backup")
         self.replicate()
 
     def begin_anew(self, catalog: Catalog) -> None:
-        """Become another server, as old as this one: it has documents, but another history and other identities."""
+        """Become another server, about as old as this one: another history, with other identities and clocks."""
         self.log.clear()
         self._times.clear()
         self.oldest = 0
         self.generation += 1
         self.term = 1
+        self._clock_error += 7
         self._add({}, time=EPOCH << 32 | 1, told="another server")
         time = self._next_time()
         renewed = {name: replace(each, uuid=self._uuid(), changed_at=time) for name, each in catalog.items()}
@@ -388,7 +392,7 @@ class ReplicaSet:
 
     def _add(self, catalog: Catalog, events: Iterable[Event] = (), *, told: str, time: int | None = None) -> None:
         time = self._next_time() if time is None else time
-        wall = int((EPOCH + self.scheduler.now) * 1_000)
+        wall = int((EPOCH + self.scheduler.now) * 1_000) + self._clock_error
         entry = Entry(time, self.term, wall, catalog, tuple(events), told)
         self.log.append(entry)
         self._new.append(entry)

@@ -57,6 +57,9 @@ class Client:
             self.server.end_later(session, self.network.number(1, 20))
 
     def close(self) -> None:
-        """End the session."""
+        """End the session; the server may take a moment to notice."""
         self.is_lost = True
-        self.session.end()
+        if self.network.delay and self.network.chance(0.2):
+            self.server.end_later(self.session, 1)
+        else:
+            self.session.end()

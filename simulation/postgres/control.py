@@ -260,9 +260,13 @@ def _registered(transaction: Transaction, name: str) -> Registered:
 
 
 def _move_letters(transaction: Transaction, step: MoveDeadLetters) -> None:
-    rows: dict[tuple[str, str], DeadLetter] = dict(transaction.rows(DEAD_LETTER))  # type: ignore[arg-type]
-    for (collection, key), letter in rows.items():
-        if collection in (step.collection, step.target):
-            transaction.delete(DEAD_LETTER, (collection, key))
-        if collection == step.collection:
-            transaction.put(DEAD_LETTER, (step.target, key), replace(letter, collection=step.target))
+    concerned = (step.collection, step.target)
+    letters: list[DeadLetter] = [
+        each for each in transaction.rows(DEAD_LETTER).values() if each.collection in concerned
+    ]
+    for letter in letters:
+        transaction.delete(DEAD_LETTER, (letter.collection, letter.key))
+    for letter in letters:
+        if letter.collection == step.collection:
+            moved = replace(letter, collection=step.target)
+            transaction.put(DEAD_LETTER, (step.target, letter.key), moved)

@@ -52,6 +52,7 @@ from simulation.postgres.storage import Transaction
 from simulation.scheduler import Process
 from tests.contract.mongo_sides import Alone
 from tests.support.databases import fresh_sink
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,7 +202,8 @@ class TestLease:
         assert first.try_lease()
         assert not second.try_lease()
         first.close()
-        assert second.try_lease()
+        # The server notices a moment later.
+        wait_until(second.try_lease)
 
     def test_an_earlier_leader_cannot_commit(self, postgres: Postgres) -> None:
         first = Leader(postgres)
@@ -358,7 +360,7 @@ class TestSteps:
         assert known().progress == progress
         leader.does(StartSweep("plain"))
         assert known().progress == replace(progress, sweep_place="")
-        deleted = leader.does(Sweep("plain", tables_of(PLAIN), ("k1", "k9"), "k9"))
+        deleted = leader.does(Sweep("plain", tables_of(PLAIN), ("k1",), "k9"))
         assert deleted == [1]
         assert known().progress == replace(progress, sweep_place="k9")
         leader.does(FinishSnapshot("plain"))
