@@ -68,6 +68,11 @@ PLANS = {
         (30.0, "put", "typed", "k1", 3),
     ),
     "a collection is replaced": plan((3.0, "out", "typed", tuple((f"k{number}", number) for number in range(1, 5)))),
+    "an update that waits for its transaction, and a rename": plan(
+        (3.0, "update", "typed", "k2", 9),
+        (0.0, "rename", "typed", "twin"),
+        setup=replace(SETUP, abilities=Abilities(groups_inserts=True), batch_events=1),
+    ),
     "a server that repeats tokens": plan(
         (20.0, "put", "typed", "k1", 3),
         (20.0, "delete", "typed", "k1"),
@@ -167,6 +172,17 @@ def test_a_replacement_that_is_emptied_first_is_found(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Planner, "_rename", emptying_rename)
     assert_found("a row has gone whose document is what it was", in_plan="a collection is replaced")
+
+
+def test_rows_that_move_while_a_part_is_ahead_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = Planner.batch
+
+    def forgetful_batch(self: Planner, events: Any) -> Iterator[Any]:
+        self._parted_time = 1 << 63
+        yield from batch(self, events)
+
+    monkeypatch.setattr(Planner, "batch", forgetful_batch)
+    assert_found("twin: a row is missing", in_plan="an update that waits for its transaction, and a rename")
 
 
 def test_tokens_that_go_back_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
