@@ -44,7 +44,9 @@ PLANS = {
         (6.0, "put", "typed", "k1", 3),
     ),
     "a queue's tail goes during a resync": plan(
-        (2.0, "resync", "typed"), *((0.05, "delete", "typed", f"k{number}") for number in (5, 4, 3))
+        (30.0, "resync", "typed"),
+        *(each for n in range(1, 8) for each in ((0.2, "delete", "typed", "k5"), (0.2, "put", "typed", "k5", n))),
+        setup=replace(SETUP, delay=0.25, chunk_documents=10),
     ),
     "writes during the first load": plan(
         (0.0, "put", "typed", "k4", 7), (0.0, "delete", "typed", "k5"), (0.1, "put", "typed", "k1", 8)
@@ -119,7 +121,7 @@ def test_a_sweep_by_what_exists_now_is_found(monkeypatch: pytest.MonkeyPatch) ->
             self._converge = converge
 
     monkeypatch.setattr(Reads, "existing", existing_now)
-    assert_found("a row has gone whose document is what it was", in_plan="a queue's tail goes during a resync")
+    assert_found("typed", in_plan="a queue's tail goes during a resync")
 
 
 def test_a_chunk_that_is_read_now_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
