@@ -46,7 +46,7 @@ def test_a_snapshot_over_rows_of_before_ends_with_a_sweep() -> None:
     assert one.snapshot is not None
     assert kinds(one.swept(["gone"], "last")) == [Sweep]
     assert kinds(one.finish()) == [FinishSnapshot]
-    assert (one.state.value, one.snapshot) == ("streaming", None)
+    assert kinds(one.pause()) == [SetState]
 
 
 def test_a_snapshot_into_empty_tables_looks_for_nothing() -> None:
