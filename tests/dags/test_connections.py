@@ -9,7 +9,11 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from pymongo.uri_parser import parse_uri
 
+from tests.support.dag_runs import connection_variables
+
 if TYPE_CHECKING:
+    from devstack.mongo import MongoReplicaSet
+    from devstack.postgres import PostgresServer
     from tests.support.dag_runs import AirflowHome
 
 README = {"srv": False, "ssl": False, "allow_insecure": False, "authSource": "admin"}
@@ -92,3 +96,24 @@ def test_a_connection_that_is_not_there_says_where_to_make_it(airflow_home: Airf
     assert ended.returncode != 0
     assert "absent" in ended.stdout
     assert "What to do: The init step makes" in ended.stdout
+
+
+REFUSED = """
+from warehouse_jobs.orchestration import connections, failures, reconciliation
+try:
+    with failures.explained():
+        reconciliation.plan(connections.replicator_settings(), {"collections": []})
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_refused_password_needs_a_person_and_the_hint_names_the_connection(
+    airflow_home: AirflowHome, mongo_server: MongoReplicaSet, postgres_server: PostgresServer
+) -> None:
+    dsn = postgres_server.dsn("postgres", password="forgotten")
+    variables = connection_variables(mongo_server.uri, "origin", dsn)
+    ended = airflow_home.python(["-c", REFUSED], variables)
+    assert "AirflowFailException PostgreSQL refuses the user name or password" in ended.stdout
+    assert "Check the connection postgres_conn (Admin, Connections)." in ended.stdout
+    assert "REPLICATOR_POSTGRES_DSN" not in ended.stdout
