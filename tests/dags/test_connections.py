@@ -115,5 +115,5 @@ def test_a_refused_password_needs_a_person_and_the_hint_names_the_connection(
     variables = connection_variables(mongo_server.uri, "origin", dsn)
     ended = airflow_home.python(["-c", REFUSED], variables)
     assert "AirflowFailException PostgreSQL refuses the user name or password" in ended.stdout
-    assert "Check the connection postgres_conn (Admin, Connections)." in ended.stdout
+    assert "What to do: Check both in the connection postgres_conn (Admin, Connections).\n" in ended.stdout
     assert "REPLICATOR_POSTGRES_DSN" not in ended.stdout

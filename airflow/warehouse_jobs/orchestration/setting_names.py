@@ -18,6 +18,8 @@ _NAMES = {
     "WAREHOUSE_MONGO_DATABASE": f"the schema of {_PLACE.format(MONGO)}",
     "REPLICATOR_POSTGRES_DSN": _PLACE.format(POSTGRES),
     "WAREHOUSE_POSTGRES_DSN": _PLACE.format(POSTGRES),
+    # A form of Airflow takes them as they are.
+    ", with special characters percent-encoded (@ is %40, / is %2F)": "",
     "--allow-deletes": "run again with the parameter allow_deletes",
     "--repair": "the parameter repair",
     "--accept": "the parameter accept",
