@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from inspect import signature
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from warehouse_jobs.orchestration.run_note import say_on_page
@@ -66,9 +66,12 @@ def _load(settings: MartSettings, name: str, as_of: datetime | None, accept: Col
     from warehouse_jobs import marts
 
     load: Callable[..., LoadResult] = marts.load
-    more: dict[str, Any] = {"accept": accept}
-    if "accept" not in signature(load).parameters:
-        more, as_of = {}, as_of or datetime.now(UTC)
+    known = signature(load).parameters
+    more: dict[str, Any] = {"accept": accept} if "accept" in known else {}
+    if "max_lag" in known:
+        more["max_lag"] = getattr(settings, "max_lag", None)
+    if known["as_of"].default is Parameter.empty:
+        as_of = as_of or datetime.now(UTC)
     return load(
         settings.dsn,
         name,
