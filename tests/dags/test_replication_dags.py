@@ -82,6 +82,7 @@ def test_the_reconciliation_finds_what_was_planted_repairs_it_and_tells_the_mart
     assert {marts.results[f"load_mart {index}"]["as_of"] > now.isoformat() for index in (0, 1)} == {True}
     assert marts.note is not None
     assert "user_activity: " in marts.note
+    assert "the source as of " in marts.note
     assert "checks" in marts.log or "passed" in marts.log
     with sink.connect() as connection:
         counts = "select (select count(*) from user_activity), (select count(*) from support_efficiency)"

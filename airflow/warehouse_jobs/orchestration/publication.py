@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from warehouse_jobs.orchestration.run_note import say_on_page
 from warehouse_jobs.orchestration.task_log import say, show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
+    from datetime import datetime
 
     from warehouse_jobs.marts import LoadResult
     from warehouse_jobs.marts.settings import MartSettings
@@ -38,10 +37,19 @@ def load_mart(
 
     Raises :class:`~warehouse_jobs.marts.errors.MartError`; then nothing was published.
     """
-    from warehouse_jobs.marts import ChecksFailedError
+    from warehouse_jobs.marts import ChecksFailedError, load
 
     try:
-        result = _load(settings, name, as_of, accept)
+        result = load(
+            settings.dsn,
+            name,
+            as_of,
+            timezone=settings.timezone,
+            work_mem=settings.work_mem,
+            directory=settings.directory,
+            accept=accept,
+            max_lag=settings.max_lag,
+        )
     except ChecksFailedError as error:
         _show_checks(error.result)
         raise
@@ -57,30 +65,12 @@ def load_mart(
             f"{loaded}: {result.inserted:,} inserted, {result.versioned:,} with a new version, "
             f"{result.closed:,} closed, {result.unchanged:,} unchanged"
         )
+    if result.source_time is not None:
+        told += f"; the source as of {result.source_time:%Y-%m-%d %H:%M:%S %Z}"
+    told = "\n".join([told, *(f"Warning: {each}" for each in result.warnings)])
     say(told)
     say_on_page(told)
     return {"mart": name, "as_of": result.as_of.isoformat(), "rows": result.rows, "changed": result.changed}
-
-
-def _load(settings: MartSettings, name: str, as_of: datetime | None, accept: Collection[str]) -> LoadResult:
-    from warehouse_jobs import marts
-
-    load: Callable[..., LoadResult] = marts.load
-    known = signature(load).parameters
-    more: dict[str, Any] = {"accept": accept} if "accept" in known else {}
-    if "max_lag" in known:
-        more["max_lag"] = getattr(settings, "max_lag", None)
-    if known["as_of"].default is Parameter.empty:
-        as_of = as_of or datetime.now(UTC)
-    return load(
-        settings.dsn,
-        name,
-        as_of,
-        timezone=settings.timezone,
-        work_mem=settings.work_mem,
-        directory=settings.directory,
-        **more,
-    )
 
 
 def _show_checks(result: LoadResult) -> None:
