@@ -8,8 +8,8 @@ from devstack.reference.markdown import code, filled, table
 from devstack.reference.sample import AT, PRESENT
 from replicator_service.configuration.settings import Settings
 from replicator_service.runtime.http.routes import make_routes
-from replicator_service.runtime.http.status import status
-from replicator_service.runtime.judgement.notices import MEANINGS
+from replicator_service.runtime.http.status import FIELDS, status
+from replicator_service.runtime.judgement.guarantee import MEANINGS
 from replicator_service.runtime.judgement.probes import readiness
 from replicator_service.runtime.judgement.service_view import FRESH_SECONDS
 from replicator_service.runtime.metrics.counters import Metrics
@@ -33,7 +33,8 @@ _ROUTES = {
 }
 
 _ACTIONS = {
-    State.STARTING: "Nothing, or start the server that `error` names.",
+    State.STARTING: "Nothing.",
+    State.WAITING: "Nothing if the server is coming back; otherwise what `waiting` and the first notice name.",
     State.SNAPSHOTTING: "Nothing; `snapshot_progress` shows how far.",
     State.STREAMING: "Nothing.",
     State.CONVERGING: "Nothing; it ends by itself.",
@@ -42,29 +43,6 @@ _ACTIONS = {
     State.RESYNC_REQUIRED: "By default nothing: everything is read again. With `REPLICATOR_ON_HISTORY_LOST=stop`: "
     "`replicator resync --all`.",
     State.FAILED: "The last line of the log has cause and hint; the process ends with an exit code.",
-}
-
-_FIELDS = {
-    "state": "One of the states above; `meaning` says it in a sentence.",
-    "role": "`leader` or `standby`.",
-    "cluster_time": "The checkpoint: `seconds * 2^32 + increment`; `cluster_wall_time` is the same as a time.",
-    "lag_seconds": "MongoDB's latest operation time minus the checkpoint's.",
-    "converging": "Whether some rows may be newer than the checkpoint.",
-    "oplog_headroom_seconds": "History left behind the checkpoint; with `oplog_is_whole` none was ever discarded.",
-    "schema_findings": "What documents and mapping do not have in common, never a value: `kind` is `misfit` (a value "
-    "that its column does not hold), `gone` (a column without a value in any row) or `new_field` (in no column). The "
-    "50 that matter most; `schema_finding_paths` counts the paths of all.",
-    "dead_letters": "How many documents wait; `dead_letter_reasons` says why, the most frequent reason first.",
-    "collections": "By name. `rows` is PostgreSQL's estimate, `snapshot_progress` a share from 0 to 1; `last_change` "
-    "and `events_per_second` are what this process has seen.",
-    "unsupported_collections": "What MongoDB has no change events for, by name with its kind.",
-    "last_reconciliation": "`differences` found, `repaired`, and still `outstanding`; `reconciliation_attempt` is one "
-    "that began later and runs, or has failed.",
-    "marts": "The last load of each that was published.",
-    "error": "The last error that has not been overcome, or null.",
-    "notices": "What a person should know, the most severe first, each with what to do.",
-    "servers": "When each was last seen; `leader` is the session that holds the lease.",
-    "events_total": "What this process has made durable, with `rows_applied_total`.",
 }
 
 
@@ -77,7 +55,7 @@ def page() -> str:
             "probe": _probe(),
             "states": table(("state", "meaning", "what to do"), [(code(s), MEANINGS[s], _ACTIONS[s]) for s in State]),
             "fresh": f"{FRESH_SECONDS:.0f}",
-            "fields": table(("key", "meaning"), [(code(name), meaning) for name, meaning in _FIELDS.items()]),
+            "fields": table(("key", "meaning"), [(code(field.name), field.meaning) for field in FIELDS]),
             "answer": json.dumps(_answer(), indent=2, ensure_ascii=False),
             "series": ", ".join(map(code, SERIES)),
         },

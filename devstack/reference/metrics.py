@@ -6,8 +6,7 @@ import re
 
 from devstack.reference.markdown import code, filled, table
 from devstack.reference.sample import PRESENT, STREAM, committed
-from replicator_service.runtime.metrics.counters import Metrics
-from replicator_service.runtime.metrics.metric_names import HELP, Name
+from replicator_service.runtime.metrics.counters import ALL, Metrics
 
 
 def page() -> str:
@@ -17,14 +16,14 @@ def page() -> str:
     metrics.committed(committed())
     text = metrics.exposition().decode()
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
-    rows = [(code(name), kinds[name], _labels(name, text), HELP[name]) for name in Name]
+    rows = [(code(name), kinds[name], _labels(name, text), meaning) for name, meaning in ALL.items()]
     shown = "".join(
         f"{line}\n" for line in text.splitlines() if line.startswith("replicator_") and "_bucket" not in line
     )
     return filled("metrics", {"metrics": table(("metric", "kind", "labels", "meaning"), rows), "exposition": shown})
 
 
-def _labels(name: Name, text: str) -> str:
+def _labels(name: str, text: str) -> str:
     """The labels of the first sample; the bounds of a histogram's buckets are no label of it."""
     found = re.search(rf"^{name}(?:_count)?\{{(.*?)\}} ", text, re.MULTILINE)
     if found is None:

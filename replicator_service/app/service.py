@@ -23,13 +23,13 @@ from replicator_service.core.failpoints import Failpoints
 from replicator_service.core.position import wall_time
 from replicator_service.pipeline.loop import Pace
 from replicator_service.pipeline.term import Doors, Limits, Term
-from replicator_service.runtime.state.health import Health, State
 from replicator_service.runtime.threads import MachineThreads
 
 if TYPE_CHECKING:
     from replicator_service.core.mapping.model import Mapping
     from replicator_service.core.ports import Event, Threads
     from replicator_service.core.sessions import Checkpoint, LeaderSession, Servers
+    from replicator_service.runtime.state.health import Health
 
 STANDBY_SECONDS = 1.0
 """How often a standby tries to take the lease."""
@@ -130,7 +130,7 @@ class Service:
                 if not stopping.is_set():
                     raise
             except ReplicatorError as error:
-                self._health.entered(State.FAILED, error)
+                self._health.failed(error)
                 raise
 
     def _once(self, stopping: Event) -> None:
@@ -140,11 +140,12 @@ class Service:
             self._connect_and_lead(stopping)
         except LeaseLost as error:
             self._log.warning("lease lost", cause=error.message)
+            self._health.stepped_down()
         except ConfigurationError as error:
             raise self._servers.explained(error) from error
         except Retryable as error:
             # The progress log tells of it: once, and then now and then, however often this tries.
-            self._health.entered(self._health.report().state, self._failures.named(error))
+            self._health.waits(self._failures.named(error))
             if not self._failures.has_progressed:
                 raise
             self._wait(stopping, _FIRST_WAIT)
@@ -156,7 +157,9 @@ class Service:
             with closing(self._servers.open_operator()) as operator, closing(source.beside()) as beside:
                 position = checkpoint.position
                 self._health.leading(cluster_time=position.cluster_time if position else None)
-                self._log.info("leading", epoch=checkpoint.epoch, checkpoint=_wall_time(checkpoint))
+                if self._health.report().wait is None:
+                    # In an outage the lease may be taken at every try: its end says who leads.
+                    self._log.info("leading", epoch=checkpoint.epoch, checkpoint=_wall_time(checkpoint))
                 self._lead(Doors(source, beside, leader, operator), checkpoint, stopping)
 
     def _lead(self, doors: Doors, checkpoint: Checkpoint, stopping: Event) -> None:
@@ -178,8 +181,15 @@ class Service:
             try:
                 term.run(stopping, anew=anew)
             except ResyncRequired as error:
-                self._log.warning("history lost", cause=error.message, policy=self._settings.on_history_lost.value)
-                self._health.entered(State.RESYNC_REQUIRED, error)
+                self._log.warning(
+                    "history lost",
+                    cause=error.message,
+                    policy=self._settings.on_history_lost.value,
+                    hint=f"'{error.command}' reads everything again. {error.hint}".strip()
+                    if self._settings.on_history_lost is OnHistoryLost.STOP
+                    else "Everything is read again, by itself.",
+                )
+                self._health.resync_required(error)
                 self._decide(doors, stopping)
                 anew = True
             finally:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from replicator_service.cli.sparkline import ASCII, BLOCKS, condensed, sparkline
-from replicator_service.runtime.judgement.notices import spelled
+from replicator_service.runtime.judgement.words import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,9 @@ from replicator_service.core.errors import ConfigurationError, ReplicatorError, 
 from replicator_service.core.naming import schema_name
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.http.status import status
-from replicator_service.runtime.judgement.notices import MEANINGS
+from replicator_service.runtime.judgement.guarantee import MEANINGS
 from replicator_service.runtime.judgement.service_view import Present, Sighting
+from replicator_service.runtime.judgement.words import spelled
 from replicator_service.runtime.state.health import Report, State
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.overview.stream import read_overview
@@ -31,6 +32,9 @@ STOPPED = "stopped"
 _TIMEOUT_SECONDS = 3.0
 _HINT = "Start it with 'replicator run', or give its address with --url."
 _STOPPED_MEANS = "No instance leads, so nothing is replicated. PostgreSQL stands still at the checkpoint."
+_WAITING_MEANS = "An instance leads, and nothing was committed for {}: it waits for a server, or for a lock."
+_STILL_SECONDS = 60.0
+"""MongoDB's time moves every ten seconds, also when nothing happens, and the checkpoint follows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +114,21 @@ class Recent:
 def from_database(stream: str, view: DatabaseView, silence: str, *, at: datetime) -> Json:
     """The status as far as the control tables know it; lag, headroom and counters are unknown from there."""
     state = _state(view)
-    seen = Present(0.0, Report(stream=stream), database=view, database_seen=Sighting(0.0))
+    # To this process, the one that leads is another one.
+    seen = Present(
+        0.0,
+        Report(stream=stream, state=State.FAILED if state == STOPPED else State.STANDBY),
+        database=view,
+        database_seen=Sighting(0.0),
+    )
     known = status(seen, at=at, max_lag_seconds=0.0)
     error = {"class": "Unreachable", "message": f"{silence}: this is what PostgreSQL knows", "hint": _HINT}
-    severity = "critical" if state == STOPPED else "warning"
+    severity = "critical" if state in (STOPPED, State.WAITING) else "warning"
     sentence = error["message"][:1].upper() + error["message"][1:] + "."
     notice = {"severity": severity, "subject": "service", "message": sentence, "hint": _HINT, "command": None}
     return known | {
         "state": state,
-        "meaning": _STOPPED_MEANS if state == STOPPED else MEANINGS[State(state)],
+        "meaning": _meaning(state, view),
         "role": None,
         "converging": view.converging_until is not None,
         "error": error,
@@ -130,12 +140,22 @@ def from_database(stream: str, view: DatabaseView, silence: str, *, at: datetime
     }
 
 
+def _meaning(state: str, view: DatabaseView) -> str:
+    if state == STOPPED:
+        return _STOPPED_MEANS
+    if state == State.WAITING:
+        return _WAITING_MEANS.format(spelled(view.checkpoint_age or 0.0))
+    return MEANINGS[State(state)]
+
+
 def _state(view: DatabaseView) -> str:
     """What the service is doing, judged from outside."""
     if view.leader is None:
         return STOPPED
     if view.is_paused:
         return State.PAUSED
+    if view.checkpoint_age is not None and view.checkpoint_age > _STILL_SECONDS and not view.is_writing:
+        return State.WAITING
     if any(each.state is CollectionState.SNAPSHOTTING for each in view.collections.values()):
         return State.SNAPSHOTTING
     return State.STREAMING if view.converging_until is None else State.CONVERGING

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from replicator_service.app.failures import leave_behind
 from replicator_service.app.monitor import Monitor
 from replicator_service.app.service import Service
 from replicator_service.cli.errors import unexpected
@@ -116,7 +117,7 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
         narrator.start()
         around.callback(recorder.stop)
         recorder.start()
-        work = _Work(Service(settings, mapping, health=health, log=log), stopping)
+        work = _Work(Service(settings, mapping, health=health, log=log), stopping, settings)
         work.start()
         has_ended = work.wait()
         narrator.look()
@@ -126,8 +127,9 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
 class _Work:
     """The service in a thread of its own, so that the main thread is always free for signals."""
 
-    def __init__(self, service: Service, stopping: threading.Event) -> None:
+    def __init__(self, service: Service, stopping: threading.Event, settings: Settings) -> None:
         self._service = service
+        self._settings = settings
         self._stopping = stopping
         self._error: ReplicatorError | None = None
         self._is_done = threading.Event()
@@ -166,6 +168,8 @@ class _Work:
         except Exception as error:  # noqa: BLE001 - the thread's end: whatever it is, the process reports it
             self._error = unexpected(error)
         finally:
+            if self._error is not None and self._error.exit_code:
+                leave_behind(self._settings, self._error)
             self._is_done.set()
 
 

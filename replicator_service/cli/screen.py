@@ -30,6 +30,7 @@ COLOURS = {
     "converging": "cyan",
     "starting": "cyan",
     "paused": "yellow",
+    "waiting": "red",
     "resync_required": "red",
     "failed": "red",
     "stopped": "red",

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replicator_service.cli.look import Recent, Source
+from replicator_service.cli.look import STOPPED, Recent, Source
 from replicator_service.cli.output import Json, console, print_json, printable, wants_json
 from replicator_service.cli.screen import Screen
 from replicator_service.cli.watch import Watching
 from replicator_service.configuration.settings import load_http_address
+from replicator_service.core.errors import Fatal, ResyncRequired, Retryable
 from replicator_service.runtime.http.server import url_host
+from replicator_service.runtime.state.health import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_EXIT_CODES: Mapping[str, int] = {
+    State.WAITING: Retryable.exit_code,
+    STOPPED: Retryable.exit_code,
+    State.RESYNC_REQUIRED: ResyncRequired.exit_code,
+    State.FAILED: Fatal.exit_code,
+}
 
 
 def status_command(
@@ -25,6 +37,9 @@ def status_command(
     json: Json = False,  # noqa: ARG001 - read from the context
 ) -> None:
     """Show what the service does, how far each collection is, and what is wrong.
+
+    Exit code 0 while replication does what it should; 3 while it waits for a server or nothing runs, 4 when a resync is
+    required, 5 when the service has failed.
 
     With --watch: a live screen on a terminal; elsewhere, and with --json, a line for each look.
     """
@@ -40,10 +55,12 @@ def status_command(
     found = source.status()
     if wants_json(context):
         print_json(found)
-        return
-    recent = Recent(source)
-    recent.update()
-    out.print(Screen(printable(found), recent.series, recent.next))
+    else:
+        recent = Recent(source)
+        recent.update()
+        out.print(Screen(printable(found), recent.series, recent.next))
+    if code := _EXIT_CODES.get(found["state"]):
+        raise typer.Exit(code)
 
 
 def _own_address() -> str:

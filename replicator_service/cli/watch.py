@@ -14,7 +14,7 @@ from replicator_service.cli.look import Recent, Source
 from replicator_service.cli.output import console, print_json_line, print_text, printable
 from replicator_service.cli.screen import Screen
 from replicator_service.core.errors import ReplicatorError
-from replicator_service.runtime.judgement.notices import spelled
+from replicator_service.runtime.judgement.words import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

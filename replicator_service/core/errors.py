@@ -7,11 +7,26 @@ and hints never hold row values or secrets.
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Server(StrEnum):
+    """One of the two servers, as it is called in metrics and in `/status`."""
+
+    MONGODB = "mongodb"
+    POSTGRESQL = "postgresql"
+
+    @property
+    def spelled(self) -> str:
+        """Its name as people write it."""
+        return "MongoDB" if self is Server.MONGODB else "PostgreSQL"
+
 
 class ReplicatorError(Exception):
     """Any error of the service: a message that names the cause and a hint that names the fix."""
 
-    exit_code = 3
+    exit_code = 5
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -20,10 +35,29 @@ class ReplicatorError(Exception):
 
 
 class Retryable(ReplicatorError):
-    """A server is away or busy: wait with backoff and go on."""
+    """A server is away or busy: wait with backoff and continue. ``server`` is the one that is waited for, if known."""
+
+    exit_code = 3
+    server: ClassVar[Server | None] = None
 
 
-class NoAnswer(Retryable):
+class SourceUnavailable(Retryable):
+    """MongoDB is away, busy or changing its primary."""
+
+    server = Server.MONGODB
+
+
+class SinkUnavailable(Retryable):
+    """PostgreSQL is away, busy or short of something."""
+
+    server = Server.POSTGRESQL
+
+
+class DiskFull(SinkUnavailable):
+    """PostgreSQL has no room for what is written: only a person makes some."""
+
+
+class NoAnswer(SourceUnavailable):
     """A server did not answer in time on one connection; it may do so when it is asked again on another.
 
     ``is_last``: it had as much time as it can get.
@@ -44,12 +78,14 @@ class ResyncRequired(ReplicatorError):
     """The position is no longer in MongoDB's history: only a resync makes both sides equal again."""
 
     exit_code = 4
+    command: ClassVar[str] = "replicator resync --all"
+    """What a person runs, where the service waits for one."""
 
 
 class Fatal(ReplicatorError):
-    """A person has to act: configuration, privileges, versions, and everything unknown."""
+    """A person has to act: what a server refuses for good, its version or data, and every fault of the program."""
 
-    exit_code = 3
+    exit_code = 5
 
 
 class ConfigurationError(Fatal):
@@ -61,12 +97,14 @@ class ConfigurationError(Fatal):
 class SnapshotUnavailable(ReplicatorError):
     """The server cannot read at this cluster time any more (or not yet, or never for this collection)."""
 
+    exit_code = 3
 
-class TableChanged(Retryable):
+
+class TableChanged(SinkUnavailable):
     """A replicated table or column is not there any more: the next start makes it again and reads the collection."""
 
 
-class LeaseLost(Retryable):
+class LeaseLost(SinkUnavailable):
     """Another instance leads now: step down and stand by."""
 
 

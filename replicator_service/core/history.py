@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from replicator_service.core.errors import ResyncRequired, Retryable
+from replicator_service.core.errors import ResyncRequired, SourceUnavailable
 from replicator_service.core.position import seconds_of, token_time, wall_time
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def require_same_history(position: int, mark: HistoryMark | None, server: Server
     if mark is not None:
         known = max(known, mark.cluster_time)
     if known > server.present:
-        raise Retryable(
+        raise SourceUnavailable(
             "MongoDB is behind what it has told us before",
             hint="A primary that was cut off from its replica set is replaced within seconds. If this lasts, MongoDB "
             "was restored from a backup: the service notices once it has passed the checkpoint.",

@@ -76,8 +76,10 @@ class DifferenceGroup:
 
 @dataclass(frozen=True, slots=True)
 class LastReconciliation:
-    """The latest finished comparison of both sides.
+    """The latest finished comparison of each collection, put together. ``at`` is the oldest of them.
 
+    ``compared`` of the ``collections`` were compared at all. ``unproved_since``: the oldest comparison as well, but
+    for a collection that was never compared, when it came into being (or was last read).
     ``groups`` are the differences that were not repaired. They count those that a run remembers (its first 10,000), so
     they may sum up to less than :attr:`outstanding`.
     """
@@ -87,6 +89,19 @@ class LastReconciliation:
     repaired: int
     documents: int = 0
     groups: tuple[DifferenceGroup, ...] = ()
+    compared: int = 0
+    collections: int = 0
+    unproved_since: datetime | None = None
+
+    @property
+    def stale_since(self) -> datetime:
+        """For how long there is a collection of which nothing is proved."""
+        return self.unproved_since or self.at
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether some collections were not compared."""
+        return self.compared < self.collections
 
     @property
     def outstanding(self) -> int:
@@ -94,9 +109,14 @@ class LastReconciliation:
         return self.differences - self.repaired
 
     @property
+    def unexplained(self) -> int:
+        """How many of them do not wait as dead letters."""
+        return self.outstanding - sum(group.count for group in self.groups if group.are_dead_letters)
+
+    @property
     def are_dead_letters(self) -> bool:
         """Whether everything outstanding waits as a dead letter."""
-        return sum(group.count for group in self.groups if group.are_dead_letters) == self.outstanding > 0
+        return self.unexplained == 0 < self.outstanding
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +146,35 @@ class MartView:
     overwritten: int
     source_time: datetime | None = None
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why the service ended last, where nothing was replicated since. ``instance`` is its host and process."""
+
+    at: datetime
+    instance: str
+    cause: str
+    hint: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRequest:
+    """What an operator asked for and could not be done, and why. ``collection`` is None for everything."""
+
+    kind: str
+    collection: str | None
+    error: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Interference:
+    """What others have hung on a replicated table: what it does, and the statement that takes it away."""
+
+    cause: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +208,12 @@ class DatabaseView:
     letter_groups: tuple[LetterGroup, ...] = ()
     reconciliation_attempt: Attempt | None = None
     marts: tuple[MartView, ...] = ()
+    checkpoint_age: float | None = None
+    """Seconds since the last commit, by PostgreSQL's clock."""
+    failure: Failure | None = None
+    failed_requests: tuple[FailedRequest, ...] = ()
+    interference: tuple[Interference, ...] = ()
+    """Looked at now and then only."""
     finding_groups: tuple[FindingGroup, ...] = ()
     findings: tuple[SchemaFinding, ...] = ()
     """Those that matter most; the groups count all of them."""

@@ -79,6 +79,8 @@ class Loop:
         self._on_idle = on_idle
         self._idled_at = clock()
         self._committed_at = clock()
+        # Also without news: a first commit proves that PostgreSQL takes some again.
+        self._is_first = True
         # The first turn looks at once: a stream that is paused must not move, and a resync may repair a broken table.
         self._requests_at = -math.inf
 
@@ -133,7 +135,8 @@ class Loop:
         if now - self._idled_at >= self._pace.idle_seconds:
             self._idled_at = now
             self._on_idle()
-        if position.resume_token != self._planner.position.resume_token:
+        if self._is_first or position.resume_token != self._planner.position.resume_token:
+            self._is_first = False
             self._give(self._planner.commit(position))
             self._committed_at = now
 

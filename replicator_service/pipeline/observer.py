@@ -40,7 +40,10 @@ class Observer:
         """The whole stream is held, or goes on."""
 
     def delayed(self, error: ReplicatorError) -> None:
-        """The stream's server lives and does not answer; a commit ends it."""
+        """The stream's server lives and does not answer; the stream's next answer ends it."""
+
+    def answered(self, cluster_time: int, *, has_events: bool) -> None:
+        """The stream has answered: it has brought everything up to here, and without events all that there is."""
 
     def streaming_from(self, cluster_time: int) -> None:
         """The leader's pipeline runs from this position."""

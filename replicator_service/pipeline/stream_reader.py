@@ -37,6 +37,7 @@ class StreamReader:
         failpoints: Failpoints,
         tick: Callable[[], None],
         delayed: Callable[[NoAnswer], None] = lambda _: None,
+        answered: Callable[[StreamReply], None] = lambda _: None,
     ) -> None:
         self._stream = stream
         self._inbox = inbox
@@ -44,6 +45,7 @@ class StreamReader:
         self._failpoints = failpoints
         self._tick = tick
         self._delayed = delayed
+        self._answered = answered
         self._stopping = threads.event()
         self._thread = threads.start("stream-reader", self._run)
 
@@ -68,6 +70,7 @@ class StreamReader:
             except NoAnswer as error:
                 self._open_again(error)
                 continue
+            self._answered(answer)
             self._failpoints.reach(Window.AFTER_POLL)
             weight = _HEARTBEAT_WEIGHT if answer.reply is None else answer.reply.size
             self._inbox.put(answer, weight)

@@ -145,6 +145,9 @@ class Term:
             failpoints=self._failpoints,
             tick=lambda: self._observer.ticked("stream-reader"),
             delayed=self._observer.delayed,
+            answered=lambda answer: self._observer.answered(
+                answer.position.cluster_time, has_events=answer.reply is not None
+            ),
         )
         loop = self._loop(planner, stopping)
         planning = self._threads.start("planner", lambda: self._plan(loop))

@@ -10,10 +10,11 @@ import psycopg
 
 from replicator_service.core.errors import (
     ConfigurationError,
+    DiskFull,
     Fatal,
     RecordRejected,
     ReplicatorError,
-    Retryable,
+    SinkUnavailable,
     TableChanged,
 )
 from replicator_service.sink.connect.connection_errors import why_refused
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from replicator_service.sink.connect.address import Address
+
+
+_DISK_FULL = "53100"
 
 
 class Forbidden(ConfigurationError):
@@ -72,7 +76,8 @@ def translate(error: psycopg.Error, where: Where = Where()) -> ReplicatorError:
     told = f"{_at(meaning.cause, where)}: {_primary(error)} (SQLSTATE {state})"
     match meaning.acts:
         case Acts.RETRY:
-            return Retryable(told, hint=hint)
+            kind = DiskFull if state == _DISK_FULL else SinkUnavailable
+            return kind(told, hint=hint)
         case Acts.ROW:
             return RecordRejected(told, hint=hint)
         case Acts.TABLE:

@@ -15,8 +15,8 @@ from replicator_service.core.errors import (
     Fatal,
     ReplicatorError,
     ResyncRequired,
-    Retryable,
     SnapshotUnavailable,
+    SourceUnavailable,
 )
 
 if TYPE_CHECKING:
@@ -61,13 +61,15 @@ def translate(error: errors.PyMongoError, command: str = "a command") -> Replica
                 hint="MongoDB 5.0 or later is needed. Then look at the options in REPLICATOR_MONGO_URI.",
             )
         case errors.ServerSelectionTimeoutError():
-            return Retryable(
+            return SourceUnavailable(
                 "no MongoDB server can be reached, or none of them is primary",
                 hint="Check that the servers run, the host names in REPLICATOR_MONGO_URI resolve from here, and that "
                 "the names in the replica set's configuration do as well.",
             )
         case errors.ConnectionFailure() | errors.WaitQueueTimeoutError():
-            return Retryable("the connection to MongoDB was lost", hint="Nothing to do: it is opened again by itself.")
+            return SourceUnavailable(
+                "the connection to MongoDB was lost", hint="Nothing to do: it is opened again by itself."
+            )
         case _:
             return Fatal(
                 f"MongoDB's driver failed in an unknown way ({type(error).__name__})",
@@ -102,7 +104,7 @@ def _translate_reply(error: errors.OperationFailure, command: str) -> Replicator
             hint="Start it with --replSet rs0 and run rs.initiate() once; a set of one member is enough.",
         )
     if code in _TRANSIENT or any(error.has_error_label(label) for label in _TRANSIENT_LABELS):
-        return Retryable(
+        return SourceUnavailable(
             f"MongoDB is busy or changing its primary (code {code})",
             hint="Nothing to do: the service goes on by itself.",
         )

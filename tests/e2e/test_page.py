@@ -10,7 +10,7 @@ import pytest
 
 from devstack.chromium import find_chromium, running_chromium
 from devstack.errors import DevstackError
-from replicator_service.core.errors import Fatal, ResyncRequired
+from replicator_service.core.errors import Fatal, ResyncRequired, SinkUnavailable
 from replicator_service.core.overview import (
     CollectionView,
     DatabaseView,
@@ -26,7 +26,7 @@ from replicator_service.core.schema_findings import FindingKind, SchemaFinding
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.http.routes import make_routes
 from replicator_service.runtime.http.server import HttpServer
-from replicator_service.runtime.judgement.notices import MEANINGS
+from replicator_service.runtime.judgement.guarantee import MEANINGS
 from replicator_service.runtime.state.health import State
 from replicator_service.runtime.state.history import History, Sample
 from tests.support.browsing import Visit, visit
@@ -118,11 +118,13 @@ def enter(around: Surroundings, state: State) -> None:
         case State.STANDBY:
             around.health.standing_by(cluster_time=at_second(90_000))
         case State.RESYNC_REQUIRED:
-            around.health.entered(state, ResyncRequired("history lost", hint="Run: replicator resync --all"))
+            around.health.resync_required(ResyncRequired("history lost", hint="Run: replicator resync --all"))
         case State.FAILED:
-            around.health.entered(state, Fatal("the table was changed by hand", hint="Mend it."))
+            around.health.failed(Fatal("the table was changed by hand", hint="Mend it."))
+        case State.WAITING:
+            around.health.waits(SinkUnavailable("the disk is full", hint="Free space on it."))
         case State.STARTING:
-            around.health.entered(state)
+            around.health.stepped_down()
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -268,7 +270,7 @@ def test_nothing_is_shown_as_zero_that_is_not_known(shown: Shown) -> None:
 def test_texts_from_the_database_cannot_become_markup(shown: Shown) -> None:
     around = shown.around
     around.lead()
-    around.health.entered(State.STREAMING, Fatal(HOSTILE, hint=HOSTILE))
+    around.health.failed(Fatal(HOSTILE, hint=HOSTILE))
     around.see_source(100, None, **{HOSTILE: HOSTILE})
     around.watch.source_missed(HOSTILE)
     around.see_database(
@@ -345,7 +347,7 @@ def test_the_page_is_dark_for_those_who_prefer_it(shown: Shown) -> None:
 def test_nothing_has_to_be_scrolled_sideways_on_a_phone(shown: Shown) -> None:
     around = shown.around
     around.lead()
-    around.health.entered(State.FAILED, Fatal("x" * 300, hint="y" * 300))
+    around.health.failed(Fatal("x" * 300, hint="y" * 300))
     long = "AnExceedinglyLongNameOfACollectionThatNobodyWouldChooseButSomebodyHas" * 2
     around.see_database(
         database(

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from replicator_service.runtime.metrics.counters import Name
+from replicator_service.runtime.metrics.counters import ALL
 from replicator_service.runtime.state.health import State
 from tests.support.health import Surroundings
 from tests.support.monitoring import (
@@ -83,14 +83,14 @@ def test_every_alert_is_tested_to_speak_and_to_be_silent(name: str) -> None:
 @pytest.mark.parametrize("name", alerts())
 def test_alerts_ask_for_metrics_and_states_that_exist(name: str) -> None:
     expression = alerts()[name]["expr"]
-    assert metrics_in(expression) <= {*Name, *process_metrics()}
+    assert metrics_in(expression) <= {*ALL, *process_metrics()}
     assert states_in(expression) <= set(State)
 
 
 @DASHBOARD
 def test_dashboards_ask_for_metrics_and_states_that_exist(path: Path) -> None:
     for title, expression in expressions(read(path)).items():
-        assert metrics_in(expression) <= {*Name, *process_metrics()}, title
+        assert metrics_in(expression) <= {*ALL, *process_metrics()}, title
         assert states_in(expression) <= set(State), title
 
 

@@ -49,6 +49,11 @@ class Surroundings:
             self.health.ticked(part)
         self.see_source(operation, oldest)
 
+    def answer(self, second: int, *, has_events: bool = False) -> None:
+        """Let the stream answer."""
+        self.health.ticked("stream-reader")
+        self.health.answered(at_second(second), has_events=has_events)
+
     def see_source(self, operation: int, oldest: int | None = None, **unsupported: str) -> None:
         """Let the monitor see MongoDB."""
         oldest_time = None if oldest is None else at_second(oldest)

@@ -151,7 +151,7 @@ def test_a_fault_of_the_program_is_told_without_its_text(monkeypatch: pytest.Mon
 
     monkeypatch.setattr("replicator_service.cli.config.load_settings", fail)
     result = replicator("config", "show")
-    assert result.exit_code == 3
+    assert result.exit_code == 5
     assert "unexpected KeyError" in result.stderr
     assert "4711" not in result.output
     assert "Traceback" not in result.output

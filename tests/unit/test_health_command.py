@@ -15,7 +15,6 @@ from replicator_service.core.errors import Fatal
 from replicator_service.runtime.http.routes import make_routes
 from replicator_service.runtime.http.server import HttpServer
 from replicator_service.runtime.judgement.probes import STUCK_SECONDS
-from replicator_service.runtime.state.health import State
 from tests.support.health import Surroundings
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def test_a_service_whose_threads_are_stuck_is_not_alive(port: int, around: Surro
 
 
 def test_what_failed_is_said_as_json_too(port: int, around: Surroundings) -> None:
-    around.health.entered(State.FAILED, Fatal("the right to create schemas is missing"))
+    around.health.failed(Fatal("the right to create schemas is missing"))
     result = health("--ready", "--json", port=port)
     found = json.loads(result.stdout)
     assert (result.exit_code, found["ok"], found["probe"]) == (1, False, "readyz")

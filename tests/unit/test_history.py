@@ -68,6 +68,7 @@ def test_a_sample_holds_means_since_the_one_before_and_the_slowest_commit(around
     around.now += 2
     recording.sample()
     around.now += 1
+    around.see_source(103)
     recording.sample()
     series = history.since()["series"]
     assert series["at"] == [0, 2, 3]

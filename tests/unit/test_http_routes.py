@@ -15,7 +15,6 @@ from replicator_service.core.overview import CollectionView, DatabaseView, LastR
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.http.routes import make_routes
 from replicator_service.runtime.judgement.probes import CALL_SECONDS, STUCK_SECONDS
-from replicator_service.runtime.state.health import State
 from tests.support.health import Surroundings, at_second
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def test_an_unknown_lag_is_not_ready(http: Client, around: Surroundings) -> None
 
 def test_a_service_that_waits_for_a_server_is_alive_however_long_it_takes(http: Client, around: Surroundings) -> None:
     around.lead()
-    around.health.entered(State.STREAMING, Retryable("no MongoDB server can be reached", hint="Start it."))
+    around.health.waits(Retryable("no MongoDB server can be reached", hint="Start it."))
     around.now += 10 * STUCK_SECONDS
     assert http.get("/livez").status_code == 200
     ready = http.get("/readyz?verbose")
@@ -142,7 +141,7 @@ def test_a_paused_leader_is_alive(http: Client, around: Surroundings) -> None:
 
 def test_a_failed_service_is_not_healthy(http: Client, around: Surroundings) -> None:
     around.lead()
-    around.health.entered(State.FAILED, Fatal("broken", hint="Mend it."))
+    around.health.failed(Fatal("broken", hint="Mend it."))
     assert http.get("/healthz").status_code == 503
     assert http.get("/readyz").status_code == 503
 
@@ -184,6 +183,8 @@ def test_status_has_the_form_that_other_programs_rely_on(http: Client, around: S
         "dead_letters": 1,
         "last_reconciliation": {
             "at": "2026-01-02T03:04:00+00:00",
+            "compared": 0,
+            "collections": 0,
             "differences": 2,
             "repaired": 1,
             "documents": 0,
@@ -207,11 +208,12 @@ def test_status_has_the_form_that_other_programs_rely_on(http: Client, around: S
         "snapshot_seconds_left": None,
         "last_change": "1970-01-01T00:01:40+00:00",
         "events_per_second": 0.0,
+        "error": None,
     }
 
 
 def test_status_shows_the_error_with_its_hint(http: Client, around: Surroundings) -> None:
-    around.health.entered(State.STARTING, Retryable("PostgreSQL cannot be reached", hint="Check that it runs."))
+    around.health.waits(Retryable("PostgreSQL cannot be reached", hint="Check that it runs."))
     assert http.get("/status").json()["error"] == {
         "class": "Retryable",
         "message": "PostgreSQL cannot be reached",

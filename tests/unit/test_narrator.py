@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from replicator_service.core.errors import Fatal, Retryable
+from replicator_service.core.errors import DiskFull, Fatal, Retryable, SinkUnavailable
 from replicator_service.core.overview import CollectionView, DatabaseView
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.log.logging import make_logger
 from replicator_service.runtime.log.progress_log import Narrator
-from replicator_service.runtime.state.health import State
-from tests.support.health import Surroundings
+from tests.support.health import Surroundings, at_second
 
 
 @pytest.fixture
@@ -60,7 +59,7 @@ def test_a_change_of_state_is_told_once(around: Surroundings, narrator: Narrator
 def test_a_failure_is_left_to_whoever_ends_the_process(
     around: Surroundings, narrator: Narrator, stream: io.StringIO
 ) -> None:
-    around.health.entered(State.FAILED, Fatal("broken", hint="Mend it."))
+    around.health.failed(Fatal("broken", hint="Mend it."))
     narrator.look()
     assert lines(stream) == []
 
@@ -79,32 +78,69 @@ def test_a_snapshot_that_is_complete_tells_what_it_wrote(
     assert (last["state"], last["rows"], last["seconds"]) == ("streaming", 40, 3)
 
 
+def outage(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [line for line in lines(stream) if line["event"] in {"waiting for a server", "servers are back"}]
+
+
 def test_a_server_that_is_away_is_told_at_once_then_once_a_minute_and_when_it_is_back(
     around: Surroundings, narrator: Narrator, stream: io.StringIO
 ) -> None:
     around.lead()
     narrator.look()
     for _ in range(130):
-        around.health.entered(around.present.state, Retryable("no server", hint="Start it."))
+        around.health.waits(SinkUnavailable("no server", hint="Start it."))
         narrator.look()
         around.now += 1
     around.lead()
+    around.commit()
     narrator.look()
-    told = [line for line in lines(stream) if line["event"] != "state changed"]
+    around.now += 5
+    narrator.look()
+    told = outage(stream)
     assert [(line["event"], line["waited_seconds"], line["attempts"]) for line in told] == [
         ("waiting for a server", 0, 1),
         ("waiting for a server", 60, 61),
         ("waiting for a server", 120, 121),
         ("servers are back", 130, 130),
     ]
-    assert (told[0]["level"], told[0]["cause"], told[0]["hint"]) == ("warning", "no server", "Start it.")
+    assert (told[0]["level"], told[0]["server"]) == ("warning", "postgresql")
+    assert (told[0]["cause"], told[0]["hint"]) == ("no server", "Start it.")
+    states = [line["state"] for line in lines(stream) if line["event"] == "state changed"]
+    assert states == ["streaming", "waiting", "streaming"]
+
+
+def test_one_outage_is_one_line_a_minute_and_one_end_whatever_succeeds_in_between(
+    around: Surroundings, narrator: Narrator, stream: io.StringIO
+) -> None:
+    """A full disk: connections succeed, the lease is taken, small commits pass, and the next large one fails."""
+    around.lead()
+    narrator.look()
+    for second in range(100):
+        around.health.waits(DiskFull("the disk is full", hint="Free space on it."))
+        narrator.look()
+        around.now += 0.5
+        around.health.leading(cluster_time=None)
+        around.commit()
+        narrator.look()
+        around.health.streaming_from(at_second(100))
+        narrator.look()
+        if second % 5 == 0:
+            around.commit()
+            narrator.look()
+        around.now += 0.5
+    for _ in range(70):
+        around.answer(100)
+        around.commit()
+        narrator.look()
+        around.now += 1
+    assert [line["event"] for line in outage(stream)] == ["waiting for a server"] * 2 + ["servers are back"]
 
 
 def test_a_new_cause_of_waiting_is_told_at_once(around: Surroundings, narrator: Narrator, stream: io.StringIO) -> None:
     for cause in ("lost", "lost", "no server", "lost", "no server"):
-        around.health.entered(State.STARTING, Retryable(cause))
+        around.health.waits(Retryable(cause))
         narrator.look()
-    assert [line["cause"] for line in lines(stream)] == ["lost", "no server"]
+    assert [line["cause"] for line in outage(stream)] == ["lost", "no server"]
 
 
 def test_a_wait_that_ended_between_two_looks_is_told(
@@ -112,8 +148,11 @@ def test_a_wait_that_ended_between_two_looks_is_told(
 ) -> None:
     around.lead()
     narrator.look()
-    around.health.entered(around.present.state, Retryable("lost"))
+    around.health.waits(Retryable("lost"))
     around.lead()
+    around.commit()
+    narrator.look()
+    around.now += 5
     narrator.look()
     assert [line["event"] for line in lines(stream)][1:] == ["waiting for a server", "servers are back"]
 
@@ -121,11 +160,11 @@ def test_a_wait_that_ended_between_two_looks_is_told(
 def test_there_are_no_summaries_while_servers_are_away(
     around: Surroundings, narrator: Narrator, stream: io.StringIO
 ) -> None:
-    around.health.entered(State.STARTING, Retryable("no server"))
+    around.health.waits(Retryable("no server"))
     for _ in range(130):
         narrator.look()
         around.now += 1
-    assert {line["event"] for line in lines(stream)} == {"waiting for a server"}
+    assert {line["event"] for line in lines(stream)} == {"waiting for a server", "state changed"}
 
 
 def test_collections_that_are_read_again_are_named(

@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from replicator_service.core.errors import Fatal, Retryable
+from replicator_service.core.errors import Fatal, ResyncRequired, SourceUnavailable
 from replicator_service.core.overview import (
     Attempt,
     DatabaseView,
     DifferenceGroup,
+    FailedRequest,
+    Failure,
     FindingGroup,
+    Interference,
     LastReconciliation,
     Leader,
     MartView,
@@ -19,8 +22,10 @@ from replicator_service.core.overview import (
 )
 from replicator_service.core.reconciliation import DifferenceKind
 from replicator_service.core.schema_findings import FindingKind
-from replicator_service.runtime.judgement.notices import MEANINGS, Notice, Severity, notices, spelled
+from replicator_service.runtime.judgement.guarantee import MEANINGS
+from replicator_service.runtime.judgement.notices import Notice, Severity, notices
 from replicator_service.runtime.judgement.probes import STUCK_SECONDS
+from replicator_service.runtime.judgement.words import spelled
 from replicator_service.runtime.state.health import State
 from tests.support.health import Surroundings, at_second
 
@@ -76,32 +81,73 @@ def test_every_state_has_a_meaning() -> None:
     assert set(MEANINGS) == set(State)
 
 
-def test_an_error_is_told_with_its_hint_and_matters_more_when_it_does_not_pass(around: Surroundings) -> None:
-    around.health.entered(State.STREAMING, Retryable("something passes", hint="Wait."))
-    assert only(around) == Notice(Severity.WARNING, "error", "Something passes.", "Wait.")
-    around.health.entered(State.FAILED, Fatal("something broke", hint="Mend it."))
-    assert only(around).severity is Severity.CRITICAL
+def test_an_error_that_does_not_pass_is_told_with_its_hint(around: Surroundings) -> None:
+    around.health.failed(Fatal("something broke", hint="Repair it."))
+    assert only(around) == Notice(Severity.CRITICAL, "error", "Something broke.", "Repair it.")
 
 
-def test_a_server_that_is_away_is_told_once_with_the_hint_of_the_error(around: Surroundings) -> None:
-    around.health.entered(State.STREAMING, Retryable("no server can be reached", hint="Start it."))
-    around.watch.source_missed("no server can be reached")
+def test_lost_history_is_told_with_the_very_command(around: Surroundings) -> None:
+    around.health.resync_required(ResyncRequired("the checkpoint is too old", hint="Keep it longer."))
     notice = only(around)
-    assert notice.message == "MongoDB does not answer: no server can be reached; last seen 0 seconds ago."
+    assert (notice.severity, notice.command) == (Severity.CRITICAL, "replicator resync --all")
+    assert around.present.is_leader, "the lease is still held"
+
+
+def test_waiting_is_one_notice_with_the_server_the_time_and_the_cause(around: Surroundings) -> None:
+    around.health.waits(SourceUnavailable("no server can be reached", hint="Start it."))
+    around.watch.source_missed("no server can be reached")
+    around.now += 57
+    notice = only(around)
+    assert notice.message == "Waiting for MongoDB for 57 seconds: No server can be reached."
     assert notice.hint.startswith("Start it. Changes wait")
+    assert notice.severity is Severity.CRITICAL
 
 
 def test_a_server_that_hangs_is_away_as_well(around: Surroundings) -> None:
     see(around)
     around.now += 20
+    around.health.ticked("stream-reader")
     around.see_source(YEARS, YEARS - 48 * HOUR)
     assert only(around).message == "PostgreSQL does not answer: last seen 20 seconds ago."
 
 
 def test_a_thread_that_does_not_turn_is_told(around: Surroundings) -> None:
     around.now += STUCK_SECONDS + 1
+    around.health.ticked("stream-reader")
     around.see_source(YEARS, YEARS - 48 * HOUR)
     assert [notice.subject for notice in told(around)] == ["stuck", "stuck"]
+
+
+def test_a_collection_that_cannot_be_read_is_told_by_its_name(around: Surroundings) -> None:
+    around.health.collection_failed("Orders", Fatal("MongoDB refused find", hint="Look this up."))
+    notice = only(around)
+    assert (notice.subject, notice.message) == ("collection", "Orders cannot be read: MongoDB refused find.")
+
+
+def test_why_the_service_ended_last_is_told_by_whoever_looks_afterwards(around: Surroundings) -> None:
+    around.health.standing_by(cluster_time=at_second(YEARS))
+    failure = Failure(NOW - timedelta(minutes=5), "host-1, process 7", "the data are damaged", "Restore it.", 5)
+    see(around, leader=Leader(1, "writer", None, NOW), failure=failure)
+    notice = only(around)
+    assert notice.message == "The service ended 5 minutes ago on host-1, process 7: The data are damaged."
+    assert (notice.severity, notice.hint) == (Severity.CRITICAL, "Restore it.")
+
+
+def test_a_request_that_could_not_be_done_is_told_as_it_was_typed(around: Surroundings) -> None:
+    request = FailedRequest("resync", "Ordes", "there is no collection Ordes", NOW - timedelta(minutes=2))
+    see(around, failed_requests=(request,))
+    assert only(around).message == (
+        "2 minutes ago the request 'replicator resync Ordes' could not be done: There is no collection Ordes."
+    )
+
+
+def test_what_others_hang_on_our_tables_is_told_with_the_statement_that_takes_it_away(around: Surroundings) -> None:
+    found = tuple(Interference(f"t{number}: rule r does more", f"drop rule r on t{number}") for number in range(5))
+    see(around, interference=found)
+    notices = told(around)
+    assert [notice.subject for notice in notices] == ["interference"] * 4
+    assert notices[0].hint == "Take it away: drop rule r on t0"
+    assert notices[-1].command == "replicator check"
 
 
 def test_a_standby_tells_when_nobody_leads_but_only_when_postgresql_says_so(around: Surroundings) -> None:
@@ -129,6 +175,10 @@ def test_a_young_oplog_that_has_discarded_nothing_is_no_danger(around: Surroundi
 
 @pytest.mark.parametrize(("lag", "severity"), [(60, None), (61, Severity.WARNING), (301, Severity.CRITICAL)])
 def test_lag_is_told_by_the_limit_of_readiness(around: Surroundings, lag: int, severity: Severity | None) -> None:
+    around.now += lag
+    around.health.ticked("stream-reader")
+    around.health.ticked("planner")
+    around.health.ticked("writer")
     around.see_source(YEARS + lag, YEARS - 48 * HOUR)
     assert [notice.severity for notice in told(around)] == ([severity] if severity else [])
 
@@ -160,6 +210,9 @@ def test_a_reconciliation_that_failed_or_did_not_happen_is_told(around: Surround
     old = LastReconciliation(NOW - timedelta(hours=27), 0, 0)
     see(around, last_reconciliation=old)
     assert only(around).message == "Both sides were last compared 27 hours ago."
+    partial = LastReconciliation(NOW, 0, 0, compared=2, collections=8, unproved_since=NOW - timedelta(hours=27))
+    see(around, last_reconciliation=partial)
+    assert only(around).message == "6 collections of 8 were not compared."
     see(around, last_reconciliation=old, reconciliation_attempt=Attempt(NOW - timedelta(hours=3), "a part failed"))
     assert only(around).message == "The reconciliation begun 3 hours ago failed: A part failed."
     see(around, last_reconciliation=None, reconciliation_attempt=Attempt(NOW, None))

@@ -38,7 +38,7 @@ def found(view: DatabaseView, *, error: Retryable | None = None) -> dict[str, An
     around.lead(checkpoint=88, operation=100, oldest=1)
     around.see_database(view)
     if error is not None:
-        around.health.entered(around.present.state, error)
+        around.health.waits(error)
     return status(around.present, at=NOW, max_lag_seconds=300, version="1.2.3")
 
 
@@ -105,7 +105,7 @@ def test_without_a_limit_every_collection_is_there() -> None:
 def test_an_error_comes_with_what_to_do() -> None:
     view = DatabaseView(is_installed=True)
     text = "\n".join(drawn(Screen(found(view, error=Retryable("no server answers", hint="Start it.")))))
-    assert "! No server answers." in text
+    assert "! Waiting for a server for 0 seconds: No server answers." in text
     assert "Start it." in text
 
 

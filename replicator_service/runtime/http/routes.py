@@ -12,7 +12,7 @@ from starlette.routing import Route
 from replicator_service.runtime.http.page import SECURITY, Page
 from replicator_service.runtime.http.status import status
 from replicator_service.runtime.judgement.probes import Verdict, liveness, readiness, startup
-from replicator_service.runtime.metrics.counters import CONTENT_TYPE, Metrics, Name
+from replicator_service.runtime.metrics.counters import CONTENT_TYPE, Metrics
 from replicator_service.runtime.state.health import State
 from replicator_service.runtime.state.history import History
 
@@ -66,8 +66,8 @@ def make_routes(
             at=clock(),
             max_lag_seconds=max_lag_seconds,
             version=version,
-            events=metrics.total(Name.EVENTS),
-            rows=metrics.total(Name.ROWS_APPLIED),
+            events=metrics.events,
+            rows=metrics.rows,
         )
         return JSONResponse(known, headers=_NO_STORE)
 

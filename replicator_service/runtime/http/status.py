@@ -1,206 +1,169 @@
-"""The JSON of ``/status``: a contract, read by the page, by ``replicator status`` and by other programs."""
+"""The JSON of ``/status``: a contract, read by the page, by ``replicator status`` and by other programs.
+
+:data:`FIELDS` is the one list of its fields: what is served and what the reference says are made from it.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from replicator_service.core.position import wall_time
-from replicator_service.core.schema_findings import FindingKind
-from replicator_service.runtime.judgement.notices import MEANINGS, notices
+from replicator_service.core.errors import Server
+from replicator_service.runtime.http import values
+from replicator_service.runtime.judgement.guarantee import guarantee, meaning
+from replicator_service.runtime.judgement.notices import notices
 
 if TYPE_CHECKING:
-    from replicator_service.core.overview import CollectionView, DatabaseView, MartView
-    from replicator_service.runtime.judgement.service_view import Present, Sighting
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from replicator_service.runtime.judgement.service_view import Present
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Everything that an answer is made of; ``at`` is the wall time of it."""
+
+    present: Present
+    at: datetime
+    max_lag_seconds: float
+    version: str
+    events: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field: its name, what it means (for the reference), and its value. Unknown numbers are None, never 0."""
+
+    name: str
+    meaning: str
+    of: Callable[[Look], Any]
+
+
+def _role(look: Look) -> str:
+    return look.present.report.role.value
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
+
+
+FIELDS = (
+    Field("state", "One of the states above.", lambda look: look.present.state.value),
+    Field(
+        "meaning", "The state in a sentence, with what is known to be otherwise.", lambda look: meaning(look.present)
+    ),
+    Field(
+        "guarantee",
+        "What is promised of the rows: `exact` (MongoDB as it was at the checkpoint), or `exact, except ...` with "
+        "everything that is known not to be: refused documents, collections that are paused, still read or cannot be "
+        "read, differences that remain.",
+        lambda look: guarantee(look.present),
+    ),
+    Field("role", "`leader` while this instance holds the lease, otherwise `standby`.", _role),
+    Field(
+        "waiting",
+        "While the state is `waiting`: for which `server`, `since` when, and the `reason`; otherwise null.",
+        lambda look: values.waiting(look.present, look.at),
+    ),
+    Field("stream", "The MongoDB database.", lambda look: look.present.report.stream),
+    Field("cluster_time", "The checkpoint: `seconds * 2^32 + increment`.", lambda look: look.present.cluster_time),
+    Field("cluster_wall_time", "The same as a time.", lambda look: values.wall(look.present.cluster_time)),
+    Field(
+        "lag_seconds",
+        "For how long MongoDB has had something that PostgreSQL has not; 0 when there is nothing, and growing while "
+        "nothing can move.",
+        lambda look: _rounded(look.present.lag_seconds),
+    ),
+    Field("converging", "Whether some rows may be newer than the checkpoint.", lambda look: look.present.is_converging),
+    Field(
+        "oplog_headroom_seconds",
+        "History left behind the checkpoint; negative when it is lost.",
+        lambda look: look.present.oplog_headroom_seconds,
+    ),
+    Field("oplog_is_whole", "Whether MongoDB has never discarded any.", lambda look: look.present.oplog_is_whole),
+    Field("dead_letters", "How many documents wait as dead letters.", lambda look: look.present.dead_letters),
+    Field(
+        "dead_letter_reasons",
+        "Why, the most frequent reason first.",
+        lambda look: values.dead_letter_reasons(look.present.database),
+    ),
+    Field(
+        "schema_finding_paths",
+        "How many paths there are of each kind of finding.",
+        lambda look: values.schema_finding_paths(look.present.database),
+    ),
+    Field(
+        "schema_findings",
+        "What documents and mapping do not have in common, never a value: `kind` is `misfit` (a value that its column "
+        "does not hold), `gone` (a column without a value in any row) or `new_field` (in no column). The 50 that "
+        "matter most.",
+        lambda look: values.schema_findings(look.present.database),
+    ),
+    Field(
+        "collections",
+        "By name. `state` is `waiting` while nothing can move, or this one cannot be read (see its `error`); `rows` is "
+        "PostgreSQL's estimate, `snapshot_progress` a share from 0 to 1; `last_change` and `events_per_second` are "
+        "what this process has seen.",
+        lambda look: values.moving(look.present),
+    ),
+    Field(
+        "unsupported_collections",
+        "What MongoDB has no change events for, by name with its kind.",
+        lambda look: dict(look.present.source.unsupported) if look.present.source else {},
+    ),
+    Field(
+        "last_reconciliation",
+        "The last comparison of each collection, put together: `at` is the oldest, `compared` of the `collections` "
+        "were compared. `differences` were found, some `repaired`, others still `outstanding`.",
+        lambda look: values.last_reconciliation(look.present.database),
+    ),
+    Field(
+        "reconciliation_attempt",
+        "A comparison that began later and runs, or has failed.",
+        lambda look: values.reconciliation_attempt(look.present.database),
+    ),
+    Field("marts", "The last load of each that was published.", lambda look: values.marts(look.present.database)),
+    Field(
+        "error",
+        "The last error that has not been overcome, or null.",
+        lambda look: None if look.present.error is None else values.error(look.present.error),
+    ),
+    Field(
+        "last_failure",
+        "Why the service ended last (`cause`, `hint`, `at`, `instance`), as long as nothing was replicated after it.",
+        lambda look: values.last_failure(look.present.database),
+    ),
+    Field(
+        "notices",
+        "What a person should know, the most severe first, each with what to do.",
+        lambda look: [
+            asdict(each) | {"severity": each.severity.value}
+            for each in notices(look.present, at=look.at, max_lag_seconds=look.max_lag_seconds)
+        ],
+    ),
+    Field(
+        "servers",
+        "When each was last seen.",
+        lambda look: {
+            Server.MONGODB.value: values.server(look.present.source_seen, look.present.now),
+            Server.POSTGRESQL.value: values.server(look.present.database_seen, look.present.now),
+        },
+    ),
+    Field("leader", "The session that holds the lease.", lambda look: values.leader(look.present.database)),
+    Field("events_total", "Change events that this process has made durable.", lambda look: look.events),
+    Field("rows_applied_total", "Rows that it has written.", lambda look: look.rows),
+    Field("version", "The release of this instance.", lambda look: look.version),
+    Field("time", "When this was told.", lambda look: values.utc(look.at)),
+)
 
 
 def status(
     present: Present, *, at: datetime, max_lag_seconds: float, version: str = "", events: int = 0, rows: int = 0
 ) -> Json:
-    """Everything that is known at the wall time ``at``. Unknown numbers are null, never 0.
-
-    ``cluster_time`` is ``seconds * 2**32 + increment``, ``snapshot_progress`` a share from 0 to 1, and the ``rows`` of
-    a collection PostgreSQL's estimate. ``servers`` tells when each was last seen, ``notices`` what a person should
-    know, the most severe first.
-    """
-    report = present.report
-    return {
-        "state": present.state.value,
-        "meaning": MEANINGS[present.state],
-        "role": report.role.value,
-        "stream": report.stream,
-        "cluster_time": present.cluster_time,
-        "cluster_wall_time": _wall(present.cluster_time),
-        "lag_seconds": present.lag_seconds,
-        "converging": present.is_converging,
-        "oplog_headroom_seconds": present.oplog_headroom_seconds,
-        "oplog_is_whole": present.oplog_is_whole,
-        "dead_letters": present.dead_letters,
-        "dead_letter_reasons": dead_letter_reasons(present.database),
-        "schema_finding_paths": schema_finding_paths(present.database),
-        "schema_findings": schema_findings(present.database),
-        "collections": _moving(present),
-        "unsupported_collections": dict(present.source.unsupported) if present.source else {},
-        "last_reconciliation": last_reconciliation(present.database),
-        "reconciliation_attempt": reconciliation_attempt(present.database),
-        "marts": marts(present.database),
-        "error": None
-        if report.error is None
-        else {"class": report.error.kind, "message": report.error.message, "hint": report.error.hint},
-        "notices": [
-            {
-                "severity": each.severity.value,
-                "subject": each.subject,
-                "message": each.message,
-                "hint": each.hint,
-                "command": each.command,
-            }
-            for each in notices(present, at=at, max_lag_seconds=max_lag_seconds)
-        ],
-        "servers": {
-            "mongodb": _server(present.source_seen, present.now),
-            "postgresql": _server(present.database_seen, present.now),
-        },
-        "leader": leader(present.database),
-        "events_total": events,
-        "rows_applied_total": rows,
-        "version": version,
-        "time": _utc(at),
-    }
-
-
-def collections(view: DatabaseView | None) -> Json:
-    """Each collection by name."""
-    return {name: _collection(each) for name, each in (view.collections if view else {}).items()}
-
-
-def dead_letter_reasons(view: DatabaseView | None) -> list[Json]:
-    """Why there are dead letters, the most frequent reasons first: those of the latest few thousand."""
-    return [
-        {"collection": each.collection, "reason": each.reason, "count": each.count, "latest": _utc(each.latest)}
-        for each in (view.letter_groups if view else ())
-    ]
-
-
-def schema_finding_paths(view: DatabaseView | None) -> Json:
-    """How many paths there are of each kind of finding."""
-    return {kind.value: view.finding_paths(kind) if view else 0 for kind in FindingKind}
-
-
-def schema_findings(view: DatabaseView | None) -> list[Json]:
-    """What documents and mapping do not have in common: values that do not fit first, the most frequent first."""
-    return [
-        {
-            "collection": each.collection,
-            "path": each.path,
-            "kind": each.kind.value,
-            "count": each.count,
-            "first_seen": _utc(each.first_seen),
-            "last_seen": _utc(each.last_seen),
-        }
-        for each in (view.findings if view else ())
-    ]
-
-
-def last_reconciliation(view: DatabaseView | None) -> Json | None:
-    """When both sides were last compared, how many differences there were, and what of them remains."""
-    if view is None or view.last_reconciliation is None:
-        return None
-    last = view.last_reconciliation
-    return {
-        "at": _utc(last.at),
-        "documents": last.documents,
-        "differences": last.differences,
-        "repaired": last.repaired,
-        "outstanding": last.outstanding,
-        "outstanding_by_kind": [
-            {
-                "collection": each.collection,
-                "kind": each.kind.value,
-                "count": each.count,
-                "dead_letters": each.are_dead_letters,
-            }
-            for each in last.groups
-        ],
-    }
-
-
-def reconciliation_attempt(view: DatabaseView | None) -> Json | None:
-    """A comparison begun after the last finished one; without an ``error`` it still runs."""
-    if view is None or view.reconciliation_attempt is None:
-        return None
-    attempt = view.reconciliation_attempt
-    return {"started_at": _utc(attempt.started_at), "error": attempt.error}
-
-
-def marts(view: DatabaseView | None) -> Json:
-    """The last published load of each mart; empty where there are none, or this user may not read of them."""
-    return {each.name: _mart(each) for each in (view.marts if view else ())}
-
-
-def leader(view: DatabaseView | None) -> Json | None:
-    """Who holds the lease, as PostgreSQL sees the session."""
-    if view is None or view.leader is None:
-        return None
-    holder = view.leader
-    return {"pid": holder.pid, "address": holder.address, "since": _utc(holder.since)}
-
-
-def _collection(view: CollectionView) -> Json:
-    return {
-        "state": view.state.value,
-        "rows": view.rows,
-        "snapshot_progress": view.snapshot_progress,
-        "table": view.table,
-        "dead_letters": view.dead_letters,
-        "snapshot_documents": view.documents,
-        "snapshot_expected": view.expected,
-    }
-
-
-def _moving(present: Present) -> Json:
-    """The collections with what this process has seen of their changes: null where it has seen none."""
-    known = collections(present.database)
-    for name, each in known.items():
-        movement = present.movements.get(name)
-        each["last_change"] = _wall(movement.last_change) if movement else None
-        each["events_per_second"] = round(movement.events_per_second, 1) if movement else 0.0
-        left = present.snapshot_seconds_left.get(name)
-        each["snapshot_seconds_left"] = None if left is None else round(left)
-    return known
-
-
-def _mart(view: MartView) -> Json:
-    return {
-        "as_of": _utc(view.as_of),
-        "loaded_at": _utc(view.loaded_at),
-        "seconds": round(view.seconds, 3),
-        "rows": view.rows,
-        "inserted": view.inserted,
-        "versioned": view.versioned,
-        "closed": view.closed,
-        "overwritten": view.overwritten,
-        "source_time": None if view.source_time is None else _utc(view.source_time),
-        "warnings": list(view.warnings),
-    }
-
-
-def _server(seen: Sighting, now: float) -> Json:
-    return {
-        "seen_seconds_ago": None if seen.at is None else round(max(0.0, now - seen.at), 1),
-        "problem": seen.problem,
-    }
-
-
-def _utc(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat()
-
-
-def _wall(cluster_time: int | None) -> str | None:
-    try:
-        time: datetime | None = None if cluster_time is None else wall_time(cluster_time)
-    except (OverflowError, ValueError):
-        return None
-    return None if time is None else time.isoformat()
+    """Everything that is known at the wall time ``at``, see :data:`FIELDS`."""
+    look = Look(present, at, max_lag_seconds, version, events, rows)
+    return {field.name: field.of(look) for field in FIELDS}

@@ -1,4 +1,4 @@
-"""What a person should know now: each state in one sentence, and what is wrong with what to do about it.
+"""What a person should know now: what is wrong, and what to do about it.
 
 Pure functions of the present. The page and ``replicator status`` show the same words.
 """
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from replicator_service.core.errors import ResyncRequired, Server
 from replicator_service.core.schema_findings import FindingKind
 from replicator_service.runtime.judgement.probes import liveness
+from replicator_service.runtime.judgement.words import counted, sentence, spelled
 from replicator_service.runtime.state.health import State
 
 if TYPE_CHECKING:
@@ -19,20 +21,10 @@ if TYPE_CHECKING:
 
     from replicator_service.runtime.judgement.service_view import Present, Sighting
 
-MEANINGS = {
-    State.STARTING: "Connecting to both servers and looking for the last checkpoint.",
-    State.SNAPSHOTTING: "Reading existing documents for the first time, or again, while new changes keep arriving.",
-    State.STREAMING: "PostgreSQL shows MongoDB exactly as it was at the checkpoint, and follows every change.",
-    State.CONVERGING: "Catching up: some rows are already newer than the checkpoint. Exact again once it passes them.",
-    State.PAUSED: "An operator holds the stream. Nothing is written until it is resumed; MongoDB keeps the changes.",
-    State.STANDBY: "Another instance leads. This one watches, and takes over within seconds when the leader is gone.",
-    State.RESYNC_REQUIRED: "MongoDB no longer has the changes after the checkpoint: everything has to be read again.",
-    State.FAILED: "Stopped by an error that does not go away by itself: a person has to look.",
-}
-
 HEADROOM_SHORT_SECONDS = 3_600.0
 HEADROOM_CRITICAL_SECONDS = 600.0
 LAG_SECONDS = 60.0
+_INTERFERENCES = 3
 STALE_HOURS = 26.0
 """Nightly work that is older than a day and a little has not been done."""
 
@@ -59,10 +51,13 @@ class Notice:
 def notices(present: Present, *, at: datetime, max_lag_seconds: float) -> list[Notice]:
     """Everything worth knowing at the wall time ``at``, the most severe first."""
     found = [
+        *_waiting(present),
         *_errors(present),
+        *_collections(present),
         *_servers(present),
         *_threads(present),
         *_leader(present),
+        *_failure(present, at),
         *_headroom(present),
         *_lag(present, max_lag_seconds),
         *_paused(present),
@@ -70,27 +65,54 @@ def notices(present: Present, *, at: datetime, max_lag_seconds: float) -> list[N
         *_dead_letters(present),
         *_misfits(present),
         *_marts(present, at),
+        *_requests(present, at),
+        *_interference(present),
     ]
     order = list(Severity)
     return sorted(found, key=lambda notice: order.index(notice.severity))
 
 
-def _errors(present: Present) -> Iterator[Notice]:
-    error = present.report.error
-    if error is None or error.message in (present.source_seen.problem, present.database_seen.problem):
-        # What keeps the service from a server is told with the server.
+def _waiting(present: Present) -> Iterator[Notice]:
+    wait = present.wait
+    if present.state is not State.WAITING or wait is None:
         return
-    is_final = present.state in {State.FAILED, State.RESYNC_REQUIRED}
-    yield Notice(Severity.CRITICAL if is_final else Severity.WARNING, "error", _sentence(error.message), error.hint)
+    name = "a server" if wait.server is None else wait.server.spelled
+    waited = spelled(max(0.0, present.now - wait.since))
+    yield Notice(
+        Severity.CRITICAL,
+        "waiting",
+        f"Waiting for {name} for {waited}: {sentence(wait.error.message)}",
+        f"{sentence(wait.error.hint)} {_MEANWHILE}".strip(),
+    )
+
+
+_MEANWHILE = "Changes wait in MongoDB's oplog; replication continues by itself."
+
+
+def _errors(present: Present) -> Iterator[Notice]:
+    error = present.report.failure
+    if error is not None:
+        command = ResyncRequired.command if present.state is State.RESYNC_REQUIRED else None
+        yield Notice(Severity.CRITICAL, "error", sentence(error.message), error.hint, command)
+
+
+def _collections(present: Present) -> Iterator[Notice]:
+    for name, error in sorted(present.report.collection_errors.items()):
+        yield Notice(
+            Severity.WARNING,
+            "collection",
+            f"{name} cannot be read: {sentence(error.message)}",
+            f"{sentence(error.hint)} The other collections are replicated; this one is tried again now and then.",
+        )
 
 
 def _servers(present: Present) -> Iterator[Notice]:
-    for name, seen in (("MongoDB", present.source_seen), ("PostgreSQL", present.database_seen)):
-        if problem := _problem(seen, present.now):
-            error = present.report.error
-            hint = f"{_sentence(error.hint)} " if error is not None and error.message == seen.problem else ""
-            meanwhile = "Changes wait in MongoDB's oplog; replication goes on by itself once it answers."
-            yield Notice(Severity.CRITICAL, name.lower(), f"{name} does not answer: {problem}.", hint + meanwhile)
+    waited_for = present.wait.server if present.wait else None
+    for server, seen in ((Server.MONGODB, present.source_seen), (Server.POSTGRESQL, present.database_seen)):
+        problem = _problem(seen, present.now)
+        if problem is not None and server is not waited_for:
+            name = server.spelled
+            yield Notice(Severity.CRITICAL, server.value, f"{name} does not answer: {problem}.", _MEANWHILE)
 
 
 def _problem(seen: Sighting, now: float) -> str | None:
@@ -125,6 +147,38 @@ def _leader(present: Present) -> Iterator[Notice]:
         )
 
 
+def _failure(present: Present, at: datetime) -> Iterator[Notice]:
+    failure = present.database.failure if present.database else None
+    if failure is not None:
+        told = f"The service ended {_ago(failure.at, at)} on {failure.instance}: {sentence(failure.cause)}"
+        yield Notice(Severity.CRITICAL, "failure", told, failure.hint)
+
+
+def _requests(present: Present, at: datetime) -> Iterator[Notice]:
+    for each in present.database.failed_requests if present.database else ():
+        asked = f"replicator {each.kind} {each.collection or ''}".strip()
+        yield Notice(
+            Severity.WARNING,
+            "request",
+            f"{_ago(each.at, at).capitalize()} the request '{asked}' could not be done: {sentence(each.error)}",
+            "Remove the cause and ask for it again. This is told for a day.",
+        )
+
+
+def _interference(present: Present) -> Iterator[Notice]:
+    found = present.database.interference if present.database else ()
+    for each in found[:_INTERFERENCES]:
+        yield Notice(Severity.WARNING, "interference", sentence(each.cause), f"Take it away: {each.fix}")
+    if (left := len(found) - _INTERFERENCES) > 0:
+        yield Notice(
+            Severity.WARNING,
+            "interference",
+            f"Others have hung {counted(left, 'more thing')} on replicated tables.",
+            "See all of them, each with the statement that takes it away.",
+            "replicator check",
+        )
+
+
 def _headroom(present: Present) -> Iterator[Notice]:
     left = present.oplog_headroom_seconds
     if left is None or present.oplog_is_whole:
@@ -142,7 +196,7 @@ def _headroom(present: Present) -> Iterator[Notice]:
 
 def _lag(present: Present, max_lag_seconds: float) -> Iterator[Notice]:
     lag = present.lag_seconds
-    if lag is None or lag <= LAG_SECONDS or present.state is State.PAUSED:
+    if lag is None or lag <= LAG_SECONDS or present.state in {State.PAUSED, State.WAITING, State.RESYNC_REQUIRED}:
         return
     severity = Severity.CRITICAL if lag > max_lag_seconds else Severity.WARNING
     yield Notice(
@@ -181,7 +235,7 @@ def _differences(present: Present, at: datetime) -> Iterator[Notice]:
         yield Notice(
             Severity.CRITICAL,
             "differences",
-            f"{_counted(last.outstanding, 'difference')} between MongoDB and PostgreSQL "
+            f"{counted(last.outstanding, 'difference')} between MongoDB and PostgreSQL "
             f"{'remains' if last.outstanding == 1 else 'remain'}.",
             "See which documents differ, then repair them; replication goes on meanwhile.",
             "replicator reconcile --repair",
@@ -190,15 +244,21 @@ def _differences(present: Present, at: datetime) -> Iterator[Notice]:
         yield Notice(
             Severity.WARNING,
             "reconciliation",
-            f"The reconciliation begun {_ago(attempt.started_at, at)} failed: {_sentence(attempt.error)}",
+            f"The reconciliation begun {_ago(attempt.started_at, at)} failed: {sentence(attempt.error)}",
             "Both sides have not been compared since the one before it.",
             "replicator reconcile",
         )
-    elif last is not None and _hours(last.at, at) > STALE_HOURS:
+    elif last is not None and _hours(last.stale_since, at) > STALE_HOURS:
+        left = last.collections - last.compared
+        told = f"Both sides were last compared {_ago(last.at, at)}."
+        if last.is_partial:
+            told = (
+                f"{counted(left, 'collection')} of {last.collections:,} {'was' if left == 1 else 'were'} not compared."
+            )
         yield Notice(
             Severity.WARNING,
             "reconciliation",
-            f"Both sides were last compared {_ago(last.at, at)}.",
+            told,
             "The DAG mongo_pg_replicator compares them every night: see in Airflow why it did not.",
             "replicator reconcile",
         )
@@ -210,7 +270,7 @@ def _dead_letters(present: Present) -> Iterator[Notice]:
         yield Notice(
             Severity.WARNING,
             "dead letters",
-            f"{_counted(count, 'document')} could not be written and {'waits' if count == 1 else 'wait'} as "
+            f"{counted(count, 'document')} could not be written and {'waits' if count == 1 else 'wait'} as "
             f"{'a dead letter' if count == 1 else 'dead letters'}.",
             "Everything else goes on. Remove the cause, then have them written again.",
             "replicator dead-letters list",
@@ -223,7 +283,7 @@ def _misfits(present: Present) -> Iterator[Notice]:
         yield Notice(
             Severity.WARNING,
             "schema",
-            f"Some values of {_counted(paths, 'field')} do not fit the column: it is null, and _extra has the value.",
+            f"Some values of {counted(paths, 'field')} do not fit the column: it is null, and _extra has the value.",
             "Nothing is lost, but figures made of these columns miss them. See which, and what the mapping needs.",
             "replicator mapping drift",
         )
@@ -240,27 +300,9 @@ def _marts(present: Present, at: datetime) -> Iterator[Notice]:
             )
 
 
-def spelled(seconds: float) -> str:
-    """A duration in one unit, as people say it."""
-    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
-        if seconds >= 2 * size:
-            return _counted(int(seconds // size), unit)
-    return _counted(int(seconds), "second")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _hours(since: datetime, at: datetime) -> float:
     return (at - since).total_seconds() / 3_600
 
 
 def _ago(since: datetime, at: datetime) -> str:
     return f"{spelled(max(0.0, (at - since).total_seconds()))} ago"
-
-
-def _sentence(text: str) -> str:
-    """Our messages begin with a small letter and have no full stop."""
-    whole = text[:1].upper() + text[1:]
-    return whole if whole.endswith((".", "!", "?")) else f"{whole}."

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from replicator_service.runtime.state.health import State
+from replicator_service.runtime.state.health import RUNNING, State
 
 if TYPE_CHECKING:
     from replicator_service.runtime.judgement.service_view import Present
@@ -22,7 +22,6 @@ CALL_SECONDS = 660.0
 """Longer than any call of MongoDB's driver may take. A stream that resumes far back rightly scans the oplog in one."""
 
 STANDBY_SECONDS = 30.0
-_LEADING = frozenset({State.SNAPSHOTTING, State.STREAMING, State.CONVERGING, State.PAUSED})
 _PARTS = ("stream-reader", "planner", "writer")
 
 
@@ -37,7 +36,8 @@ class Verdict:
 
 def liveness(present: Present) -> list[Verdict]:
     """Whether each thread of the pipeline turns."""
-    if not present.is_leader or present.state not in _LEADING or present.report.error is not None:
+    # What the pipeline reports: a stream that is silent makes the state "waiting", and its threads have to turn still.
+    if not present.is_leader or present.report.state not in RUNNING:
         return [Verdict("process", holds=True, detail=f"{present.state.value}, no stream is running")]
     return [_turning(present, part) for part in _PARTS if part in present.report.ticks]
 
@@ -45,10 +45,10 @@ def liveness(present: Present) -> list[Verdict]:
 def readiness(present: Present, *, max_lag_seconds: float) -> list[Verdict]:
     """Whether this instance does its work: it leads or stands by, knows of no trouble, and keeps up."""
     report = present.report
-    is_working = present.state in _LEADING or present.state is State.STANDBY
+    is_working = present.state in RUNNING or present.state is State.STANDBY
     verdicts = [Verdict("state", is_working, present.state.value)]
-    detail = "none" if report.error is None else f"{report.error.kind}: {report.error.message}"
-    verdicts.append(Verdict("error", report.error is None, detail))
+    error = present.error
+    verdicts.append(Verdict("error", error is None, "none" if error is None else f"{error.kind}: {error.message}"))
     if present.state is State.STANDBY:
         age = present.now - report.ticks.get("standby", present.now)
         verdicts.append(Verdict("standby", age <= STANDBY_SECONDS, f"asked for the lease {age:.0f} s ago"))

@@ -10,9 +10,12 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from replicator_service.core.errors import Server
 from replicator_service.core.overview import DatabaseView
-from replicator_service.runtime.state.health import Health, Report, Role, State
+from replicator_service.runtime.state.health import RUNNING, Health, Report, Role, State
+from replicator_service.runtime.state.sightings import Passed, Sightings
 from replicator_service.runtime.state.snapshot_pace import SnapshotPace
+from replicator_service.runtime.state.waiting import ErrorReport, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +25,14 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS = 15.0
 """For how long something seen counts as the present."""
+
+SILENT_SECONDS = 8.0
+"""A stream that has not answered for so long is waited for: it is asked to answer within a second, and its first
+deadline is five more. Later deadlines may be longer, since a server may rightly take its time; the wait is one all the
+same."""
+
+_RHYTHM_SECONDS = 2.0
+"""How far apart two empty answers of an idle stream, or two looks of the monitor, may be: that is no lag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +67,40 @@ class Present:
     """By collection, as far as this process has committed changes of it."""
     snapshot_seconds_left: Mapping[str, float] = field(default_factory=dict)
     """By collection, an estimate while its snapshot advances."""
+    passed: Passed | None = None
+    """The last of MongoDB's times that the checkpoint has reached."""
 
     @property
     def state(self) -> State:
         """The state of this instance."""
-        return self.report.state
+        return self.report.state if self.wait is None or self.report.failure else State.WAITING
+
+    @property
+    def wait(self) -> Wait | None:
+        """What is waited for: the pipeline says so, or its stream has been silent for too long."""
+        report = self.report
+        if report.wait is not None or report.state not in RUNNING - {State.PAUSED}:
+            return report.wait
+        turned = report.ticks.get("stream-reader", self.now)
+        if self.now - turned <= SILENT_SECONDS:
+            return None
+        hint = "Nothing to do if it happens once. Otherwise look for a firewall that forgets connections, and at the "
+        silence = ErrorReport(
+            "NoAnswer", "MongoDB does not answer the change stream", f"{hint}load of the server.", Server.MONGODB
+        )
+        return Wait(turned, silence)
+
+    @property
+    def error(self) -> ErrorReport | None:
+        """The last error that has not been overcome."""
+        return self.report.failure or (self.wait.error if self.wait else None)
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether changes arrive in PostgreSQL: by this leader, or for a standby, by the one that holds the lease."""
+        if self.state is State.STANDBY:
+            return self.database is not None and self.database.leader is not None
+        return self.state in RUNNING - {State.PAUSED}
 
     @property
     def is_leader(self) -> bool:
@@ -82,10 +122,21 @@ class Present:
 
     @property
     def lag_seconds(self) -> float | None:
-        """Server operation time minus the checkpoint's cluster time; None while either is not known at present."""
+        """For how long MongoDB has had something that PostgreSQL has not; None while that is not known at present.
+
+        MongoDB's time moves without any change, and the checkpoint only with the next one, so their difference is a
+        bound. The smallest of three counts: that, the time since the stream had nothing left to bring, and the time
+        since MongoDB was seen at a time that the checkpoint has reached. While nothing can move it grows all the same.
+        """
         if self.cluster_time is None or self.source is None or not self.source_seen.is_fresh(self.now):
             return None
-        return max(0.0, float((self.source.operation_time >> 32) - (self.cluster_time >> 32)))
+        age = _beyond_rhythm(self.now - (self.source_seen.at or self.now))
+        lag = max(0.0, float((self.source.operation_time >> 32) - (self.cluster_time >> 32))) + age
+        if self.report.current_at is not None and self.report.state in RUNNING:
+            lag = min(lag, _beyond_rhythm(self.now - self.report.current_at))
+        if self.passed is not None:
+            lag = min(lag, _beyond_rhythm(self.now - self.passed.at))
+        return lag if self.wait is None else max(lag, self.now - self.wait.since)
 
     @property
     def oplog_headroom_seconds(self) -> float | None:
@@ -129,6 +180,7 @@ class Watch:
         self._source_seen = Sighting()
         self._database_seen = Sighting()
         self._writer_seen = Sighting()
+        self._sightings = Sightings()
 
     def writer_seen(self, *, is_writing: bool) -> None:
         """PostgreSQL has told whether the writer waits for it."""
@@ -139,7 +191,9 @@ class Watch:
     def source_seen(self, view: SourceView) -> None:
         """MongoDB has answered."""
         with self._lock:
-            self._source, self._source_seen = view, Sighting(self._clock())
+            now = self._clock()
+            self._source, self._source_seen = view, Sighting(now)
+            self._sightings.add(view.operation_time, now)
         self._health.observed_source(operation_time=view.operation_time, oldest_time=view.oldest_time)
 
     def source_missed(self, problem: str) -> None:
@@ -164,7 +218,7 @@ class Watch:
         report = self._health.report()
         movements = self._activity.movements() if self._activity else {}
         with self._lock:
-            return Present(
+            present = Present(
                 self._clock(),
                 report,
                 self._source,
@@ -175,3 +229,8 @@ class Watch:
                 movements,
                 self._pace.seconds_left(),
             )
+            return replace(present, passed=self._sightings.passed(present.cluster_time))
+
+
+def _beyond_rhythm(seconds: float) -> float:
+    return seconds if seconds > _RHYTHM_SECONDS else 0.0

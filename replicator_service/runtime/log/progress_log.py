@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.log.repeated_warnings import Letters, Outage
-from replicator_service.runtime.metrics.counters import Metrics, Name
 from replicator_service.runtime.state.health import State
 
 if TYPE_CHECKING:
@@ -18,9 +17,11 @@ if TYPE_CHECKING:
 
     from replicator_service.runtime.judgement.service_view import Present
     from replicator_service.runtime.log.logging import Logger
+    from replicator_service.runtime.metrics.counters import Metrics
 
 SUMMARY_SECONDS = 60.0
 _LOOK_SECONDS = 0.25
+_BAD = frozenset({State.WAITING, State.RESYNC_REQUIRED})
 _NAMED = 10
 """So many collections are named in one line; the others are counted."""
 
@@ -77,8 +78,8 @@ class Narrator:
     def totals(self) -> dict[str, int]:
         """What this process has done, for its last line."""
         return {
-            "events": self._metrics.total(Name.EVENTS),
-            "rows": self._metrics.total(Name.ROWS_APPLIED),
+            "events": self._metrics.events,
+            "rows": self._metrics.rows,
             "uptime_seconds": round(self._present().now - self._began),
         }
 
@@ -86,11 +87,11 @@ class Narrator:
         # Whoever ends the process says why it failed.
         if present.state is self._state or present.state is State.FAILED:
             return
-        rows = self._metrics.total(Name.ROWS_APPLIED)
+        rows = self._metrics.rows
         snapshot: dict[str, object] = {}
         if self._state is State.SNAPSHOTTING:
             snapshot = {"rows": rows - self._rows_at_change, "seconds": round(present.now - self._changed_at, 1)}
-        tell = self._log.warning if present.state is State.RESYNC_REQUIRED else self._log.info
+        tell = self._log.warning if present.state in _BAD else self._log.info
         tell(
             "state changed",
             state=present.state.value,
@@ -114,7 +115,7 @@ class Narrator:
                 self._log.info("collections changed", state=state.value, count=len(names), collections=names[:_NAMED])
 
     def _sum_up(self, present: Present) -> None:
-        events, rows = self._metrics.total(Name.EVENTS), self._metrics.total(Name.ROWS_APPLIED)
+        events, rows = self._metrics.events, self._metrics.rows
         if not self._outage.is_open:
             self._log.info(
                 "summary",

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replicator_service.core.errors import Retryable
-
 if TYPE_CHECKING:
     from replicator_service.runtime.judgement.service_view import Present
     from replicator_service.runtime.log.logging import Logger
-    from replicator_service.runtime.state.health import ErrorReport
+    from replicator_service.runtime.state.waiting import ErrorReport
+
+
+BACK_SECONDS = 5.0
+"""An outage that begins again within this time has not ended."""
 
 
 class Outage:
-    """Servers that are waited for: a line when it begins, for every new cause, once a minute, and when it is over."""
+    """A server that is waited for: a line when it begins, for every new cause, once a minute, and when it is over."""
 
     def __init__(self, log: Logger, every_seconds: float) -> None:
         self._log = log
         self._every = every_seconds
         self._errors = 0
         self._began: float | None = None
+        self._over_at: float | None = None
         self._told_at = 0.0
         self._attempts = 0
         self._causes: set[str] = set()
@@ -33,35 +36,48 @@ class Outage:
         """Tell what is new."""
         report = present.report
         new, self._errors = report.errors - self._errors, report.errors
-        error = report.last_error
-        if error is not None and error.kind == Retryable.__name__ and (new or self.is_open):
+        wait = present.wait
+        error = wait.error if wait is not None else report.last_error
+        if error is not None and (wait is not None or (new and report.failure is None)):
             self._attempts += new
+            self._over_at = None
             self._tell(error, present)
-        if report.error is None and self._began is not None:
-            self._log.info(
-                "servers are back",
-                waited_seconds=round(present.now - self._began, 1),
-                attempts=self._attempts,
-                state=present.state.value,
-                lag_seconds=present.lag_seconds,
-            )
-            self._began, self._attempts, self._causes = None, 0, set()
+        if wait is None and self._began is not None:
+            self._tell_end(present, self._began)
 
     def _tell(self, error: ErrorReport, present: Present) -> None:
         if self._began is None:
-            self._began = present.now
+            self._began = present.wait.since if present.wait is not None else present.now
         elif error.message in self._causes and present.now - self._told_at < self._every:
             return
         self._causes.add(error.message)
         self._told_at = present.now
         self._log.warning(
             "waiting for a server",
+            server=None if error.server is None else error.server.value,
             cause=error.message,
             hint=error.hint,
             waited_seconds=round(present.now - self._began),
             attempts=self._attempts,
             oplog_headroom_seconds=present.oplog_headroom_seconds,
         )
+
+    def _tell_end(self, present: Present, began: float) -> None:
+        """Work got through, and went on doing so; a service that failed meanwhile has no end to tell."""
+        if self._over_at is None:
+            self._over_at = present.now
+        if present.report.failure is None:
+            if present.now - self._over_at < BACK_SECONDS:
+                return
+            self._log.info(
+                "servers are back",
+                waited_seconds=round(self._over_at - began, 1),
+                attempts=self._attempts,
+                state=present.state.value,
+                role=present.report.role.value,
+                lag_seconds=present.lag_seconds,
+            )
+        self._began, self._over_at, self._attempts, self._causes = None, None, 0, set()
 
 
 class Letters:

@@ -17,8 +17,8 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from replicator_service.runtime.metrics.gauges import gauge, gauges
-from replicator_service.runtime.metrics.metric_names import EVENT_BUCKETS, HELP, SECOND_BUCKETS, STREAM, Name
+from replicator_service.runtime.metrics.collection_events import CollectionEvents
+from replicator_service.runtime.metrics.gauges import GAUGES, STREAM, gauge, gauges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from replicator_service.runtime.judgement.service_view import Present
 
 
-__all__ = ["CONTENT_TYPE", "HELP", "UNKNOWN", "Histogram", "Metrics", "Name"]
-
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 UNKNOWN = "unknown:"
 """How the planner marks an event type that it does not know."""
+
+EVENT_BUCKETS = (1, 10, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
+SECOND_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 @dataclass(slots=True)
@@ -62,10 +63,55 @@ class Histogram:
         return result
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One counter: its name as it is scraped, what it means, and how much a commit adds to it."""
+
+    name: str
+    meaning: str
+    of: Callable[[Committed], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A metric that :class:`Metrics` makes by itself: its name and its meaning."""
+
+    name: str
+    meaning: str
+
+
+def _unknown(what: Committed) -> int:
+    return sum(count for (_, operation), count in what.commit.events.items() if operation.startswith(UNKNOWN))
+
+
+BUILD_INFO = Described("replicator_build_info", "The version that runs; always 1.")
+EVENTS = Described("replicator_events_total", "Change events whose commit is durable.")
+ROWS = Counted(
+    "replicator_rows_applied_total", "Rows written, child rows and snapshots included.", lambda what: what.rows
+)
+COUNTERS = (
+    Counted("replicator_unknown_events_total", "Change events of a type that this version does not know.", _unknown),
+    ROWS,
+    Counted("replicator_dead_letters_total", "Documents that became dead letters.", lambda what: what.rejected),
+    Counted(
+        "replicator_altered_values_total",
+        "Values that did not fit their column or that PostgreSQL cannot hold as they are.",
+        lambda what: what.altered,
+    ),
+    Counted("replicator_commits_total", "Commits.", lambda _: 1),
+)
+BATCH_EVENTS = Described("replicator_batch_events", "Change events in one commit.")
+COMMIT_SECONDS = Described("replicator_commit_seconds", "From the first row of a commit to its end.")
+
+ALL = {each.name: each.meaning for each in (BUILD_INFO, *GAUGES, EVENTS, *COUNTERS, BATCH_EVENTS, COMMIT_SECONDS)}
+"""Every metric of the service with its meaning, in the order of the reference."""
+
+
 class Metrics(Collector):
     """Counts commits (:meth:`committed` is for ``Health(on_commit=...)``) and shows everything (:meth:`exposition`).
 
-    ``present`` is asked at each scrape; until :meth:`show` has been called there are only counters.
+    ``present`` is asked at each scrape; until :meth:`show` has been called there are only counters. Collections that
+    are gone share one series: their number over time has no bound.
     """
 
     def __init__(self, *, version: str = "", stream: str = "") -> None:
@@ -73,8 +119,8 @@ class Metrics(Collector):
         self._stream = stream
         self._lock = threading.Lock()
         self._present: Callable[[], Present] | None = None
-        self._events: Counter[tuple[str, str]] = Counter()
-        self._totals: Counter[Name] = Counter()
+        self._events = CollectionEvents()
+        self._totals: Counter[str] = Counter()
         self._batch_events = Histogram(EVENT_BUCKETS)
         self._commit_seconds = Histogram(SECOND_BUCKETS)
         self._registry = CollectorRegistry(auto_describe=False)
@@ -90,22 +136,25 @@ class Metrics(Collector):
         events = what.commit.events
         with self._lock:
             for (collection, operation), count in events.items():
-                if operation.startswith(UNKNOWN):
-                    self._totals[Name.UNKNOWN_EVENTS] += count
-                else:
-                    self._events[collection, operation] += count
-            self._totals[Name.ROWS_APPLIED] += what.rows
-            self._totals[Name.DEAD_LETTERS_TOTAL] += what.rejected
-            self._totals[Name.ALTERED_VALUES] += what.altered
-            self._totals[Name.COMMITS] += 1
+                if not operation.startswith(UNKNOWN):
+                    self._events.add(collection, operation, count)
+            for each in COUNTERS:
+                self._totals[each.name] += each.of(what)
             if events:
                 self._batch_events.observe(events.total())
             self._commit_seconds.observe(what.seconds)
 
-    def total(self, name: Name) -> int:
-        """A counter's value; events are summed over their labels."""
+    @property
+    def events(self) -> int:
+        """How many change events this process has made durable."""
         with self._lock:
-            return self._events.total() if name is Name.EVENTS else self._totals[name]
+            return self._events.total
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has written."""
+        with self._lock:
+            return self._totals[ROWS.name]
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format, see :data:`CONTENT_TYPE`."""
@@ -114,38 +163,32 @@ class Metrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """All metrics of the service; called by the registry."""
         if self._present is not None:
-            yield from gauges(self._present())
-        yield gauge(self._stream, Name.BUILD_INFO, {(self._version,): 1.0}, ("version",))
+            present = self._present()
+            with self._lock:
+                self._events.seen(present)
+            yield from gauges(present)
+        yield gauge(BUILD_INFO.name, BUILD_INFO.meaning, self._stream, {(self._version,): 1.0}, ("version",))
         with self._lock:
             families: list[Metric] = [self._events_family()]
-            families += [
-                _counter(name, self._stream, self._totals[name])
-                for name in (
-                    Name.UNKNOWN_EVENTS,
-                    Name.ROWS_APPLIED,
-                    Name.DEAD_LETTERS_TOTAL,
-                    Name.ALTERED_VALUES,
-                    Name.COMMITS,
-                )
-            ]
-            families.append(_histogram(Name.BATCH_EVENTS, self._stream, self._batch_events))
-            families.append(_histogram(Name.COMMIT_SECONDS, self._stream, self._commit_seconds))
+            families += [_counter(each, self._stream, self._totals[each.name]) for each in COUNTERS]
+            families.append(_histogram(BATCH_EVENTS, self._stream, self._batch_events))
+            families.append(_histogram(COMMIT_SECONDS, self._stream, self._commit_seconds))
         yield from families
 
     def _events_family(self) -> CounterMetricFamily:
-        family = CounterMetricFamily(Name.EVENTS, HELP[Name.EVENTS], labels=(STREAM, "collection", "op"))
-        for (collection, operation), count in sorted(self._events.items()):
+        family = CounterMetricFamily(EVENTS.name, EVENTS.meaning, labels=(STREAM, "collection", "op"))
+        for (collection, operation), count in self._events.items():
             family.add_metric((self._stream, collection, operation), count)
         return family
 
 
-def _counter(name: Name, stream: str, value: float) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, HELP[name], labels=(STREAM,))
+def _counter(counted: Counted, stream: str, value: float) -> CounterMetricFamily:
+    family = CounterMetricFamily(counted.name, counted.meaning, labels=(STREAM,))
     family.add_metric((stream,), value)
     return family
 
 
-def _histogram(name: Name, stream: str, histogram: Histogram) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(name, HELP[name], labels=(STREAM,))
+def _histogram(described: Described, stream: str, histogram: Histogram) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(described.name, described.meaning, labels=(STREAM,))
     family.add_metric((stream,), buckets=histogram.cumulated(), sum_value=histogram.total)
     return family

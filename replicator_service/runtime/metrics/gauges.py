@@ -1,4 +1,4 @@
-"""The present as gauges.
+"""The present as gauges: :data:`GAUGES` is the one list of them, with their names, meanings, labels and values.
 
 Every instance shows what it sees of the servers, so a standby shows the same lag as the leader: alerts take the maximum
 over the instances of a stream. What PostgreSQL told too long ago is unknown, not unchanged; times of past events stay.
@@ -8,94 +8,233 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import GaugeMetricFamily
 
+from replicator_service.core.errors import Server
+from replicator_service.core.events import is_temporary
 from replicator_service.core.steps import CollectionState
-from replicator_service.runtime.metrics.metric_names import HELP, STREAM, Name
 from replicator_service.runtime.state.health import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from prometheus_client.metrics_core import Metric
 
-    from replicator_service.core.overview import CollectionView, DatabaseView
+    from replicator_service.core.overview import CollectionView, LastReconciliation, MartView
     from replicator_service.runtime.judgement.service_view import Present, Sighting
 
-Samples = dict[tuple[str, ...], float]
-"""Values by those of the labels."""
+STREAM = "stream"
+"""The label that every metric has besides its own."""
+
+Samples = Mapping[tuple[str, ...], float | None]
+"""Values by those of the labels; None is not known."""
 
 
-def gauges(present: Present) -> Iterable[Metric]:
-    """Everything that is known now. An unknown number is NaN, never 0."""
-    stream = present.report.stream
-    yield gauge(stream, Name.STATE, {(state.value,): float(state is present.state) for state in State}, ("state",))
-    # One that waits for a server has given up its lease, although it still believes in its role.
-    leads = present.is_leader and present.report.error is None
-    yield gauge(stream, Name.LEADER, {(): float(leads)})
-    servers = {"mongodb": present.source_seen, "postgresql": present.database_seen}
-    up: Samples = {(name,): _up(seen, present.now) for name, seen in servers.items()}
-    yield gauge(stream, Name.SERVER_UP, up, ("server",))
-    yield gauge(stream, Name.CONVERGING, {(): float(present.is_converging)})
-    yield gauge(stream, Name.LAG, {(): _known(present.lag_seconds)})
-    yield gauge(stream, Name.OPLOG_HEADROOM, {(): _known(present.oplog_headroom_seconds)})
-    yield gauge(stream, Name.OPLOG_WHOLE, {(): float(present.oplog_is_whole)})
-    yield gauge(stream, Name.DEAD_LETTERS, {(): float(present.dead_letters)})
-    is_fresh = present.database_seen.is_fresh(present.now)
-    yield from _collections(stream, present.database.collections.values() if present.database and is_fresh else ())
-    groups = present.database.finding_groups if present.database and is_fresh else ()
-    found: Samples = {(group.collection, group.kind.value): float(group.paths) for group in groups}
-    # Two labels that are bounded; a path would be a third, and names of fields can be data.
-    yield gauge(stream, Name.SCHEMA_FINDINGS, found, ("collection", "kind"))
-    yield from _reconciliation(stream, present.database, is_fresh=is_fresh)
-    yield from _marts(stream, present.database)
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """One gauge: its name as it is scraped, what it means, and its value at present. Unknown is NaN, never 0."""
+
+    name: str
+    meaning: str
+    of: Callable[[Present], float | Samples | None]
+    labels: tuple[str, ...] = ()
+
+    def family(self, present: Present) -> Metric:
+        """What is scraped."""
+        found = self.of(present)
+        samples: Samples = found if isinstance(found, Mapping) else {(): found}
+        return gauge(self.name, self.meaning, present.report.stream, samples, self.labels)
 
 
-def gauge(stream: str, name: Name, samples: Samples, labels: tuple[str, ...] = ()) -> GaugeMetricFamily:
+def gauge(name: str, meaning: str, stream: str, samples: Samples, labels: Sequence[str]) -> GaugeMetricFamily:
     """One gauge; ``samples`` have the values of ``labels``, and the stream is added."""
-    family = GaugeMetricFamily(name, HELP[name], labels=(STREAM, *labels))
+    family = GaugeMetricFamily(name, meaning, labels=(STREAM, *labels))
     for values, value in samples.items():
-        family.add_metric((stream, *values), value)
+        family.add_metric((stream, *values), math.nan if value is None else float(value))
     return family
 
 
-def _collections(stream: str, views: Iterable[CollectionView]) -> Iterable[Metric]:
-    views = list(views)
+def gauges(present: Present) -> Iterable[Metric]:
+    """Everything that is known now."""
+    for each in GAUGES:
+        yield each.family(present)
+
+
+def _collections(present: Present) -> list[CollectionView]:
+    """What may have a series of its own: what PostgreSQL told just now, but for the server's temporary names."""
+    if present.database is None or not present.database_seen.is_fresh(present.now):
+        return []
+    return [each for each in present.database.collections.values() if not is_temporary(each.name)]
+
+
+def _counted(present: Present) -> Samples:
+    views = _collections(present)
     counts = Counter(view.state for view in views)
-    states: Samples = {(state.value,): float(counts[state]) for state in CollectionState} if views else {}
-    yield gauge(stream, Name.COLLECTIONS, states, ("state",))
-    progress: Samples = {(view.name,): _known(view.snapshot_progress) for view in views}
-    yield gauge(stream, Name.SNAPSHOT_PROGRESS, progress, ("collection",))
-    written: Samples = {
-        (view.name,): float(view.documents or 0) for view in views if view.state is CollectionState.SNAPSHOTTING
+    return {(state.value,): float(counts[state]) for state in CollectionState} if views else {}
+
+
+def _progress(present: Present) -> Samples:
+    return {
+        (view.name,): view.snapshot_progress
+        for view in _collections(present)
+        if view.state is not CollectionState.DROPPED
     }
-    yield gauge(stream, Name.SNAPSHOT_DOCUMENTS, written, ("collection",))
 
 
-def _reconciliation(stream: str, database: DatabaseView | None, *, is_fresh: bool) -> Iterable[Metric]:
-    last = database.last_reconciliation if database else None
-    outstanding = unexplained = None
-    if last and is_fresh:
-        outstanding = last.outstanding
-        unexplained = outstanding - sum(group.count for group in last.groups if group.are_dead_letters)
-    yield gauge(stream, Name.RECONCILIATION_DIFFERENCES, {(): _known(outstanding)})
-    yield gauge(stream, Name.RECONCILIATION_UNEXPLAINED, {(): _known(unexplained)})
-    yield gauge(stream, Name.RECONCILIATION_LAST_SUCCESS, {(): _known(last.at.timestamp() if last else None)})
+def _snapshot_documents(present: Present) -> Samples:
+    return {
+        (view.name,): float(view.documents or 0)
+        for view in _collections(present)
+        if view.state is CollectionState.SNAPSHOTTING
+    }
 
 
-def _marts(stream: str, database: DatabaseView | None) -> Iterable[Metric]:
-    marts = database.marts if database else ()
-    yield gauge(stream, Name.MART_AS_OF, {(mart.name,): mart.as_of.timestamp() for mart in marts}, ("mart",))
-    yield gauge(stream, Name.MART_LOADED, {(mart.name,): mart.loaded_at.timestamp() for mart in marts}, ("mart",))
-    yield gauge(stream, Name.MART_LOAD_SECONDS, {(mart.name,): mart.seconds for mart in marts}, ("mart",))
-    yield gauge(stream, Name.MART_ROWS, {(mart.name,): float(mart.rows) for mart in marts}, ("mart",))
+def _up(present: Present) -> Samples:
+    def of(seen: Sighting) -> float:
+        return float(seen.problem is None and seen.is_fresh(present.now))
+
+    return {
+        (Server.MONGODB.value,): of(present.source_seen),
+        (Server.POSTGRESQL.value,): of(present.database_seen),
+    }
 
 
-def _up(seen: Sighting, now: float) -> float:
-    return float(seen.problem is None and seen.is_fresh(now))
+def _waiting(present: Present) -> Samples:
+    waited_for = present.wait.server if present.wait else None
+    return {(server.value,): float(server is waited_for) for server in Server}
 
 
-def _known(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+def _is_disk_full(present: Present) -> float:
+    return float(present.wait is not None and present.wait.error.is_disk_full)
+
+
+def _reconciliation(of: Callable[[LastReconciliation], float | None]) -> Callable[[Present], float | None]:
+    def value(present: Present) -> float | None:
+        is_fresh = present.database_seen.is_fresh(present.now)
+        last = present.database.last_reconciliation if present.database and is_fresh else None
+        return of(last) if last else None
+
+    return value
+
+
+def _unproved_since(present: Present) -> float | None:
+    """A time of the past: it stays while PostgreSQL is away."""
+    last = present.database.last_reconciliation if present.database else None
+    return last.stale_since.timestamp() if last else None
+
+
+def _findings(present: Present) -> Samples:
+    groups = present.database.finding_groups if present.database else ()
+    return {(group.collection, group.kind.value): float(group.paths) for group in groups}
+
+
+def _marts(of: Callable[[MartView], float]) -> Callable[[Present], Samples]:
+    return lambda present: {(mart.name,): of(mart) for mart in (present.database.marts if present.database else ())}
+
+
+GAUGES = (
+    Gauge(
+        "replicator_state",
+        "1 for the present state, 0 for every other.",
+        lambda present: {(state.value,): float(state is present.state) for state in State},
+        ("state",),
+    ),
+    Gauge(
+        "replicator_leader",
+        "1 while this instance holds the lease, otherwise 0.",
+        lambda present: float(present.is_leader),
+    ),
+    Gauge("replicator_waiting", "1 for the server that this instance waits for, otherwise 0.", _waiting, ("server",)),
+    Gauge("replicator_disk_full", "1 while nothing is written since PostgreSQL has no room.", _is_disk_full),
+    Gauge(
+        "replicator_server_up",
+        "1 while this instance reaches the server (mongodb or postgresql), otherwise 0.",
+        _up,
+        ("server",),
+    ),
+    Gauge(
+        "replicator_converging",
+        "1 while some rows may be newer than the checkpoint.",
+        lambda present: float(present.is_converging),
+    ),
+    Gauge(
+        "replicator_lag_seconds",
+        "For how long MongoDB has had something that PostgreSQL has not; NaN while unknown.",
+        lambda present: present.lag_seconds,
+    ),
+    Gauge(
+        "replicator_oplog_headroom_seconds",
+        "History left behind the checkpoint; NaN while unknown, negative when lost.",
+        lambda present: present.oplog_headroom_seconds,
+    ),
+    Gauge(
+        "replicator_oplog_whole",
+        "1 while MongoDB has never discarded history: a short headroom then only says that it is young.",
+        lambda present: float(present.oplog_is_whole),
+    ),
+    Gauge("replicator_dead_letters", "Dead letters at present.", lambda present: float(present.dead_letters)),
+    Gauge("replicator_collections", "Collections by what is done with them.", _counted, ("state",)),
+    Gauge(
+        "replicator_snapshot_progress",
+        "Share of a collection's documents that its snapshot has written; 1 when complete.",
+        _progress,
+        ("collection",),
+    ),
+    Gauge(
+        "replicator_snapshot_documents",
+        "Documents that the snapshot of a collection has written, while it is not complete.",
+        _snapshot_documents,
+        ("collection",),
+    ),
+    Gauge(
+        "replicator_schema_findings",
+        "Paths with new_field, misfit or gone (kind): see replicator mapping drift.",
+        _findings,
+        ("collection", "kind"),
+    ),
+    Gauge(
+        "replicator_reconciliation_differences",
+        "Differences that the last comparison of each collection left; NaN while unknown.",
+        _reconciliation(lambda last: last.outstanding),
+    ),
+    Gauge(
+        "replicator_reconciliation_unexplained_differences",
+        "Those of them that do not wait as dead letters.",
+        _reconciliation(lambda last: last.unexplained),
+    ),
+    Gauge(
+        "replicator_reconciliation_compared_collections",
+        "Collections that were compared at all; NaN before the first comparison.",
+        _reconciliation(lambda last: last.compared),
+    ),
+    Gauge(
+        "replicator_reconciliation_last_success_timestamp_seconds",
+        "When the collection compared longest ago was compared (one that never was: came into being); NaN before any.",
+        _unproved_since,
+    ),
+    Gauge(
+        "replicator_mart_as_of_timestamp_seconds",
+        "The time that a mart shows; none before its first load.",
+        _marts(lambda mart: mart.as_of.timestamp()),
+        ("mart",),
+    ),
+    Gauge(
+        "replicator_mart_loaded_timestamp_seconds",
+        "When a mart was last loaded.",
+        _marts(lambda mart: mart.loaded_at.timestamp()),
+        ("mart",),
+    ),
+    Gauge(
+        "replicator_mart_load_seconds",
+        "How long the last load of a mart took.",
+        _marts(lambda mart: mart.seconds),
+        ("mart",),
+    ),
+    Gauge(
+        "replicator_mart_rows", "Rows of a mart after its last load.", _marts(lambda mart: float(mart.rows)), ("mart",)
+    ),
+)

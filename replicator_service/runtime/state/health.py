@@ -1,28 +1,30 @@
 """What the service knows of itself, for everybody who asks: one object, written by its threads, read by the others.
 
-States: see :class:`State`. The pipeline reports through the :class:`Observer` interface; nothing here looks at a
-database.
+The state follows from what has been reported, see :meth:`Health._derived`: nobody sets it. The pipeline reports through
+the :class:`Observer` interface; nothing here looks at a database.
 """
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING
 
 from replicator_service.pipeline.observer import Committed, Observer
+from replicator_service.runtime.state.waiting import ErrorReport, Wait, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from replicator_service.core.errors import ReplicatorError
+    from replicator_service.core.errors import ReplicatorError, Retryable
 
 
 class State(StrEnum):
     """What the service is doing, in the words of every interface."""
 
     STARTING = "starting"
+    WAITING = "waiting"
     SNAPSHOTTING = "snapshotting"
     STREAMING = "streaming"
     CONVERGING = "converging"
@@ -32,20 +34,23 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+RUNNING = frozenset({State.SNAPSHOTTING, State.STREAMING, State.CONVERGING, State.PAUSED})
+"""The states of a leader whose pipeline runs."""
+
+
 class Role(StrEnum):
-    """Whether this instance writes."""
+    """Whether this instance holds the lease: only then does it write."""
 
     LEADER = "leader"
     STANDBY = "standby"
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorReport:
-    """The last error that has not been overcome."""
-
-    kind: str
-    message: str
-    hint: str
+class _Phase(Enum):
+    STARTING = auto()
+    STANDBY = auto()
+    RUNNING = auto()
+    RESYNC_REQUIRED = auto()
+    FAILED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Report:
     """A consistent copy of everything known; times are in seconds.
 
     ``cluster_time`` is the checkpoint's; ``operation_time`` is the server's latest. ``ticks`` says when each thread
-    last turned, on the monotonic clock.
+    last turned, and ``current_at`` when PostgreSQL was last known to have all that MongoDB had, on the monotonic clock.
     """
 
     state: State = State.STARTING
@@ -63,10 +68,14 @@ class Report:
     converging_until: int | None = None
     operation_time: int | None = None
     oldest_time: int | None = None
+    current_at: float | None = None
     dead_letters: int = 0
-    error: ErrorReport | None = None
+    wait: Wait | None = None
+    """What is waited for at present."""
+    failure: ErrorReport | None = None
+    """What waiting does not overcome: history is lost, or the service has failed."""
     last_error: ErrorReport | None = None
-    """The same, also when it has been overcome."""
+    """The last of either, also when it has been overcome."""
     errors: int = 0
     """How many were reported since the process began: some are overcome between two looks."""
     collection_errors: Mapping[str, ErrorReport] = field(default_factory=dict)
@@ -76,18 +85,9 @@ class Report:
     """Whether this instance has led or stood by at least once since it began."""
 
     @property
-    def lag_seconds(self) -> float | None:
-        """Server operation time minus the checkpoint's cluster time; None while either is unknown."""
-        if self.cluster_time is None or self.operation_time is None:
-            return None
-        return max(0.0, float((self.operation_time >> 32) - (self.cluster_time >> 32)))
-
-    @property
-    def oplog_headroom_seconds(self) -> float | None:
-        """How much history is left behind the checkpoint; negative means it is lost."""
-        if self.cluster_time is None or self.oldest_time is None:
-            return None
-        return float((self.cluster_time >> 32) - (self.oldest_time >> 32))
+    def error(self) -> ErrorReport | None:
+        """The last error that has not been overcome."""
+        return self.failure or (self.wait.error if self.wait else None)
 
     @property
     def is_converging(self) -> bool:
@@ -109,8 +109,12 @@ class Health(Observer):
         self._clock = clock
         self._on_commit = on_commit
         self._report = Report(stream=stream)
+        self._phase = _Phase.STARTING
+        self._waiting = Waiting()
         self._is_paused = False
         self._is_snapshotting = False
+        self._received = 0
+        """The cluster time up to which events have come: they are committed when the checkpoint is there."""
 
     def report(self) -> Report:
         """A copy of the present."""
@@ -118,17 +122,19 @@ class Health(Observer):
             return self._report
 
     def committed(self, what: Committed) -> None:
-        """A commit is durable."""
+        """A commit is durable. One of a term that only begins proves nothing: each term can begin."""
         with self._lock:
             self._is_snapshotting = what.commit.is_snapshotting
-            self._report = replace(
-                self._report,
-                cluster_time=what.commit.position.cluster_time,
-                converging_until=what.commit.converging_until,
-                dead_letters=what.dead_letters,
-                error=None,
+            if self._phase is _Phase.RUNNING:
+                self._waiting.progressed(self._clock())
+            self._show(
+                replace(
+                    self._report,
+                    cluster_time=what.commit.position.cluster_time,
+                    converging_until=what.commit.converging_until,
+                    dead_letters=what.dead_letters,
+                )
             )
-            self._update_state()
         self._on_commit(what)
 
     def ticked(self, part: str) -> None:
@@ -137,83 +143,124 @@ class Health(Observer):
             self._report.ticks[part] = self._clock()
 
     def paused(self, *, is_paused: bool) -> None:
-        """The stream is held, or goes on."""
+        """The stream is paused, or continues."""
         with self._lock:
             self._is_paused = is_paused
-            self._update_state()
+            if is_paused:
+                # Nothing will commit now; whoever says this has asked PostgreSQL.
+                self._waiting.progressed(self._clock())
+            self._show(self._report)
+
+    def answered(self, cluster_time: int, *, has_events: bool) -> None:
+        """The stream has brought everything up to here; without events, everything that MongoDB had just now."""
+        with self._lock:
+            now = self._clock()
+            self._waiting.answered(now)
+            if has_events:
+                self._received = max(self._received, cluster_time)
+            is_current = not has_events and (self._report.cluster_time or 0) >= self._received
+            self._show(replace(self._report, current_at=now if is_current else self._report.current_at))
 
     def delayed(self, error: ReplicatorError) -> None:
-        """The stream waits for a server that lives and does not answer."""
-        self.entered(self.report().state, error)
-
-    def streaming_from(self, cluster_time: int) -> None:
-        """This instance leads from here on."""
+        """The stream waits for a server that lives and does not answer; the lease is kept."""
         with self._lock:
-            self._report = replace(
-                self._report,
-                role=Role.LEADER,
-                cluster_time=cluster_time,
-                error=None,
-                started=True,
-                collection_errors={},
-            )
-            self._update_state()
+            self._waiting.began(error, self._clock(), is_stream=True)
+            self._failed(error, self._report)
+
+    def waits(self, error: Retryable) -> None:
+        """The term has ended, and with it the lease: the service tries again until this is over."""
+        with self._lock:
+            self._waiting.began(error, self._clock(), is_stream=False)
+            self._phase = _Phase.STARTING
+            self._failed(error, replace(self._report, role=Role.STANDBY))
+
+    def stepped_down(self) -> None:
+        """Another instance has taken the lease."""
+        with self._lock:
+            self._phase = _Phase.STARTING
+            self._show(replace(self._report, role=Role.STANDBY))
 
     def standing_by(self, *, cluster_time: int | None) -> None:
         """Another instance leads; ``cluster_time`` is its checkpoint as read from PostgreSQL."""
         with self._lock:
-            self._report = replace(
-                self._report,
-                role=Role.STANDBY,
-                state=State.STANDBY,
-                cluster_time=cluster_time,
-                error=None,
-                started=True,
+            self._phase = _Phase.STANDBY
+            self._waiting.progressed(self._clock())
+            self._show(replace(self._report, role=Role.STANDBY, cluster_time=cluster_time, failure=None, started=True))
+
+    def leading(self, *, cluster_time: int | None) -> None:
+        """This instance holds the lease; its pipeline does not run yet."""
+        with self._lock:
+            self._phase = _Phase.STARTING
+            self._show(replace(self._report, role=Role.LEADER, cluster_time=cluster_time, failure=None))
+
+    def streaming_from(self, cluster_time: int) -> None:
+        """The pipeline runs from here on. What was waited for is over with its first commit, not before."""
+        with self._lock:
+            self._phase = _Phase.RUNNING
+            self._received = cluster_time
+            self._show(
+                replace(
+                    self._report,
+                    role=Role.LEADER,
+                    cluster_time=cluster_time,
+                    failure=None,
+                    started=True,
+                    collection_errors={},
+                )
             )
+
+    def resync_required(self, error: ReplicatorError) -> None:
+        """The position is lost; the lease is kept."""
+        with self._lock:
+            self._phase = _Phase.RESYNC_REQUIRED
+            self._waiting.progressed(self._clock())
+            self._failed(error, replace(self._report, failure=ErrorReport.of(error)))
+
+    def failed(self, error: ReplicatorError) -> None:
+        """The service ends by this error."""
+        with self._lock:
+            self._phase = _Phase.FAILED
+            self._failed(error, replace(self._report, role=Role.STANDBY, failure=ErrorReport.of(error)))
 
     def collection_failed(self, name: str, error: ReplicatorError | None) -> None:
         """This collection cannot be read (or can be again)."""
         with self._lock:
             errors = {other: each for other, each in self._report.collection_errors.items() if other != name}
             if error is not None:
-                errors[name] = ErrorReport(type(error).__name__, error.message, error.hint)
-            self._report = replace(self._report, collection_errors=errors)
-
-    def leading(self, *, cluster_time: int | None) -> None:
-        """This instance holds the lease; its pipeline does not run yet."""
-        with self._lock:
-            self._report = replace(self._report, role=Role.LEADER, state=State.STARTING, cluster_time=cluster_time)
-
-    def entered(self, state: State, error: ReplicatorError | None = None) -> None:
-        """The supervisor says what state this is, and why."""
-        report = None if error is None else ErrorReport(type(error).__name__, error.message, error.hint)
-        with self._lock:
-            self._report = replace(
-                self._report,
-                state=state,
-                error=report or self._report.error,
-                last_error=report or self._report.last_error,
-                errors=self._report.errors + (report is not None),
-            )
+                errors[name] = ErrorReport.of(error)
+            self._show(replace(self._report, collection_errors=errors))
 
     def observed_source(self, *, operation_time: int | None, oldest_time: int | None) -> None:
         """The monitor has asked MongoDB; None keeps what was known."""
         with self._lock:
-            self._report = replace(
-                self._report,
-                operation_time=operation_time or self._report.operation_time,
-                oldest_time=oldest_time or self._report.oldest_time,
+            self._show(
+                replace(
+                    self._report,
+                    operation_time=operation_time or self._report.operation_time,
+                    oldest_time=oldest_time or self._report.oldest_time,
+                )
             )
 
-    def _update_state(self) -> None:
-        if self._report.role is not Role.LEADER:
-            return
+    def _failed(self, error: ReplicatorError, report: Report) -> None:
+        self._show(replace(report, last_error=ErrorReport.of(error), errors=report.errors + 1))
+
+    def _show(self, report: Report) -> None:
+        waiting = replace(report, wait=self._waiting.wait)
+        self._report = replace(waiting, state=self._derived(waiting))
+
+    def _derived(self, report: Report) -> State:
+        if self._phase is _Phase.FAILED:
+            return State.FAILED
+        if self._phase is _Phase.RESYNC_REQUIRED:
+            return State.RESYNC_REQUIRED
+        if report.wait is not None:
+            return State.WAITING
+        if self._phase is _Phase.STANDBY:
+            return State.STANDBY
+        if self._phase is _Phase.STARTING:
+            return State.STARTING
         if self._is_paused:
-            state = State.PAUSED
-        elif self._is_snapshotting:
-            state = State.SNAPSHOTTING
-        elif self._report.converging_until is not None:
-            state = State.CONVERGING
-        else:
-            state = State.STREAMING
-        self._report = replace(self._report, state=state)
+            return State.PAUSED
+        if self._is_snapshotting:
+            return State.SNAPSHOTTING
+        return State.STREAMING if report.converging_until is None else State.CONVERGING

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from replicator_service.core.errors import ConfigurationError, ReplicatorError, Retryable
+from replicator_service.core.errors import ConfigurationError, ReplicatorError, SinkUnavailable
 from replicator_service.sink.connect.address import Address
 
 _DSN = "REPLICATOR_POSTGRES_DSN"
@@ -126,8 +126,8 @@ def why_refused(message: str, address: Address | None = None) -> ReplicatorError
             return ConfigurationError(cause + at, hint=hint)
     for pattern, cause, hint in _PASSING:
         if re.search(pattern, message):
-            return Retryable(f"PostgreSQL cannot be reached: {_places(message, tried)} {cause}", hint=hint)
-    return Retryable(
+            return SinkUnavailable(f"PostgreSQL cannot be reached: {_places(message, tried)} {cause}", hint=hint)
+    return SinkUnavailable(
         f"PostgreSQL cannot be reached, or the connection to it was lost{at}",
         hint=f"Check that it runs and that {_DSN} names the right host and port.",
     )

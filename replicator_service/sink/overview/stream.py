@@ -9,6 +9,7 @@ from replicator_service.core.steps import CollectionState
 from replicator_service.sink.control.lease import HELD, NAMESPACE
 from replicator_service.sink.errors import translated
 from replicator_service.sink.overview.dead_letter_groups import letter_groups
+from replicator_service.sink.overview.failures import failed_requests, last_failure
 from replicator_service.sink.overview.last_reconciliation import last_reconciliation, later_attempt
 from replicator_service.sink.overview.marts import last_loads
 from replicator_service.sink.overview.schema_findings import finding_groups, top_findings
@@ -16,15 +17,14 @@ from replicator_service.sink.overview.schema_findings import finding_groups, top
 if TYPE_CHECKING:
     from replicator_service.sink.connect.connection import Connection
 
-WRITER_NAME = "replicator writer"
-
 _STREAM = """
 select
     c.cluster_time,
     c.converging_until,
     coalesce(c.epoch, 0),
     exists (select from replicator.pause as p where p.stream = s.stream),
-    (select count(*) from replicator.request as r where r.stream = s.stream and r.handled_at is null)
+    (select count(*) from replicator.request as r where r.stream = s.stream and r.handled_at is null),
+    extract(epoch from now() - c.updated_at)::double precision
 from (select %(stream)s::text as stream) as s
 left join replicator.checkpoint as c on c.stream = s.stream
 """
@@ -83,12 +83,12 @@ def read_overview(connection: Connection, stream: str, schema: str) -> DatabaseV
         return DatabaseView()
     named = {"stream": stream, "schema": schema}
     with translated():
-        checkpoint = connection.execute(_STREAM, named).fetchone() or (None, None, 0, False, 0)
+        checkpoint = connection.execute(_STREAM, named).fetchone() or (None, None, 0, False, 0, None)
         collections = connection.execute(_COLLECTIONS, named).fetchall()
         letters: dict[str, int] = dict(connection.execute(_DEAD_LETTERS, named).fetchall())
     leader = _leader_row(connection, stream)
     findings = finding_groups(connection, stream)
-    cluster_time, converging_until, epoch, is_paused, open_requests = checkpoint
+    cluster_time, converging_until, epoch, is_paused, open_requests, age = checkpoint
     return DatabaseView(
         is_installed=True,
         cluster_time=cluster_time,
@@ -104,6 +104,9 @@ def read_overview(connection: Connection, stream: str, schema: str) -> DatabaseV
         letter_groups=letter_groups(connection, stream) if letters else (),
         reconciliation_attempt=later_attempt(connection, stream),
         marts=last_loads(connection, stream),
+        checkpoint_age=age,
+        failure=last_failure(connection, stream),
+        failed_requests=failed_requests(connection, stream),
         finding_groups=findings,
         findings=top_findings(connection, stream) if findings else (),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from replicator_service.core.errors import ReplicatorError, Retryable
+from replicator_service.core.errors import ReplicatorError, Retryable, SourceUnavailable
 from replicator_service.source.connect.address import Address, parse
 from replicator_service.source.connect.connection import connect, disconnect, server_facts
 
@@ -58,7 +58,7 @@ def _raise_why(uri: str, wait_ms: int) -> NoReturn:
         server_facts(client)
     finally:
         disconnect(client)
-    raise Retryable("MongoDB answers only now", hint="Run the check again.")
+    raise SourceUnavailable("MongoDB answers only now", hint="Run the check again.")
 
 
 def check_topology(hello: Hello, checks: Checklist, name: str) -> None:

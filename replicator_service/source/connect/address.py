@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri, validate_options
 
-from replicator_service.core.errors import ConfigurationError, ReplicatorError, Retryable
+from replicator_service.core.errors import ConfigurationError, ReplicatorError, SourceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +69,7 @@ def _explained(uri: str, error: Exception) -> ReplicatorError:
             hint="Options are, for instance: replicaSet, authSource, tls=true, tlsCAFile.",
         )
     if uri.startswith("mongodb+srv:") and _comes_from_dns(error):
-        return Retryable(
+        return SourceUnavailable(
             "the name in the MongoDB address cannot be looked up",
             hint="Check it, and that the DNS server that this machine asks knows it; or list the members: "
             "mongodb://HOST1,HOST2/?replicaSet=NAME&tls=true",

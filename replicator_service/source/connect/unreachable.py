@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pymongo import errors
 
-from replicator_service.core.errors import ConfigurationError, ReplicatorError, Retryable
+from replicator_service.core.errors import ConfigurationError, ReplicatorError, SourceUnavailable
 
 if TYPE_CHECKING:
     from replicator_service.source.connect.connection import Client
@@ -58,7 +58,7 @@ def why_absent(client: Client) -> ReplicatorError | None:
     if "RSGhost" in kinds:
         return uninitiated()
     if kinds - {"Unknown"}:
-        return Retryable(
+        return SourceUnavailable(
             "MongoDB's replica set has no primary now",
             hint="An election takes seconds. If it lasts, most of the members are away: rs.status() shows which.",
         )
@@ -67,12 +67,12 @@ def why_absent(client: Client) -> ReplicatorError | None:
         return None
     shown = "; ".join(f"{_spelled(*place)} {cause}" for place, (cause, _) in list(problems.items())[:_SHOWN])
     hints = dict.fromkeys(hint for _, hint in problems.values())
-    return Retryable(f"MongoDB cannot be reached: {shown}", hint=" ".join(hints))
+    return SourceUnavailable(f"MongoDB cannot be reached: {shown}", hint=" ".join(hints))
 
 
 def uninitiated() -> ReplicatorError:
     """The servers are there, and nobody has made them a replica set yet."""
-    return Retryable(
+    return SourceUnavailable(
         "MongoDB's replica set has not been initiated", hint="Run rs.initiate() once, on one of its members."
     )
 

@@ -16,7 +16,7 @@ from pymongo import errors
 
 from replicator_service.core.batching import StreamReply
 from replicator_service.core.codec.elements import elements
-from replicator_service.core.errors import ConfigurationError, Fatal, NoAnswer, ResyncRequired, Retryable
+from replicator_service.core.errors import ConfigurationError, Fatal, NoAnswer, ResyncRequired, SourceUnavailable
 from replicator_service.core.position import Position, ResumeToken, token_time, wall_time
 from replicator_service.core.replies import Reply, read_cursor
 from replicator_service.source.connect.connection import RAW, Client, ServerFacts
@@ -259,7 +259,7 @@ def require_forward(position: Position, token: ResumeToken, events: bytes) -> No
     Raises :class:`Retryable`.
     """
     if _sorts_before(token, position.resume_token) or _begins_before(events, position.cluster_time):
-        raise Retryable(
+        raise SourceUnavailable(
             f"MongoDB went back in its history, to before {wall_time(position.cluster_time).isoformat()}: the position "
             "is kept, and the stream is opened again",
             hint="If it lasts: MongoDB was restored from a backup ('replicator resync --all' reads everything again), "

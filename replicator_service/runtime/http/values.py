@@ -1,0 +1,202 @@
+"""What is known as JSON: the values of the fields of ``/status``, see :mod:`.status`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from replicator_service.core.position import wall_time
+from replicator_service.core.schema_findings import FindingKind
+from replicator_service.core.steps import CollectionState
+
+if TYPE_CHECKING:
+    from replicator_service.core.overview import CollectionView, DatabaseView, MartView
+    from replicator_service.runtime.judgement.service_view import Present, Sighting
+    from replicator_service.runtime.state.waiting import ErrorReport
+
+Json = dict[str, Any]
+
+WAITING = "waiting"
+_MOVING = frozenset({CollectionState.SNAPSHOTTING.value, CollectionState.STREAMING.value})
+
+
+def collections(view: DatabaseView | None) -> Json:
+    """Each collection by name."""
+    return {name: _collection(each) for name, each in (view.collections if view else {}).items()}
+
+
+def dead_letter_reasons(view: DatabaseView | None) -> list[Json]:
+    """Why there are dead letters, the most frequent reasons first: those of the latest few thousand."""
+    return [
+        {"collection": each.collection, "reason": each.reason, "count": each.count, "latest": utc(each.latest)}
+        for each in (view.letter_groups if view else ())
+    ]
+
+
+def schema_finding_paths(view: DatabaseView | None) -> Json:
+    """How many paths there are of each kind of finding."""
+    return {kind.value: view.finding_paths(kind) if view else 0 for kind in FindingKind}
+
+
+def schema_findings(view: DatabaseView | None) -> list[Json]:
+    """What documents and mapping do not have in common: values that do not fit first, the most frequent first."""
+    return [
+        {
+            "collection": each.collection,
+            "path": each.path,
+            "kind": each.kind.value,
+            "count": each.count,
+            "first_seen": utc(each.first_seen),
+            "last_seen": utc(each.last_seen),
+        }
+        for each in (view.findings if view else ())
+    ]
+
+
+def last_reconciliation(view: DatabaseView | None) -> Json | None:
+    """When both sides were last compared, how many differences there were, and what of them remains."""
+    if view is None or view.last_reconciliation is None:
+        return None
+    last = view.last_reconciliation
+    return {
+        "at": utc(last.at),
+        "compared": last.compared,
+        "collections": last.collections,
+        "documents": last.documents,
+        "differences": last.differences,
+        "repaired": last.repaired,
+        "outstanding": last.outstanding,
+        "outstanding_by_kind": [
+            {
+                "collection": each.collection,
+                "kind": each.kind.value,
+                "count": each.count,
+                "dead_letters": each.are_dead_letters,
+            }
+            for each in last.groups
+        ],
+    }
+
+
+def reconciliation_attempt(view: DatabaseView | None) -> Json | None:
+    """A comparison begun after the last finished one; without an ``error`` it still runs."""
+    if view is None or view.reconciliation_attempt is None:
+        return None
+    attempt = view.reconciliation_attempt
+    return {"started_at": utc(attempt.started_at), "error": attempt.error}
+
+
+def marts(view: DatabaseView | None) -> Json:
+    """The last published load of each mart; empty where there are none, or this user may not read of them."""
+    return {each.name: _mart(each) for each in (view.marts if view else ())}
+
+
+def leader(view: DatabaseView | None) -> Json | None:
+    """Who holds the lease, as PostgreSQL sees the session."""
+    if view is None or view.leader is None:
+        return None
+    holder = view.leader
+    return {"pid": holder.pid, "address": holder.address, "since": utc(holder.since)}
+
+
+def _collection(view: CollectionView) -> Json:
+    return {
+        "state": view.state.value,
+        "rows": view.rows,
+        "snapshot_progress": view.snapshot_progress,
+        "table": view.table,
+        "dead_letters": view.dead_letters,
+        "snapshot_documents": view.documents,
+        "snapshot_expected": view.expected,
+    }
+
+
+def moving(present: Present) -> Json:
+    """The collections with what this process knows of them: null where it has seen none of their changes.
+
+    While nothing can move, or one of them cannot be read, they wait, whatever is done with them otherwise.
+    """
+    known = collections(present.database)
+    for name, each in known.items():
+        failure = present.report.collection_errors.get(name)
+        if each["state"] in _MOVING and (failure is not None or not present.is_moving):
+            each["state"] = WAITING
+        each["error"] = None if failure is None else error(failure)
+        movement = present.movements.get(name)
+        each["last_change"] = wall(movement.last_change) if movement else None
+        each["events_per_second"] = round(movement.events_per_second, 1) if movement else 0.0
+        left = present.snapshot_seconds_left.get(name)
+        each["snapshot_seconds_left"] = None if left is None else round(left)
+    return known
+
+
+def error(report: ErrorReport) -> Json:
+    """An error with what to do about it."""
+    return {"class": report.kind, "message": report.message, "hint": report.hint}
+
+
+def waiting(present: Present, at: datetime) -> Json | None:
+    """What is waited for, since when and why."""
+    wait = present.wait
+    if wait is None:
+        return None
+    seconds = max(0.0, present.now - wait.since)
+    return {
+        "server": None if wait.server is None else wait.server.value,
+        "since": utc(at - timedelta(seconds=seconds)),
+        "seconds": round(seconds, 1),
+        "attempts": wait.attempts,
+        "reason": wait.error.message,
+        "hint": wait.error.hint,
+    }
+
+
+def last_failure(view: DatabaseView | None) -> Json | None:
+    """Why the service ended last, while nothing was replicated since."""
+    if view is None or view.failure is None:
+        return None
+    failure = view.failure
+    return {
+        "at": utc(failure.at),
+        "instance": failure.instance,
+        "cause": failure.cause,
+        "hint": failure.hint,
+        "exit_code": failure.exit_code,
+    }
+
+
+def _mart(view: MartView) -> Json:
+    return {
+        "as_of": utc(view.as_of),
+        "loaded_at": utc(view.loaded_at),
+        "seconds": round(view.seconds, 3),
+        "rows": view.rows,
+        "inserted": view.inserted,
+        "versioned": view.versioned,
+        "closed": view.closed,
+        "overwritten": view.overwritten,
+        "source_time": None if view.source_time is None else utc(view.source_time),
+        "warnings": list(view.warnings),
+    }
+
+
+def server(seen: Sighting, now: float) -> Json:
+    """When a server was last seen."""
+    return {
+        "seen_seconds_ago": None if seen.at is None else round(max(0.0, now - seen.at), 1),
+        "problem": seen.problem,
+    }
+
+
+def utc(time: datetime) -> str:
+    """A time in UTC."""
+    return time.astimezone(UTC).isoformat()
+
+
+def wall(cluster_time: int | None) -> str | None:
+    """A cluster time as a time, where there is such a year."""
+    try:
+        time: datetime | None = None if cluster_time is None else wall_time(cluster_time)
+    except (OverflowError, ValueError):
+        return None
+    return None if time is None else time.isoformat()
