@@ -7,11 +7,15 @@ Each server has its own thread: one that hangs must not hide what the other says
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import ReplicatorError
+from replicator_service.core.mapping.model import Mapping
 from replicator_service.core.naming import schema_name
-from replicator_service.core.overview import SourceView
+from replicator_service.core.overview import Interference, SourceView
+from replicator_service.sink.check.table_requirements import interference
+from replicator_service.sink.check.tables_wanted import wanted_tables
 from replicator_service.sink.connect.pool import Pool, checked_out, make_pool
 from replicator_service.sink.overview.stream import is_writing, read_overview
 from replicator_service.source.connect.connection import Client, connect, read_only_database
@@ -24,11 +28,15 @@ if TYPE_CHECKING:
     from replicator_service.configuration.settings import Settings
     from replicator_service.runtime.judgement.service_view import Watch
     from replicator_service.runtime.log.logging import Logger
+    from replicator_service.sink.connect.connection import Connection
 
 SOURCE_SECONDS = 1.0
 SINK_SECONDS = 2.0
 SLOW_TURNS = 30
 """The oldest entry of the oplog and the list of collections are asked for once in so many turns."""
+
+INTERFERENCE_TURNS = 30
+"""Others change the tables seldom: they are looked at once in so many turns."""
 
 _STOP_SECONDS = 0.5
 
@@ -36,13 +44,13 @@ _STOP_SECONDS = 0.5
 class Monitor:
     """Two threads that look until :meth:`stop`. Servers may be away from the beginning."""
 
-    def __init__(self, settings: Settings, watch: Watch, *, log: Logger) -> None:
+    def __init__(self, settings: Settings, mapping: Mapping, watch: Watch, *, log: Logger) -> None:
         self._settings = settings
         self._watch = watch
         self._log = log
         self._stopping = threading.Event()
         self._source = SourceWatch(settings, watch)
-        self._sink = SinkWatch(settings, watch)
+        self._sink = SinkWatch(settings, watch, mapping)
         self._threads = [
             threading.Thread(target=self._run, args=(self._source.look, SOURCE_SECONDS), name="source monitor"),
             threading.Thread(target=self._run, args=(self._sink.look, SINK_SECONDS), name="sink monitor"),
@@ -123,12 +131,15 @@ class SourceWatch:
 
 
 class SinkWatch:
-    """Asks PostgreSQL what the control tables say."""
+    """Asks PostgreSQL what the control tables say, and now and then what others have hung on the replicated ones."""
 
-    def __init__(self, settings: Settings, watch: Watch) -> None:
+    def __init__(self, settings: Settings, watch: Watch, mapping: Mapping | None = None) -> None:
         self._settings = settings
         self._watch = watch
+        self._mapping = mapping or Mapping()
         self._pool: Pool | None = None
+        self._turn = 0
+        self._interference: tuple[Interference, ...] = ()
 
     def look(self) -> None:
         """One look."""
@@ -138,18 +149,32 @@ class SinkWatch:
                 # First and by itself: it needs no table, so no lock of somebody's can hide that the writer waits.
                 self._watch.writer_seen(is_writing=is_writing(connection, stream))
                 view = read_overview(connection, stream, schema_name(stream))
+                if view.is_installed and self._turn % INTERFERENCE_TURNS == 0:
+                    self._interference = self._looked_closer(connection)
+                self._turn += view.is_installed
         except ReplicatorError as error:
             self._watch.database_missed(error.message)
             return
         except Exception as error:
             self._watch.database_missed(f"its control tables are not understood ({type(error).__name__})")
             raise
-        self._watch.database_seen(view)
+        self._watch.database_seen(replace(view, interference=self._interference))
 
     def close(self) -> None:
         """Close the connections."""
         if self._pool is not None:
             self._pool.close(timeout=_STOP_SECONDS)
+
+    def _looked_closer(self, connection: Connection) -> tuple[Interference, ...]:
+        """What the user may not look at is left to ``check``: it hides nothing else."""
+        stream = self._settings.mongo_database
+        try:
+            tables, _ = wanted_tables(connection, stream, self._mapping)
+            return tuple(
+                Interference(each.cause, each.fix) for each in interference(connection, schema_name(stream), tables)
+            )
+        except ReplicatorError:
+            return ()
 
     def _opened(self) -> Pool:
         if self._pool is None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from replicator_service.cli.sparkline import ASCII, BLOCKS, condensed, sparkline
-from replicator_service.runtime.judgement.words import spelled
+from replicator_service.runtime.judgement.words import counted, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,10 +91,13 @@ def _reconciled(found: Json) -> tuple[Text, Text]:
         return Text("never", "dim"), Text()
     left = last["outstanding"]
     ago = Text(_ago(last["at"], found))
+    compared, collections = last.get("compared", 0), last.get("collections", 0)
+    among = f" in {compared:,} of {collections:,} collections" if compared < collections else ""
     if left:
-        return ago, Text(f"{left:,} differences remain", "red")
+        return ago, Text(f"{counted(left, 'difference')} {'remains' if left == 1 else 'remain'}{among}", "red")
     repaired = f", {last['repaired']:,} repaired" if last["repaired"] else ""
-    return ago, Text(f"no differences in {last['documents']:,} documents{repaired}", "dim")
+    told = f"no differences in {counted(last['documents'], 'document')}{among}{repaired}"
+    return ago, Text(told, "yellow" if among else "dim")
 
 
 def _marts(found: Json) -> Iterator[tuple[str, Text, Text]]:

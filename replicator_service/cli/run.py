@@ -109,7 +109,7 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
             page=server.url,
             pid=os.getpid(),
         )
-        monitor = Monitor(settings, watch, log=log)
+        monitor = Monitor(settings, mapping, watch, log=log)
         around.callback(monitor.stop)
         monitor.start()
         narrator = Narrator(watch.present, metrics, log)

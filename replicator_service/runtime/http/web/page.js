@@ -85,6 +85,7 @@ function showState(status) {
   write(by("stream"), status.stream);
   write(by("state"), name);
   by("state").dataset.state = status.state;
+  by("pulse").dataset.state = status.state;
   write(by("meaning"), meaningOf(status));
   document.title = `${status.notices.some((each) => each.severity === "critical") ? "⚠ " : ""}${name} · ${status.stream}`;
 }
@@ -114,12 +115,14 @@ function showFigures(status) {
   const rates = Object.values(status.collections).map((each) => each.events_per_second);
   figure(by("rate"), [words.rate(rates.reduce((sum, each) => sum + each, 0)), "/s"]);
   const left = status.oplog_headroom_seconds;
-  figure(by("headroom"), left === null ? ["unknown", ""] : words.duration(left), toneOf(status, "headroom"));
+  figure(by("headroom"), left === null ? ["unknown", ""] : left < 0 ? ["lost", ""] : words.duration(left), toneOf(status, "headroom"));
   write(by("headroom-note"), headroomNote(status));
   figure(by("letters"), [words.count(status.dead_letters), ""], status.dead_letters ? "warning" : "");
   const last = status.last_reconciliation;
-  figure(by("differences"), [last ? words.count(last.outstanding) : words.UNKNOWN, ""], last?.outstanding ? toneOf(status, "differences") : "");
-  write(by("differences-note"), last ? `compared ${words.ago(last.at, now)}` : "not compared yet");
+  const isPartial = last && last.compared < last.collections;
+  const among = isPartial ? `in ${words.count(last.compared)} of ${words.count(last.collections)}` : "";
+  figure(by("differences"), [last ? words.count(last.outstanding) : words.UNKNOWN, among], last?.outstanding ? toneOf(status, "differences") : "");
+  write(by("differences-note"), last ? `${isPartial ? "collections, " : ""}compared ${words.ago(last.at, now)}` : "not compared yet");
 }
 
 function headroomNote(status) {
@@ -190,7 +193,7 @@ const collectionRows = new Rows(
     const [word, bar] = state.children;
     const isReading = each.state === "snapshotting";
     row.dataset.state = each.state;
-    write(word, isReading ? progressOf(each) : each.state);
+    write(word, isReading ? progressOf(each) : each.state, each.error ? each.error.message : "");
     bar.hidden = !isReading || !each.snapshot_documents;
     const percent = Math.floor((each.snapshot_progress ?? 0) * 100);
     bar.setAttribute("aria-valuenow", String(percent));
@@ -313,6 +316,7 @@ function showReconciliation(status) {
   if (last) {
     found.push(["Result", resultOf(last)]);
     found.push(["Compared", `${words.ago(last.at, now)}, ${words.moment(last.at, now)}`, words.exact(last.at)]);
+    if (last.collections) found.push(["Collections", `${words.count(last.compared)} of ${words.count(last.collections)}`]);
     found.push(["Documents", words.count(last.documents)]);
     found.push(["Differences found", words.count(last.differences)]);
     if (last.differences) found.push(["Repaired", words.count(last.repaired)]);
@@ -328,6 +332,7 @@ function showReconciliation(status) {
 
 function resultOf(last) {
   if (last.outstanding) return `${words.noun(last.outstanding, "document differs", "documents differ")}`;
+  if (last.compared < last.collections) return "equal, as far as it was compared";
   return last.differences ? "equal, after repair" : "equal, document by document";
 }
 
@@ -360,7 +365,7 @@ function showMarts(status) {
 }
 
 function showInstance(status) {
-  const found = [["Role", status.role ?? words.UNKNOWN]];
+  const found = [["Role", status.role ?? words.UNKNOWN], ["Guarantee", status.guarantee]];
   if (status.leader) {
     const where = status.leader.address ? ` at ${status.leader.address}` : "";
     found.push(["Lease", `session ${status.leader.pid}${where}, since ${words.moment(status.leader.since, now)}`, words.exact(status.leader.since)]);
