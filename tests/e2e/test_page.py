@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 UNKNOWN = "\N{EN DASH}"
+GOOD, CRITICAL = "rgb(44, 122, 75)", "rgb(179, 38, 30)"
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
 
 
@@ -133,11 +134,18 @@ def test_every_state_is_named_and_explained(shown: Shown, state: State) -> None:
     shown.around.see_database(database(collection("Orders"), leader=leader()))
     page = shown.visit()
     assert page.text("#state").lower().replace(" ", "_") == state.value
-    assert page.text("#meaning").startswith(MEANINGS[state])
+    if state is State.WAITING:
+        assert page.text("#meaning").startswith("Waiting for PostgreSQL for 0 seconds.")
+    assert MEANINGS[state] in page.text("#meaning")
     if state is State.STANDBY:
         assert "session 4711 at 10.1.2.3" in page.text("#meaning")
     told = page.texts("#notices li")
-    assert bool(told) == (state in {State.PAUSED, State.FAILED, State.RESYNC_REQUIRED}), told
+    assert bool(told) == (state in {State.PAUSED, State.WAITING, State.FAILED, State.RESYNC_REQUIRED}), told
+    tones = {State.STREAMING: GOOD, State.WAITING: CRITICAL, State.RESYNC_REQUIRED: CRITICAL, State.FAILED: CRITICAL}
+    if state in tones:
+        for dot in ("#state", "#pulse"):
+            shade = f"getComputedStyle(document.querySelector('{dot}'), '::before').backgroundColor"
+            assert page.page.evaluate(shade) == tones[state], dot
 
 
 def test_everything_a_healthy_service_says_is_on_the_page(shown: Shown) -> None:
@@ -260,6 +268,50 @@ def test_a_server_that_is_away_is_told_with_what_happens_meanwhile(shown: Shown)
     assert page.facts("#instance")["MongoDB"] == "no MongoDB server can be reached"
 
 
+def test_an_outage_is_red_everywhere_and_no_collection_streams(shown: Shown) -> None:
+    around = shown.around
+    around.lead(checkpoint=90_000, operation=90_000, oldest=1_000)
+    around.see_database(database(collection("Orders"), collection("Left", CollectionState.PAUSED), leader=leader()))
+    around.health.waits(SinkUnavailable("PostgreSQL cannot be reached", hint="Start it."))
+    page = shown.visit()
+    assert page.text("#meaning").startswith("Waiting for PostgreSQL")
+    assert page.texts("#collection-rows .word") == ["paused", "waiting"]
+    assert page.facts("#instance")["Role"] == "standby"
+    (notice,) = page.texts("#notices li")
+    assert notice.startswith("Waiting for PostgreSQL since 2026-03-04T12:00:00Z: PostgreSQL cannot be reached.")
+
+
+def test_history_that_is_lost_is_told_in_words_with_the_very_command(shown: Shown) -> None:
+    around = shown.around
+    around.lead(checkpoint=1_000, operation=185_000_000, oldest=184_999_000)
+    around.health.resync_required(
+        ResyncRequired("the checkpoint is older than MongoDB's oplog", hint="Keep it longer.")
+    )
+    page = shown.visit()
+    assert page.text("#headroom") == "lost"
+    assert page.facts("#instance")["Role"] == "leader"
+    assert "replicator resync --all" in page.text("#notices li code")
+
+
+def test_a_comparison_of_some_collections_does_not_show_as_one_of_all(shown: Shown) -> None:
+    shown.around.lead()
+    shown.around.see_database(
+        database(collection("Orders"), last_reconciliation=LastReconciliation(NOW, 0, 0, 7, compared=2, collections=8))
+    )
+    page = shown.visit()
+    assert page.text("#differences") == "0 in 2 of 8"
+    assert page.facts("#reconciliation")["Collections"] == "2 of 8"
+    assert page.facts("#reconciliation")["Result"] == "equal, as far as it was compared"
+
+
+def test_the_headline_is_exact_only_where_it_is(shown: Shown) -> None:
+    shown.around.lead()
+    shown.around.see_database(database(collection("Orders", dead_letters=2), dead_letters=2))
+    page = shown.visit()
+    assert "exactly as it was at the checkpoint, but for 2 documents that PostgreSQL refused." in page.text("#meaning")
+    assert page.facts("#instance")["Guarantee"] == "exact, except 2 documents that PostgreSQL refused"
+
+
 def test_nothing_is_shown_as_zero_that_is_not_known(shown: Shown) -> None:
     page = shown.visit()
     assert (page.text("#lag"), page.text("#headroom"), page.text("#differences")) == ("unknown", "unknown", UNKNOWN)
@@ -291,7 +343,7 @@ def test_texts_from_the_database_cannot_become_markup(shown: Shown) -> None:
     for place in ("#notices", "#reasons", "#outstanding", "#marts", "#unsupported", "#instance"):
         assert HOSTILE in page.text(place), place
     assert page.page.locator("main img, main script").count() == 0
-    assert page.page.title() == "⚠ Streaming · shop"
+    assert page.page.title() == "⚠ Failed · shop"
     assert "__proto__" in page.texts("#collection-rows .collection")
 
 
@@ -301,6 +353,8 @@ def test_an_open_page_follows_the_service_without_being_loaded_again(shown: Show
     around.see_database(database(collection("Orders")))
     page = shown.visit()
     page.page.evaluate("window.isTheSame = true")
+    around.now += 9
+    around.health.ticked("stream-reader")
     around.see_source(109)
     around.see_database(database(collection("Orders", rows=77), collection("Carts"), dead_letters=2))
     around.health.paused(is_paused=True)
@@ -438,6 +492,8 @@ def test_a_change_of_state_is_read_aloud_and_nothing_else_is(shown: Shown) -> No
         "window.heard = 0; new MutationObserver(() => window.heard++)"
         ".observe(document.getElementById('state'), {childList: true, characterData: true, subtree: true})"
     )
+    shown.around.now += 40
+    shown.around.health.ticked("stream-reader")
     shown.around.see_source(140)
     page.wait_for("#lag", "40 s")
     assert page.page.evaluate("window.heard") == 0

@@ -13,7 +13,13 @@ import pytest
 from psycopg import sql
 
 from devstack.mongo import StandaloneMongo
-from replicator_service.core.errors import ConfigurationError, ReplicatorError, Retryable
+from replicator_service.core.errors import (
+    ConfigurationError,
+    ReplicatorError,
+    Retryable,
+    SinkUnavailable,
+    SourceUnavailable,
+)
 from replicator_service.sink.connect import connection as sink_connection
 from replicator_service.sink.connect.connection import connect as connect_sink
 from replicator_service.sink.control.migrations import migrate, read_migrations
@@ -159,17 +165,21 @@ def test_a_slip_in_the_name_of_the_database_is_noticed_by_its_emptiness(operator
 @pytest.mark.parametrize(
     ("uri", "kind", "told"),
     [
-        ("mongodb://127.0.0.1:1/?replicaSet=rs0", Retryable, "127.0.0.1:1 refuses the connection"),
-        ("mongodb://no-such-host.invalid/", Retryable, "no-such-host.invalid:27017 has a name that does not resolve"),
-        ("mongodb://127.0.0.1:{postgres}/", Retryable, "closes the connection.*tls=true"),
-        ("mongodb://127.0.0.1:{mongo}/?tls=true", Retryable, "does not speak TLS.*Leave tls=true out"),
+        ("mongodb://127.0.0.1:1/?replicaSet=rs0", SourceUnavailable, "127.0.0.1:1 refuses the connection"),
+        (
+            "mongodb://no-such-host.invalid/",
+            SourceUnavailable,
+            "no-such-host.invalid:27017 has a name that does not resolve",
+        ),
+        ("mongodb://127.0.0.1:{postgres}/", SourceUnavailable, "closes the connection.*tls=true"),
+        ("mongodb://127.0.0.1:{mongo}/?tls=true", SourceUnavailable, "does not speak TLS.*Leave tls=true out"),
         ("mongodb://127.0.0.1:{mongo}/?replicaSet=other", ConfigurationError, "belongs to the replica set other"),
         (
             "mongodb://127.0.0.1:{mongo}/?replicaSet=other&directConnection=true",
             ConfigurationError,
             "belongs to the replica set other",
         ),
-        ("mongodb+srv://no-such-host.invalid/", Retryable, "cannot be looked up"),
+        ("mongodb+srv://no-such-host.invalid/", SourceUnavailable, "cannot be looked up"),
     ],
 )
 def test_a_mongodb_that_cannot_be_reached_is_named_with_the_reason(
@@ -204,11 +214,15 @@ def ask_source(uri: str) -> None:
 @pytest.mark.parametrize(
     ("dsn", "kind", "told"),
     [
-        ("postgresql://u:p@127.0.0.1:1/d", Retryable, "127.0.0.1:1 refuses the connection"),
-        ("postgresql://u:p@no-such-host.invalid/d", Retryable, "no-such-host.invalid has a name that does not resolve"),
-        ("postgresql:///d?host=/nowhere", Retryable, "does not listen on a socket"),
+        ("postgresql://u:p@127.0.0.1:1/d", SinkUnavailable, "127.0.0.1:1 refuses the connection"),
+        (
+            "postgresql://u:p@no-such-host.invalid/d",
+            SinkUnavailable,
+            "no-such-host.invalid has a name that does not resolve",
+        ),
+        ("postgresql:///d?host=/nowhere", SinkUnavailable, "does not listen on a socket"),
         ("service=nowhere", ConfigurationError, "service .* not defined"),
-        ("{sink}?target_session_attrs=standby", Retryable, "not what target_session_attrs asks for"),
+        ("{sink}?target_session_attrs=standby", SinkUnavailable, "not what target_session_attrs asks for"),
         ("{sink}?sslmode=verify-full&sslrootcert=/nowhere", ConfigurationError, "does not speak TLS"),
         ("postgresql://nobody:p@127.0.0.1:{port}/d", ConfigurationError, "refuses the user name or password"),
         ("postgresql://{role}:wrong@127.0.0.1:{port}/d", ConfigurationError, "refuses the user name or password"),
@@ -229,7 +243,7 @@ def test_a_postgresql_that_refuses_is_named_with_the_reason(
     ("change", "kind", "told"),
     [
         ("alter database {} allow_connections false", ConfigurationError, "lets nobody connect"),
-        ("alter role {} connection limit 0", Retryable, "has no connection left"),
+        ("alter role {} connection limit 0", SinkUnavailable, "has no connection left"),
         ("revoke connect on database {} from public", ConfigurationError, "may not connect to this database"),
     ],
 )

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from replicator_service.app.monitor import SinkWatch, SourceWatch
 from replicator_service.configuration.settings import Settings
+from replicator_service.core.reconciliation import PartResult
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.judgement.service_view import Watch
 from replicator_service.runtime.state.health import Health
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.control.lease import try_lease
 from replicator_service.sink.control.migrations import migrate
+from replicator_service.sink.reconcile.reconciliation import finish_run, record_part, start_run
 from tests.support.replication import replicating
 from tests.support.servers import start_mongo, start_postgres
 from tests.support.waiting import wait_until
@@ -72,10 +75,15 @@ def test_postgresql_is_seen_with_collections_letters_and_reconciliations(
             (source.name,),
         )
         for collection, minute, differences in (("orders", 1, 9), (None, 2, 3), ("orders", 3, 1)):
+            run = start_run(
+                connection, source.name, None if collection is None else [collection], repair=False, deep=False
+            )
+            record_part(connection, run, PartResult("orders", "orders", 1, 20, differences, 0), [])
+            finish_run(connection, run, error=None)
             connection.execute(
-                "insert into replicator.reconciliation_run (stream, collection, state, differences, finished_at) "
-                "values (%s, %s, 'finished', %s, '2026-01-01 00:00+00'::timestamptz + make_interval(mins => %s))",
-                (source.name, collection, differences, minute),
+                "update replicator.reconciliation_run set "
+                "finished_at = '2026-01-01 00:00+00'::timestamptz + make_interval(mins => %s) where id = %s",
+                (minute, run),
             )
         connection.execute("analyze")
         assert try_lease(connection, source.name)
@@ -89,9 +97,29 @@ def test_postgresql_is_seen_with_collections_letters_and_reconciliations(
     assert (orders.documents, orders.snapshot_progress, orders.dead_letters) == (20, 1.0, 1)
     assert seen.dead_letters == 1
     assert seen.last_reconciliation is not None
-    assert (seen.last_reconciliation.at.minute, seen.last_reconciliation.differences) == (3, 4)
+    assert (seen.last_reconciliation.at.minute, seen.last_reconciliation.differences) == (3, 1)
+    assert (seen.last_reconciliation.compared, seen.last_reconciliation.collections) == (1, 1)
     assert seen.leader is not None
     assert seen.leader.application == "test"
+
+
+def test_what_others_hang_on_a_replicated_table_is_seen_with_the_statement_that_takes_it_away(
+    source: Source, sink: Sink, watch: Watch
+) -> None:
+    source.db.orders.insert_one({"_id": 1})
+    with replicating(source, sink) as replication:
+        replication.catch_up()
+    with sink.connect() as analyst:
+        orders = sql.Identifier(source.name, "orders")
+        analyst.execute(sql.SQL("create rule loud as on insert to {} do also select 1").format(orders))
+    looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
+    looking.look()
+    looking.close()
+    seen = watch.present().database
+    assert seen is not None
+    (found,) = seen.interference
+    assert "rule loud" in found.cause
+    assert found.fix.startswith("drop rule loud on")
 
 
 def test_servers_that_are_away_are_a_problem_to_show_and_not_an_error(watch: Watch) -> None:

@@ -172,10 +172,11 @@ def test_status_asks_the_service_and_without_one_postgresql(operator: Operator, 
         text = operator.replicator("status", "--url", service.url)
         assert "orders" in text.stdout
         assert service.end(signal.SIGTERM) == 0
-    told = operator.answer("status", REPLICATOR_HTTP_PORT="9")
-    assert told["state"] == "stopped"
+    done = operator.replicator("status", "--json", REPLICATOR_HTTP_PORT="9")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["state"]) == (3, "stopped")
     assert told["lag_seconds"] is None
-    assert told["collections"]["orders"]["state"] == "streaming"
+    assert told["collections"]["orders"]["state"] == "waiting"
     assert operator.replicator("status", "--url", "http://127.0.0.1:9/").exit_code == 3
 
 
@@ -209,8 +210,49 @@ def test_servers_that_are_away_are_waited_for_and_a_signal_still_ends_the_servic
         assert service.get("/livez")[0] == 200
         assert service.get("/readyz")[0] == 503
         assert service.status()["lag_seconds"] is None
-        assert service.status()["error"]["class"] == "Retryable"
+        found = service.status()
+        assert (found["state"], found["role"], found["waiting"]["server"]) == ("waiting", "standby", "mongodb")
+        done = operator.replicator("status", "--url", service.url)
+        assert (done.exit_code, "Waiting for MongoDB for" in done.stdout) == (3, True)
         assert service.end(signal.SIGTERM) == 0
+
+
+def test_why_the_service_ended_last_is_told_until_something_is_replicated_again(
+    operator: Operator, source: Source
+) -> None:
+    source.db.orders.insert_one({"_id": 1})
+    with operator.running() as service:
+        service.wait_for_state("streaming")
+        assert service.status()["guarantee"] == "exact"
+        assert service.end(signal.SIGTERM) == 0
+    done = operator.run_to_its_end(REPLICATOR_MONGO_URI=f"{source.uri}&replicaSet=another")
+    assert done.returncode == 2
+    told = json.loads(operator.replicator("status", "--json", REPLICATOR_HTTP_PORT="9").stdout)
+    assert "replica set another" in told["last_failure"]["cause"]
+    assert told["last_failure"]["hint"]
+    shown = operator.replicator("status", REPLICATOR_HTTP_PORT="9").stdout
+    assert "The service ended" in shown
+    with operator.running() as service:
+        service.wait_for_state("streaming")
+        wait_until(lambda: service.status()["last_failure"] is None, message="the failure to be over")
+        assert service.end(signal.SIGTERM) == 0
+
+
+def test_a_request_that_cannot_be_done_is_told_by_status(operator: Operator, source: Source, sink: Sink) -> None:
+    source.db.orders.insert_one({"_id": 1})
+    with operator.running() as service:
+        service.wait_for_state("streaming")
+        with sink.connect() as connection:
+            connection.execute(
+                "insert into replicator.request (stream, kind, collection) values (%s, 'forget', 'orders')",
+                (source.name,),
+            )
+        wait_until(
+            lambda: [each for each in service.status()["notices"] if each["subject"] == "request"],
+            message="the request's error",
+        )
+        text = operator.replicator("status", "--url", service.url).stdout
+        assert "'replicator forget orders' could not be done: Orders exists in MongoDB." in " ".join(text.split())
 
 
 def test_commands_need_control_tables(operator: Operator) -> None:

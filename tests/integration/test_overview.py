@@ -13,6 +13,7 @@ from replicator_service.core.reconciliation import Difference, DifferenceKind, P
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.control.migrations import migrate
 from replicator_service.sink.overview.dead_letter_groups import GROUPS, LETTERS
+from replicator_service.sink.overview.failures import Told, remember_failure
 from replicator_service.sink.overview.stream import read_overview
 from replicator_service.sink.reconcile.reconciliation import finish_run, record_part, start_run
 from replicator_service.source.connect.connection import connect as connect_source
@@ -115,6 +116,67 @@ def test_what_a_reconciliation_left_is_told_by_collection_and_kind(connection: C
         DifferenceGroup("Orders", DifferenceKind.MISSING, 1, are_dead_letters=True),
     )
     assert not last.are_dead_letters
+
+
+def register(connection: Connection, *names: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into replicator.collection (stream, collection, table_name, state, mapping_hash) "
+            "values ('shop', %s, %s, 'streaming', '')",
+            [(name, name.lower()) for name in names],
+        )
+
+
+def test_a_comparison_of_one_collection_is_a_partial_one_and_proves_nothing_of_the_others(
+    connection: Connection,
+) -> None:
+    register(connection, "Orders", "Carts", "Users")
+    connection.execute("update replicator.collection set updated_at = now() - interval '3 days'")
+    reconcile(connection, "Carts")
+    last = overview(connection).last_reconciliation
+    assert last is not None
+    assert (last.compared, last.collections, last.is_partial) == (1, 3, True)
+    assert datetime.now(UTC) - last.stale_since > timedelta(days=2)
+    for name in ("Orders", "Users"):
+        reconcile(connection, name)
+    last = overview(connection).last_reconciliation
+    assert last is not None
+    assert (last.compared, last.is_partial) == (3, False)
+    assert datetime.now(UTC) - last.stale_since < timedelta(minutes=1)
+
+
+def test_a_collection_that_was_compared_again_counts_once(connection: Connection) -> None:
+    register(connection, "Orders")
+    reconcile(connection, None, difference("1", DifferenceKind.MISSING))
+    reconcile(connection, "Orders", difference("1", DifferenceKind.MISSING, repaired=True))
+    last = overview(connection).last_reconciliation
+    assert last is not None
+    assert (last.outstanding, last.groups) == (0, ())
+
+
+def test_a_failure_is_over_once_the_checkpoint_has_moved(connection: Connection) -> None:
+    assert overview(connection).failure is None
+    remember_failure(connection, "shop", "host-1, process 7", Told("the data are damaged", "Restore it.", 5))
+    failure = overview(connection).failure
+    assert failure is not None
+    assert (failure.instance, failure.cause, failure.exit_code) == ("host-1, process 7", "the data are damaged", 5)
+    connection.execute(
+        "insert into replicator.checkpoint (stream, cluster_time, updated_at) values ('shop', 1, now() - interval '1h')"
+    )
+    assert overview(connection).failure == failure
+    connection.execute("update replicator.checkpoint set updated_at = now()")
+    assert overview(connection).failure is None
+
+
+def test_a_request_that_failed_is_told_until_it_was_asked_for_again(connection: Connection) -> None:
+    add = (
+        "insert into replicator.request (stream, kind, collection, handled_at, error) "
+        "values ('shop', 'resync', 'Orders', now(), %s)"
+    )
+    connection.execute(add, ("there is no collection Orders",))
+    assert [each.error for each in overview(connection).failed_requests] == ["there is no collection Orders"]
+    connection.execute(add, (None,))
+    assert overview(connection).failed_requests == ()
 
 
 def test_an_attempt_after_the_last_reconciliation_is_told_until_it_ends_well(connection: Connection) -> None:

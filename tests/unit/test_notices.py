@@ -98,7 +98,7 @@ def test_waiting_is_one_notice_with_the_server_the_time_and_the_cause(around: Su
     around.watch.source_missed("no server can be reached")
     around.now += 57
     notice = only(around)
-    assert notice.message == "Waiting for MongoDB for 57 seconds: No server can be reached."
+    assert notice.message == "Waiting for MongoDB since 2026-03-04T11:59:03Z: No server can be reached."
     assert notice.hint.startswith("Start it. Changes wait")
     assert notice.severity is Severity.CRITICAL
 

@@ -105,7 +105,7 @@ def test_without_a_limit_every_collection_is_there() -> None:
 def test_an_error_comes_with_what_to_do() -> None:
     view = DatabaseView(is_installed=True)
     text = "\n".join(drawn(Screen(found(view, error=Retryable("no server answers", hint="Start it.")))))
-    assert "! Waiting for a server for 0 seconds: No server answers." in text
+    assert "! Waiting for a server since 2026-03-01T12:00:00Z: No server answers." in text
     assert "Start it." in text
 
 

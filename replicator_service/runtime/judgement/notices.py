@@ -6,6 +6,7 @@ Pure functions of the present. The page and ``replicator status`` show the same 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ class Notice:
 def notices(present: Present, *, at: datetime, max_lag_seconds: float) -> list[Notice]:
     """Everything worth knowing at the wall time ``at``, the most severe first."""
     found = [
-        *_waiting(present),
+        *_waiting(present, at),
         *_errors(present),
         *_collections(present),
         *_servers(present),
@@ -72,16 +73,17 @@ def notices(present: Present, *, at: datetime, max_lag_seconds: float) -> list[N
     return sorted(found, key=lambda notice: order.index(notice.severity))
 
 
-def _waiting(present: Present) -> Iterator[Notice]:
+def _waiting(present: Present, at: datetime) -> Iterator[Notice]:
     wait = present.wait
     if present.state is not State.WAITING or wait is None:
         return
     name = "a server" if wait.server is None else wait.server.spelled
-    waited = spelled(max(0.0, present.now - wait.since))
+    # Not for how long: a text that changes every second is read aloud every second.
+    since = at - timedelta(seconds=max(0.0, round(present.now - wait.since)))
     yield Notice(
         Severity.CRITICAL,
         "waiting",
-        f"Waiting for {name} for {waited}: {sentence(wait.error.message)}",
+        f"Waiting for {name} since {since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}: {sentence(wait.error.message)}",
         f"{sentence(wait.error.hint)} {_MEANWHILE}".strip(),
     )
 
