@@ -8,6 +8,8 @@ import psycopg
 import pytest
 
 from devstack.proxy import TcpProxy
+from replicator_service.core.errors import Server
+from replicator_service.runtime.state.health import Role, State
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.connect.dead_peer import Listener, Unheard
 from tests.support.databases import Sink, fresh_sink, fresh_source
@@ -58,6 +60,10 @@ def test_a_deaf_line_to_either_server_is_noticed_and_costs_nothing(
             timeout=NOTICED_SECONDS,
             message=lambda: f"both to notice ({[replication.health.report().error for replication, _, _, _ in both]})",
         )
+        for (replication, *_), server in zip(both, (Server.MONGODB, Server.POSTGRESQL), strict=True):
+            report = replication.health.report()
+            assert report.wait is not None
+            assert (report.state, report.role, report.wait.server) == (State.WAITING, Role.STANDBY, server)
         to_mongo.restore()
         to_postgres.restore()
         for replication, load, source, sink in both:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MEANINGS = {
     State.STARTING: "Connecting to both servers and looking for the last checkpoint.",
-    State.WAITING: "Nothing is replicated until a server answers again. Then it continues by itself; nothing is lost.",
+    State.WAITING: "Nothing is replicated until this is over. Then it continues by itself, and nothing is lost.",
     State.SNAPSHOTTING: "Reading existing documents for the first time, or again, while new changes keep arriving.",
     State.STREAMING: "PostgreSQL shows MongoDB exactly as it was at the checkpoint, and follows every change.",
     State.CONVERGING: "Catching up: some rows are already newer than the checkpoint. Exact again once it passes them.",

@@ -183,7 +183,7 @@ def _interference(present: Present) -> Iterator[Notice]:
 
 def _headroom(present: Present) -> Iterator[Notice]:
     left = present.oplog_headroom_seconds
-    if left is None or present.oplog_is_whole:
+    if left is None or present.oplog_is_whole or present.state is State.RESYNC_REQUIRED:
         return
     hint = (
         "Once MongoDB discards changes that were not replicated, everything is read again. "
