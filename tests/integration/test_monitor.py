@@ -78,13 +78,14 @@ def test_postgresql_is_seen_with_collections_letters_and_reconciliations(
             run = start_run(
                 connection, source.name, None if collection is None else [collection], repair=False, deep=False
             )
-            record_part(connection, run, PartResult("orders", "orders", 1, 20, differences, 0), [])
+            record_part(connection, run, PartResult("orders", "orders", 1, 20, differences, 0), {})
             finish_run(connection, run, error=None)
             connection.execute(
                 "update replicator.reconciliation_run set "
                 "finished_at = '2026-01-01 00:00+00'::timestamptz + make_interval(mins => %s) where id = %s",
                 (minute, run),
             )
+        connection.execute("update replicator.collection set updated_at = '2025-01-01'")
         connection.execute("analyze")
         assert try_lease(connection, source.name)
         looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)

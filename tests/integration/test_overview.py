@@ -145,6 +145,30 @@ def test_a_comparison_of_one_collection_is_a_partial_one_and_proves_nothing_of_t
     assert datetime.now(UTC) - last.stale_since < timedelta(minutes=1)
 
 
+def test_what_a_whole_comparison_left_out_is_not_compared(connection: Connection) -> None:
+    register(connection, "Orders", "Carts", "Users")
+    run = start_run(connection, "shop", None, repair=False, deep=False)
+    record_part(connection, run, PartResult("Users", "Users", skipped="paused: see there"), {})
+    record_part(connection, run, PartResult("Carts to Orders", None, 1, 9, skipped="Carts: paused: see there"), {})
+    finish_run(connection, run, error=None)
+    last = overview(connection).last_reconciliation
+    assert last is not None
+    assert (last.compared, last.collections, last.documents) == (1, 3, 9)
+
+
+def test_differences_of_collections_that_share_a_part_are_replaced_one_by_one(connection: Connection) -> None:
+    register(connection, "Orders", "Carts")
+    run = start_run(connection, "shop", None, repair=False, deep=False)
+    found = {name: [difference("1", DifferenceKind.MISSING)] for name in ("Carts", "Orders")}
+    record_part(connection, run, PartResult("Carts to Orders", None, 1, 9, 2), found)
+    finish_run(connection, run, error=None)
+    reconcile(connection, "Orders")
+    last = overview(connection).last_reconciliation
+    assert last is not None
+    assert (last.compared, last.outstanding) == (2, 1)
+    assert last.groups == (DifferenceGroup("Carts", DifferenceKind.MISSING, 1),)
+
+
 def test_a_collection_that_was_compared_again_counts_once(connection: Connection) -> None:
     register(connection, "Orders")
     reconcile(connection, None, difference("1", DifferenceKind.MISSING))

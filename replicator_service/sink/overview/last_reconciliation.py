@@ -11,9 +11,9 @@ from replicator_service.sink.errors import translated
 if TYPE_CHECKING:
     from replicator_service.sink.connect.connection import Connection
 
-_LATEST = """
+_RUNS = """
 with runs as (
-    select id, finished_at, parts
+    select id, collection, finished_at, documents, differences, repaired, parts
     from replicator.reconciliation_run
     where stream = %(stream)s
         and state = 'finished'
@@ -29,45 +29,85 @@ with runs as (
     limit %(runs)s
 ),
 
-latest as (
-    select distinct on (p.value ->> 'collection')
-        p.value ->> 'collection' as collection,
+named as (
+    select r.id, n.name
+    from runs as r
+    cross join unnest(string_to_array(r.collection, ', ')) as n (name)
+),
+
+replaced as (
+    select distinct r.id, n.name
+    from runs as r
+    inner join named as n on n.id > r.id
+)
+"""
+"""The runs since everything was compared, and what of each was compared again later: that does not count in it."""
+
+_COUNTED = (
+    _RUNS  # noqa: S608 - constants alone
+    + """
+, own as (
+    select
         r.id,
-        r.finished_at,
         sum((p.value ->> 'documents')::bigint) as documents,
         sum((p.value ->> 'differences')::bigint) as differences,
         sum((p.value ->> 'repaired')::bigint) as repaired
     from runs as r
     cross join jsonb_each(r.parts) as p
-    group by p.value ->> 'collection', r.id, r.finished_at
-    order by p.value ->> 'collection', r.id desc
-)
-"""
-"""The last comparison of each collection, of those since everything was compared: older ones are replaced by that."""
+    inner join replaced as x on x.id = r.id and x.name = p.value ->> 'collection'
+    group by r.id
+),
 
-_COUNTED = (
-    _LATEST  # noqa: S608 - constants alone
-    + """
-, known as (
-    select l.finished_at, c.updated_at
+shared as (
+    select
+        d.run_id as id,
+        count(*) as differences,
+        count(d.repaired_at) as repaired
+    from replicator.reconciliation_difference as d
+    inner join replaced as x on x.id = d.run_id and x.name = d.collection
+    inner join runs as r on r.id = d.run_id
+    where not exists (select from jsonb_each(r.parts) as p where p.value ->> 'collection' = d.collection)
+    group by d.run_id
+),
+
+known as (
+    select c.updated_at, max(r.finished_at) as finished_at
     from replicator.collection as c
-    left join latest as l on l.collection = c.collection
+    left join runs as r on r.finished_at >= c.updated_at
+        and (r.collection is null or exists (select from named as n where n.id = r.id and n.name = c.collection))
+        and not exists (
+            select
+            from jsonb_each(r.parts) as p
+            where p.value ->> 'skipped' is not null
+                and (
+                    p.value ->> 'collection' = c.collection
+                    or (
+                        p.value ->> 'collection' is null
+                        and position(c.collection || ': ' in p.value ->> 'skipped') > 0
+                    )
+                )
+        )
     where c.stream = %(stream)s and c.state <> 'dropped'
+    group by c.collection, c.updated_at
 )
 
 select
-    (select min(finished_at) from latest),
-    (select coalesce(sum(differences), 0)::bigint from latest),
-    (select coalesce(sum(repaired), 0)::bigint from latest),
-    (select coalesce(sum(documents), 0)::bigint from latest),
+    coalesce((select min(finished_at) from known), (select min(finished_at) from runs)),
+    sum(r.differences - coalesce(o.differences, 0) - coalesce(s.differences, 0))::bigint,
+    sum(r.repaired - coalesce(o.repaired, 0) - coalesce(s.repaired, 0))::bigint,
+    sum(r.documents - coalesce(o.documents, 0))::bigint,
     (select count(finished_at) from known),
     (select count(*) from known),
     (select min(coalesce(finished_at, updated_at)) from known)
+from runs as r
+left join own as o on o.id = r.id
+left join shared as s on s.id = r.id
 """
 )
+"""A collection counts as compared by a run that named it, or everything, and did not leave it out (as a paused one)."""
 
 _OUTSTANDING = (
-    _LATEST
+    _RUNS
     + """
 select
     d.collection,
@@ -75,8 +115,8 @@ select
     count(*),
     coalesce(d.detail, '') = 'dead letter'
 from replicator.reconciliation_difference as d
-inner join latest as l on l.id = d.run_id and l.collection = d.collection
-where d.repaired_at is null
+inner join runs as r on r.id = d.run_id
+where d.repaired_at is null and not exists (select from replaced as x where x.id = d.run_id and x.name = d.collection)
 group by d.collection, d.kind, coalesce(d.detail, '') = 'dead letter'
 order by count(*) desc, d.collection, d.kind
 limit %(limit)s
