@@ -40,6 +40,8 @@ def _many(first: int, last: int, *, keeps_going: bool, is_shrunk: bool) -> int:
             if not keeps_going:
                 _one(seed, is_shrunk=is_shrunk, is_told=False)
                 break
+        if count % 10_000 == 0:
+            _say(f"{count} histories so far, {found} violations")
     seconds = time.perf_counter() - began
     _say(f"{count} histories, {commits} commits, {found} violations; {count / seconds:.0f} histories a second")
     return 1 if found else 0

@@ -24,7 +24,7 @@ from simulation.run import run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SEEDS = 40
+SEEDS = 30
 DOCUMENTS = tuple(("typed", f"k{number}", number) for number in range(1, 6))
 SETUP = Setup(documents=DOCUMENTS, chunk_documents=2, delay=0.1, stay=0.2)
 
@@ -44,9 +44,15 @@ PLANS = {
         (6.0, "put", "typed", "k1", 3),
     ),
     "a queue's tail goes during a resync": plan(
-        (30.0, "resync", "typed"),
-        *(each for n in range(1, 8) for each in ((0.2, "delete", "typed", "k5"), (0.2, "put", "typed", "k5", n))),
-        setup=replace(SETUP, delay=0.25, chunk_documents=10),
+        *(
+            action
+            for _ in range(6)
+            for action in (
+                (2.0, "resync", "typed"),
+                *(each for n in range(6) for each in ((0.2, "delete", "typed", "k5"), (0.2, "put", "typed", "k5", n))),
+            )
+        ),
+        setup=replace(SETUP, chunk_documents=10),
     ),
     "writes during the first load": plan(
         (0.0, "put", "typed", "k4", 7), (0.0, "delete", "typed", "k5"), (0.1, "put", "typed", "k1", 8)
