@@ -4,7 +4,7 @@
 
 alter table replicator.collection
 add column uuid bytea,
-add column tables text [] not null default '{}';
+add column tables text[] not null default '{}';
 
 comment on column replicator.collection.uuid is
 'The UUID of the collection at the source, where it is known.';
