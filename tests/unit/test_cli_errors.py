@@ -50,7 +50,8 @@ def test_the_version_is_told() -> None:
     ],
 )
 def test_missing_settings_end_every_command_with_exit_code_2(command: list[str]) -> None:
-    result = replicator(*command)
+    # Port 9: a service of somebody else's may listen on the usual one.
+    result = replicator(*command, REPLICATOR_HTTP_PORT="9")
     assert result.exit_code == 2
     assert "REPLICATOR_MONGO_URI is missing" in result.stderr
     assert "hint:" in result.stderr

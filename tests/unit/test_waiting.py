@@ -134,7 +134,11 @@ def test_a_full_disk_is_a_metric_of_its_own(around: Surroundings, error: Retryab
 def test_a_pause_is_shown_although_nothing_commits_after_an_outage(around: Surroundings) -> None:
     around.health.waits(AWAY)
     around.health.streaming_from(at_second(100))
+    around.health.waits(AWAY)
+    around.health.streaming_from(at_second(100))
     around.health.paused(is_paused=True)
+    around.now += 60
+    around.health.ticked("planner")
     assert around.present.state is State.PAUSED
     assert told(around)["collections"]["orders"]["state"] == "waiting"
 

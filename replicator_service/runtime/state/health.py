@@ -141,6 +141,10 @@ class Health(Observer):
         """A thread has turned."""
         with self._lock:
             self._report.ticks[part] = self._clock()
+            if self._is_paused and self._phase is _Phase.RUNNING and self._waiting.wait is not None:
+                # A paused planner turns by asking PostgreSQL, and never commits.
+                self._waiting.progressed(self._clock())
+                self._show(self._report)
 
     def paused(self, *, is_paused: bool) -> None:
         """The stream is paused, or continues."""
