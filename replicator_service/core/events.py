@@ -36,7 +36,14 @@ class Operation(StrEnum):
 
 
 class RawDocuments(Protocol):
-    """Documents that were read together, each with the bytes it was decoded from."""
+    """Documents that were read together, each with the bytes it was decoded from; ``size`` is that of all of them."""
+
+    size: int
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        ...
 
     def document(self, ordinal: int) -> Document:
         """One decoded document."""
@@ -57,6 +64,10 @@ class RawDocuments(Protocol):
 
     def needs_exact(self, ordinal: int) -> bool:
         """Whether decoding may have lost something of this document (deprecated types, invalid UTF-8)."""
+        ...
+
+    def release(self) -> None:
+        """Forget what was decoded: only the bytes are kept."""
         ...
 
 

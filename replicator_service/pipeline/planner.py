@@ -42,6 +42,10 @@ GROUP_CHANGES = 10_000
 GROUP_BYTES = 16 * 2**20
 """A row group is closed at either bound."""
 
+LARGE_BYTES = 4 * 2**20
+_FEW = 16
+"""A reply of this size with so few documents holds large ones: decoded, they do not wait for each other."""
+
 _MARK_SECONDS = 1.0
 """How often the oplog's entry at the position is remembered: a restored backup is recognised by it."""
 
@@ -167,7 +171,9 @@ class Planner:
                 continue
             updates = [change for change in keys.values() if change.operation is Operation.UPDATE]
             if len(updates) < len(keys):
-                yield [change for change in keys.values() if change.operation is not Operation.UPDATE], 0
+                whole = [change for change in keys.values() if change.operation is not Operation.UPDATE]
+                yield [change for change in whole if not _is_large(change)], 0
+                yield from (([change], change.source.size) for change in whole if change.source and _is_large(change))
             if updates:
                 self._failpoints.reach(Window.BEFORE_LOOKUP)
                 for changes, size in self.reads.updated(name, updates, at=at):
@@ -180,14 +186,27 @@ class Planner:
         waiting: list[Change] = []
         size = 0
         for changes, weight in parts:
+            if waiting and size + weight > GROUP_BYTES:
+                yield self._encoded(waiting)
+                waiting, size = [], 0
             waiting += changes
             size += weight
-            while len(waiting) >= GROUP_CHANGES or (waiting and size >= GROUP_BYTES):
-                yield self.encoder.encode(waiting[:GROUP_CHANGES])
-                waiting = waiting[GROUP_CHANGES:]
-                size = 0
+            while len(waiting) >= GROUP_CHANGES:
+                yield self._encoded(waiting[:GROUP_CHANGES])
+                waiting, size = waiting[GROUP_CHANGES:], 0
         if waiting:
-            yield self.encoder.encode(waiting)
+            yield self._encoded(waiting)
+
+    def _encoded(self, changes: list[Change]) -> RowGroup:
+        """Rows of changes, whose decoded documents take twenty times the room of their bytes and are not needed more.
+
+        Small documents that came with their events are released with their batch: other changes share their replies.
+        """
+        group = self.encoder.encode(changes)
+        for each in changes:
+            if each.source is not None and (each.operation is Operation.UPDATE or _is_large(each)):
+                each.source.release()
+        return group
 
     def _settle_absent(self, folded: dict[str, dict[str, Change]], absent: list[Change], *, is_part: bool) -> None:
         """Decide what absent documents mean, whose rows are deleted in any case.
@@ -287,6 +306,12 @@ class Planner:
         except ConfigurationError:
             self._marks_at = None
             return None
+
+
+def _is_large(change: Change) -> bool:
+    """Whether this document is one of few in a large reply: it is encoded and forgotten by itself."""
+    source = change.source
+    return source is not None and source.size > LARGE_BYTES and source.count <= _FEW
 
 
 def _label(name: str) -> str:
