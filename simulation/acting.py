@@ -245,6 +245,9 @@ class Actor:
     def _resync_all(self) -> None:
         self.request("resync", None)
 
+    def _forget(self, name: str) -> None:
+        self.request("forget", name)
+
     def _pause(self, name: str) -> None:
         self.request("pause", name)
 

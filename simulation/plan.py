@@ -129,6 +129,7 @@ def _setup(random: Random, names: list[str], ids: list[Any]) -> Setup:
         expanded_events=random.random() < 0.85,
         groups_inserts=random.random() < 0.3,
         repeats_tokens=random.random() < 0.05,
+        takes_uuid=random.random() < 0.85,
     )
     documents = tuple((name, each, random.randint(0, 9)) for name in names for each in ids if random.random() < 0.5)
     return Setup(
@@ -170,7 +171,7 @@ def _action(random: Random, kind: str, names: list[str], ids: list[Any]) -> Acti
             arguments = (name, other)
         case "drop" | "create" | "create_capped" | "to_capped" | "index" | "move_away":
             arguments = (name,)
-        case "resync" | "pause" | "resume" | "drop_table" | "drop_column":
+        case "resync" | "pause" | "resume" | "forget" | "drop_table" | "drop_column":
             arguments = (name,)
         case "kill" | "stop" | "freeze":
             arguments = (random.randint(0, 2), random.choice((0.0, 1.0, 20.0, 50.0)))

@@ -39,7 +39,8 @@ class Abilities:
     ``window_seconds`` is how far back reads at a time reach; ``remembers_catalog``: also across changes of the catalog
     (7.0 and later); ``expanded_events``: there are ``create`` events (6.0 and later);
     ``groups_inserts``: ordinary inserts may share a cluster time (6.1 and later); ``repeats_tokens``: now and then a
-    stream answers with what it has given before (9.0.0 and 9.0.1, sharded).
+    stream answers with what it has given before (9.0.0 and 9.0.1, sharded); ``takes_uuid``: a read can name its
+    collection by its UUID (6.0 and later).
     """
 
     window_seconds: int = 300
@@ -47,6 +48,7 @@ class Abilities:
     expanded_events: bool = True
     groups_inserts: bool = False
     repeats_tokens: bool = False
+    takes_uuid: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,18 +40,27 @@ def array_of(documents: Sequence[bytes]) -> bytes:
 
 
 class ModelCursor:
-    """One read. ``part`` gives the documents that are left, in order, as this read may see them now."""
+    """One read. ``part`` gives the documents that are left, in order, as this read may see them now.
+
+    ``prove`` is asked before the first and after the last reply whether the name leads to the collection that is meant.
+    """
 
     def __init__(
-        self, source: ModelSource, part: Callable[[Sequence[Stored]], list[Stored]], *, at: int | None
+        self,
+        source: ModelSource,
+        part: Callable[[Sequence[Stored]], list[Stored]],
+        *,
+        at: int | None,
+        prove: Callable[[], None],
     ) -> None:
         self._source = source
         self._part = part
+        self._prove = prove
         self._seen: list[Stored] = []
         self._generation = source.server.generation
-        self._is_open = True
         self.exact = at is not None
         self.read_time = at or source.server.known_time
+        prove()
         self._next = self._fetch()
 
     def __iter__(self) -> Iterator[Reply]:
@@ -61,6 +70,7 @@ class ModelCursor:
             if documents:
                 yield Reply(array_of(documents))
             if not more:
+                self._prove()
                 return
             self._source.call()
             if self._generation != self._source.server.generation:
@@ -256,7 +266,10 @@ class ModelSource:
     def last_id(self, name: str, *, at: int | None, uuid: bytes | None = None) -> bytes | None:
         """The BSON of ``{_id: ...}`` of the last document."""
         self.call()
-        found = self._see(name, at, uuid)
+        named, prove = self._proof(name, uuid)
+        prove()
+        found = self._see(name, at, named)
+        prove()
         return found[-1].id_document if found else None
 
     def open_stream(
@@ -301,6 +314,7 @@ class ModelSource:
         only_ids: bool = False,
     ) -> ModelCursor:
         self.call()
+        named, prove = self._proof(name, uuid)
         first = self.server.catalog.get(name)
 
         def part(seen: Sequence[Stored]) -> list[Stored]:
@@ -308,14 +322,26 @@ class ModelSource:
                 current = self.server.catalog.get(name)
                 if first is None or current is None or current.uuid != first.uuid:
                     raise SnapshotUnavailable("the collection was dropped or renamed while it was read")
-            found = [each for each in self._see(name, at, uuid) if wanted(each)]
+            found = [each for each in self._see(name, at, named) if wanted(each)]
             if seen:
                 found = [each for each in found if each.key > seen[-1].key]
             if limit is not None:
                 found = found[: limit - len(seen)]
             return [_only_id(each) for each in found] if only_ids else found
 
-        return ModelCursor(self, part, at=at)
+        return ModelCursor(self, part, at=at, prove=prove)
+
+    def _proof(self, name: str, uuid: bytes | None) -> tuple[bytes | None, Callable[[], None]]:
+        """The UUID to read by, and the look at the catalog that takes its place where a server does not know that."""
+        if uuid is None or self.server.abilities.takes_uuid:
+            return uuid, lambda: None
+
+        def look() -> None:
+            found = self.collection(name)
+            if found is None or found.uuid != uuid:
+                raise SnapshotUnavailable("the collection was dropped, renamed or made anew")
+
+        return None, look
 
 
 def _listed(name: str, collection: Collection) -> SourceCollection:

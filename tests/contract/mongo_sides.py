@@ -104,9 +104,9 @@ class Alone(Scheduler):
 class ModelMongo:
     """The model."""
 
-    def __init__(self) -> None:
+    def __init__(self, abilities: Abilities) -> None:
         scheduler = Alone()
-        self._server = ReplicaSet(scheduler, "origin", Abilities())
+        self._server = ReplicaSet(scheduler, "origin", abilities)
         process = Process(scheduler, "test")
         self.source = ModelSource(self._server, Network(scheduler, delay=0.0), process, poll_events=1_000)
 

@@ -15,6 +15,7 @@ from replicator_service.core.errors import ResyncRequired, SnapshotUnavailable
 from replicator_service.core.ports import CollectionKind
 from replicator_service.core.position import Position
 from replicator_service.source.read.mongo import open_source
+from simulation.mongo.server import Abilities
 from tests.contract.mongo_sides import ModelMongo, MongoSide, RealMongo, time_of
 from tests.support.databases import fresh_source
 
@@ -32,10 +33,13 @@ IDS: tuple[Any, ...] = (
 )
 
 
-@pytest.fixture(params=["real", "model"])
+MODELS = {"model": Abilities(), "model without UUIDs": Abilities(takes_uuid=False)}
+
+
+@pytest.fixture(params=["real", *MODELS])
 def mongo(request: pytest.FixtureRequest) -> Iterator[MongoSide]:
-    if request.param == "model":
-        yield ModelMongo()
+    if request.param != "real":
+        yield ModelMongo(MODELS[request.param])
         return
     with (
         fresh_source(request.getfixturevalue("mongo_server")) as source,
