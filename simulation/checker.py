@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from simulation.postgres.storage import Relations
     from simulation.world import World
 
+_NOTICE_SECONDS = 20.0
+"""Within this a stream that has lost its server is opened again, and sees that the history is another one."""
+
 _NO_DOCUMENTS: Documents = {}
 
 
@@ -62,6 +65,8 @@ class Checker:
         self._have_refusals_changed = False
         self._passed: dict[str, tuple[object, ...]] = {}
         self._was_converging = False
+        self._excused_until = -1.0
+        """Until then, a term that has not noticed may mix what it has of one history with reads of another."""
         self._former: list[list[Entry]] = []
         """Histories that MongoDB had before."""
         self.commits = 0
@@ -76,12 +81,14 @@ class Checker:
     def history_replaced(self) -> None:
         """MongoDB is about to have another history: commits of the former one may be under way."""
         self._former.append(list(self._world.mongo.log))
+        self._excused_until = self._world.scheduler.now + _NOTICE_SECONDS
         self._before = _Seen()
         self._passed.clear()
 
     def final(self) -> None:
         """The same look once more, at the end: whatever was excused before has to be right now."""
         self._former.clear()
+        self._excused_until = -1.0
         self._passed.clear()
         self._before = _Seen()
         self._look()
@@ -144,6 +151,9 @@ class Checker:
             except Violation as violation:
                 violations.append(violation)
         else:
+            if self._world.scheduler.now < self._excused_until:
+                self._before = _Seen()
+                return
             self.fail(f"at {time >> 32}.{time & 0xFFFFFFFF}: {violations[0]}")
         self._before.checkpoint = checkpoint
         self._was_converging = is_converging
