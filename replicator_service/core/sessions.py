@@ -165,7 +165,7 @@ class LeaderSession(Protocol):
         ...
 
     def apply(self, step: ControlStep) -> int:
-        """Do what the step says; gives how many rows it deleted."""
+        """Do what the step says; gives how many rows, or keys of a sweep, it deleted."""
         ...
 
     def add_dead_letters(self, rejected: Sequence[Rejected]) -> None:

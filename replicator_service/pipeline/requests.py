@@ -78,6 +78,8 @@ class Requests:
                 case "forget":
                     if self._source.collection(collection.name) is not None:
                         return f"{collection.name} exists in MongoDB"
+                    if collection.is_streamed:
+                        return f"{collection.name} is gone, and the stream has not come to that yet: ask again later"
                     yield from self._planner.remove(collection)
                 case _:
                     continue
