@@ -127,6 +127,11 @@ class ReplicaSet:
         index = bisect_right(self._times, time)
         return self.log[index - 1].catalog if index else {}
 
+    def catalogs_between(self, first: int, last: int) -> list[Catalog]:
+        """What there was at a cluster time, and after every entry up to another."""
+        begin = max(bisect_right(self._times, first) - 1, 0)
+        return [entry.catalog for entry in self.log[begin : bisect_right(self._times, last)]]
+
     def mark(self, time: int) -> HistoryMark | None:
         """The oplog's entry at exactly this time."""
         index = bisect_left(self._times, time)
