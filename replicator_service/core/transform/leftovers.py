@@ -43,21 +43,21 @@ class Leftovers:
         """Values that did not fit, and cells in which a character was replaced: ever."""
         return self._altered
 
-    def add(self, left: Left) -> None:
-        """Count what a document has left: called once a document, after everything else."""
+    def add(self, left: Left, times: int = 1) -> None:
+        """Count what a document, or so many of one kind, have left: called after everything else."""
         with self._lock:
             for each in left:
                 if isinstance(each, int):
-                    self._altered += each
+                    self._altered += each * times
                 elif type(each[0]) is tuple:
                     shape = each
                     known = self._shapes.get(shape)
                     if known is None and len(self._shapes) >= _MAX_SHAPES:
                         self._count_fields()
-                    self._shapes[shape] = 1 if known is None else known + 1
+                    self._shapes[shape] = times if known is None else known + times
                 else:
-                    self._altered += 1
-                    self._misfits[cast("Path", each)] += 1
+                    self._altered += times
+                    self._misfits[cast("Path", each)] += times
 
     def take(self) -> tuple[PathCount, ...]:
         """Give what was counted since the last time, and begin again."""

@@ -1,0 +1,125 @@
+"""The compiled path of the hot loop: documents into lines and events into changes straight from a reply's bytes.
+
+Pure Python (:mod:`replicator_service.core.transform`, :mod:`replicator_service.core.codec`) is the reference. What is
+compiled gives the same bytes or nothing: of what it does not surely know it says so, and Python does the whole document.
+It is used where it was compiled from exactly the sources that are installed, Python's included, since it repeats them.
+
+``REPLICATOR_COMPILED=off`` leaves everything to Python. This is read here, once a process, since every command that
+transforms documents must agree.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+from replicator_service.core.compiled.sources import sources_digest
+from replicator_service.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from replicator_service.core.transform.leftovers import Leftovers
+    from replicator_service.core.transform.program import CollectionProgram
+
+VARIABLE = "REPLICATOR_COMPILED"
+MODULES = ("scan", "rows")
+
+
+class Scan(Protocol):
+    """Where the documents of a reply are, or the events with the documents that they bring."""
+
+    @property
+    def count(self) -> int:
+        """How many there are; -1 when the bytes are no array of documents."""
+        ...
+
+    def keys(self) -> list[str | None]:
+        """The key of each document, None where Python has to say it."""
+        ...
+
+    def events(self, reply: object, change: type, operations: Sequence[object], id_of: type) -> list[Any]:
+        """Each event as a :class:`ScannedEvent`, None where Python has to decode it."""
+        ...
+
+
+class Program(Protocol):
+    """The compiled form of a collection's mapping."""
+
+    def write_changes(
+        self,
+        changes: list[Any],
+        start: int,
+        scan: Scan,
+        valid_from: str,
+        keys: list[str],
+        lines: Sequence[list[str]],
+        ends: list[list[int]],
+        leftovers: Leftovers,
+    ) -> int:
+        """Append the rows of changes from ``start`` on, as long as they share source, operation and second.
+
+        Gives how many documents were written: 0 when the first one is not known.
+        """
+        ...
+
+    def write_ordinals(
+        self,
+        ordinals: Sequence[int],
+        scan: Scan,
+        valid_from: str,
+        keys: list[str],
+        lines: Sequence[list[str]],
+        ends: list[list[int]],
+        leftovers: Leftovers,
+    ) -> int:
+        """The same for these documents of a reply."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """What is compiled. ``scan(array, of_events)`` and ``program(program)`` make what their protocols say."""
+
+    scan: Callable[[bytes, bool], Scan]
+    program: Callable[[CollectionProgram], Program]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which path runs, and why."""
+
+    native: Native | None
+    reason: str
+
+
+def native() -> Native | None:
+    """What is compiled, or None when Python does everything."""
+    return chosen().native
+
+
+@lru_cache(maxsize=1)
+def chosen() -> Chosen:
+    """Choose the path, once a process. Raises :class:`ConfigurationError` for a setting that does not exist."""
+    return choose(os.environ.get(VARIABLE, "auto"))
+
+
+def choose(setting: str) -> Chosen:
+    """Choose the path for ``off`` or ``auto``."""
+    if setting not in {"off", "auto"}:
+        raise ConfigurationError(f"{VARIABLE} is neither off nor auto", hint=f"Set {VARIABLE} to off or auto.")
+    if setting == "off":
+        return Chosen(None, f"off by {VARIABLE}")
+    try:
+        modules = [importlib.import_module(f"{__name__}.{name}") for name in MODULES]
+    except ImportError as error:
+        # A file for another Python, or one that does not load, is as good as none.
+        return Chosen(None, f"not compiled ({type(error).__name__})")
+    digest = sources_digest()
+    if any(module.SOURCES != digest for module in modules):
+        return Chosen(None, "compiled from other sources")
+    scan, rows = modules
+    return Chosen(Native(scan.Scan, rows.Program), "compiled from these sources")
