@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from replicator_service.core.events import (
     Document,
+    StreamEvent,
     event_time,
     event_token,
     is_fragment,
@@ -39,6 +40,14 @@ class StreamReply:
 
 class Item(NamedTuple):
     """An event with its origin: ``ordinal`` leads to the event's bytes in ``reply``."""
+
+    event: StreamEvent
+    reply: Reply
+    ordinal: int
+
+
+class _Decoded(NamedTuple):
+    """A decoded event, or one part of a split one, with its origin."""
 
     event: Document
     reply: Reply
@@ -87,7 +96,7 @@ class Batching:
         """The cluster time of parts that were taken and are not committed yet."""
         self._stops: list[int] = []
         """Where the items hold schema changes: each is a batch by itself."""
-        self._fragments: list[Item] = []
+        self._fragments: list[_Decoded] = []
 
     @property
     def is_full(self) -> bool:
@@ -142,17 +151,20 @@ class Batching:
 
     def _append(self, reply: Reply) -> None:
         self._bytes += reply.size
-        for index, event in enumerate(reply.documents):
-            item = Item(event, reply, index)
+        for index, event in enumerate(reply.events):
+            if not isinstance(event, dict):
+                self._items.append(Item(event, reply, index))
+                continue
+            whole = _Decoded(event, reply, index)
             if is_fragment(event):
-                self._fragments.append(item)
+                self._fragments.append(whole)
                 if event["splitEvent"]["fragment"] < event["splitEvent"]["of"]:
                     continue
-                item = _joined(self._fragments)
+                whole = _joined(self._fragments)
                 self._fragments = []
-            if is_schema_change(item.event):
+            if is_schema_change(whole.event):
                 self._stops.append(len(self._items))
-            self._items.append(item)
+            self._items.append(Item(*whole))
 
     def _complete_before(self, cluster_time: int) -> None:
         end = len(self._items)
@@ -194,9 +206,9 @@ def _position_after(item: Item) -> Position:
     return Position(event_token(item.event), event_time(item.event))
 
 
-def _joined(fragments: list[Item]) -> Item:
+def _joined(fragments: list[_Decoded]) -> _Decoded:
     """One item of the parts of a split event; its bytes are of the part with the document, or else with the key."""
     whole = join_fragments([fragment.event for fragment in fragments])
     wanted = "fullDocument" if "fullDocument" in whole else "documentKey"
     origin = next((fragment for fragment in fragments if wanted in fragment.event), fragments[-1])
-    return Item(whole, origin.reply, origin.ordinal)
+    return _Decoded(whole, origin.reply, origin.ordinal)

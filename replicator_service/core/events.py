@@ -13,6 +13,9 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import bson
+
+from replicator_service.core.codec import CODEC_OPTIONS
 from replicator_service.core.codec.document_id import ExactId, exact_id
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.position import ResumeToken, to_cluster_time
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from replicator_service.core.codec.values import Value
+    from replicator_service.core.compiled import Scan
 
 Document = dict[str, Any]
 
@@ -58,6 +62,11 @@ class RawDocuments(Protocol):
         ...
 
     @property
+    def scan(self) -> Scan | None:
+        """Where the documents are, for the compiled path; None when only Python can read them."""
+        ...
+
+    @property
     def is_exact(self) -> bool:
         """Whether decoding has lost nothing of any of them."""
         ...
@@ -75,7 +84,7 @@ class Change(NamedTuple):
     """The last thing that happened to one key.
 
     ``source`` and ``ordinal`` lead to the document. ``source`` is None for a delete, and for an update until its state
-    has been read.
+    has been read. ``source_id`` is what a look-up asks for: None where the document came along.
     """
 
     collection: str
@@ -147,7 +156,32 @@ class Ignored:
 
 Event = Change | SchemaChange | Created | Ignored
 
-_DATA = {o.value: o for o in Operation if o is not Operation.READ}
+
+class ScannedEvent(Protocol):
+    """A change event that was read without decoding it: an operation on one document."""
+
+    @property
+    def change(self) -> Change:
+        """What :func:`interpret` gives of the decoded event."""
+        ...
+
+    @property
+    def shares_time(self) -> bool:
+        """Whether it is of a transaction."""
+        ...
+
+    @property
+    def token(self) -> bytes:
+        """The BSON of its resume token."""
+        ...
+
+
+StreamEvent = Document | ScannedEvent
+"""An event, decoded where that was needed."""
+
+DATA_OPERATIONS = (Operation.INSERT, Operation.UPDATE, Operation.REPLACE, Operation.DELETE)
+"""In the order that the compiled path numbers them."""
+_DATA = {o.value: o for o in DATA_OPERATIONS}
 _SCHEMA_CHANGES = frozenset({"drop", "rename", "dropDatabase", "invalidate"})
 _WITHOUT_DATA = frozenset(
     {
@@ -178,28 +212,34 @@ def is_temporary(collection: str) -> bool:
     return _TEMPORARY.fullmatch(collection) is not None
 
 
-def event_time(event: Document) -> int:
-    """The cluster time of a decoded event."""
+def event_time(event: StreamEvent) -> int:
+    """The cluster time of an event."""
+    if not isinstance(event, dict):
+        return event.change.cluster_time
     return to_cluster_time(event["clusterTime"])
 
 
-def event_token(event: Document) -> ResumeToken:
-    """The resume token of a decoded event."""
+def event_token(event: StreamEvent) -> ResumeToken:
+    """The resume token of an event."""
+    if not isinstance(event, dict):
+        return bson.decode(event.token, CODEC_OPTIONS)
     token: ResumeToken = event["_id"]
     return token
 
 
-def may_share_time(event: Document, *, groups_inserts: bool) -> bool:
+def may_share_time(event: StreamEvent, *, groups_inserts: bool) -> bool:
     """Whether the next event may have the same cluster time.
 
     Before MongoDB 6.1 only the events of a transaction do, and they name it; from then on ordinary writes may
     (``groups_inserts``).
     """
-    return groups_inserts or "txnNumber" in event
+    return groups_inserts or (("txnNumber" in event) if isinstance(event, dict) else event.shares_time)
 
 
-def interpret(event: Document, source: RawDocuments, index: int) -> Event:
-    """Turn one decoded event into what it means for PostgreSQL."""
+def interpret(event: StreamEvent, source: RawDocuments, index: int) -> Event:
+    """Turn one event into what it means for PostgreSQL."""
+    if not isinstance(event, dict):
+        return event.change
     name = event["operationType"]
     operation = _DATA.get(name)
     if operation is not None:
@@ -212,7 +252,7 @@ def interpret(event: Document, source: RawDocuments, index: int) -> Event:
             event_time(event),
             source if is_whole else None,
             index,
-            source_id if is_whole else exact_id(source_id, partial(source.key, index)),
+            None if is_whole else exact_id(source_id, partial(source.key, index)),
         )
     return _without_document(event, name)
 

@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Any, overload
 
 import bson
 from bson.errors import InvalidBSON
+from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from replicator_service.core.codec import CODEC_OPTIONS, TOLERANT_OPTIONS, may_hold_lossy_types
 from replicator_service.core.codec.elements import elements, id_document
+from replicator_service.core.codec.key import encode_key
+from replicator_service.core.compiled import native
+from replicator_service.core.events import DATA_OPERATIONS, Change
 
 if TYPE_CHECKING:
-    from replicator_service.core.events import Document
+    from replicator_service.core.compiled import Scan
+    from replicator_service.core.events import Document, StreamEvent
 
 
 def split_array(array: bytes) -> list[bytes]:
@@ -43,6 +48,9 @@ WHOLE_BYTES = 4 * 2**20
 _WINDOW_BYTES = 2**20
 """Of a larger one, documents of about this size are decoded together, and the last of these windows is kept."""
 
+_FEW_OF = 8
+"""One document in so many is decoded alone before all of them are decoded at once."""
+
 
 class Reply:
     """The documents of one reply, decoded when they are asked for.
@@ -54,6 +62,7 @@ class Reply:
     """
 
     __slots__ = (
+        "_alone",
         "_array",
         "_decoded",
         "_field",
@@ -61,6 +70,7 @@ class Reply:
         "_is_large",
         "_lossy",
         "_parts",
+        "_scan",
         "_window",
         "size",
     )
@@ -74,8 +84,44 @@ class Reply:
         """The ordinal of its first document, and its documents."""
         self._inexact: set[int] = set()
         self._lossy: bool | None = None
+        self._scan: Scan | bool | None = False
+        """False: not looked for yet."""
+        self._alone = 0
+        """So many documents were decoded alone: a few that are not for the compiled path."""
         self.size = len(array)
         self._is_large = self.size > WHOLE_BYTES
+
+    @property
+    def scan(self) -> Scan | None:
+        """Where the documents are in the bytes, for the compiled path; None when only Python can read them."""
+        found = self._scan
+        if isinstance(found, bool):
+            compiled = native()
+            found = None if compiled is None else compiled.scan(self._array, self._field is not None)
+            if found is not None and found.count < 0:
+                found = None
+            self._scan = found
+        return found
+
+    @property
+    def events(self) -> Sequence[StreamEvent]:
+        """All documents of a reply of the change stream, decoded only where that is needed to know what they mean."""
+        scan = self.scan
+        if scan is None:
+            return self.documents
+        scanned = scan.events(self, Change, DATA_OPERATIONS, ObjectId)
+        return [self.documents[index] if event is None else event for index, event in enumerate(scanned)]
+
+    @property
+    def keys(self) -> list[str]:
+        """The key of every document (of that which an event is about)."""
+        scan = self.scan
+        if scan is None or self._field is not None:
+            return [encode_key(each) for each in self.ids]
+        return [self._key(ordinal) if key is None else key for ordinal, key in enumerate(scan.keys())]
+
+    def _key(self, ordinal: int) -> str:
+        return encode_key(self._decode([self.key(ordinal)], first=None)[0]["_id"])
 
     @property
     def documents(self) -> Sequence[Document]:
@@ -108,7 +154,9 @@ class Reply:
     @property
     def count(self) -> int:
         """How many documents there are."""
-        decoded = self._decoded
+        decoded, scan = self._decoded, self.scan
+        if scan is not None:
+            return scan.count
         return len(self._split() if decoded is None else decoded)
 
     def release(self) -> None:
@@ -121,6 +169,12 @@ class Reply:
         """One document, or the field of it that this reply is about."""
         if self._is_large:
             return self._windowed(ordinal)
+        scan = self.scan
+        if self._decoded is None and scan is not None and self._alone < scan.count // _FEW_OF:
+            self._alone += 1
+            raw = scan.document(ordinal)
+            if raw is not None:
+                return self._decode([raw], first=ordinal)[0]
         document = self.documents[ordinal]
         if self._field is None:
             return document
@@ -129,14 +183,14 @@ class Reply:
 
     def raw(self, ordinal: int) -> bytes:
         """The BSON of what :meth:`document` gives."""
-        part = self._split()[ordinal]
+        part = self._part(ordinal)
         if self._field is None:
             return part
         return _field_of(part, self._field.encode())
 
     def key(self, ordinal: int) -> bytes:
         """The BSON of ``{_id: ...}`` of one document (of the document that an event is about)."""
-        part = self._split()[ordinal]
+        part = self._part(ordinal)
         if self._field is not None:
             part = _field_of(part, b"documentKey")
         return id_document(part)
@@ -154,11 +208,11 @@ class Reply:
             return False
         if self._is_large and self._holds(ordinal):
             self._windowed(ordinal)
-        return ordinal in self._inexact or (bool(self._lossy) and may_hold_lossy_types(self._split()[ordinal]))
+        return ordinal in self._inexact or (bool(self._lossy) and may_hold_lossy_types(self._part(ordinal)))
 
     def _holds(self, ordinal: int) -> bool:
         """Whether there is a document: an event may be without."""
-        return self._field is None or self._field in RawBSONDocument(self._split()[ordinal])
+        return self._field is None or self._field in RawBSONDocument(self._part(ordinal))
 
     def _windowed(self, ordinal: int) -> Document:
         first, window = self._window
@@ -195,6 +249,10 @@ class Reply:
                 if first is not None:
                     self._inexact.add(first + index)
         return documents
+
+    def _part(self, ordinal: int) -> bytes:
+        scan = self.scan
+        return self._split()[ordinal] if scan is None else scan.part(ordinal)
 
     def _split(self) -> list[bytes]:
         parts = self._parts

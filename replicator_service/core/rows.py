@@ -141,10 +141,36 @@ class Encoder:
                 transform = group.transforms[collection] = self._transform_of(collection)
                 group.collections[collection] = CollectionRows.none(transform.tables)
             before = transform.altered
-            self._encode_collection(changed, transform, group.collections[collection], group.rejected)
+            rows = group.collections[collection]
+            if transform.is_compiled:
+                self._encode_compiled(list(changed), transform, rows, group.rejected)
+            else:
+                self._encode_collection(changed, transform, rows, group.rejected)
             group.altered += transform.altered - before
             group.findings += transform.take_findings()
         return group
+
+    def _encode_compiled(
+        self, changes: list[Change], transform: Transform, rows: CollectionRows, rejected: list[Rejected]
+    ) -> None:
+        """Runs of documents straight from their bytes, and one by one what the compiled path does not know."""
+        position = 0
+        while position < len(changes):
+            change = changes[position]
+            written = 0
+            if change.operation is Operation.DELETE:
+                rows.deleted_keys.append(change.key)
+                written = 1
+            elif change.source is not None and change.source.scan is not None:
+                part = _part(rows, change.operation)
+                valid_from = self._valid_from.text(change.cluster_time)
+                written = transform.write_changes(
+                    changes, position, change.source.scan, valid_from, part.keys, part.lines, part.ends
+                )
+            if not written:
+                self._encode_collection((change,), transform, rows, rejected)
+                written = 1
+            position += written
 
     def _encode_collection(
         self, changes: Iterable[Change], transform: Transform, rows: CollectionRows, rejected: list[Rejected]
@@ -162,15 +188,17 @@ class Encoder:
             if source is None:
                 rejected.append(Rejected(change, "the event carries no document"))
                 continue
-            if source is not previous:
-                previous, is_exact = source, source.is_exact
             if operation is not operation_before:
                 operation_before = operation
                 keys, lines, children = _targets(_part(rows, operation))
             valid_from = text(change.cluster_time)
+            # What decoding loses is known once it is done.
+            document = source.document(ordinal)
+            if source is not previous:
+                previous, is_exact = source, source.is_exact
             try:
                 if is_exact or not source.needs_exact(ordinal):
-                    keys.append(write(source.document(ordinal), partial(source.raw, ordinal), valid_from, lines))
+                    keys.append(write(document, partial(source.raw, ordinal), valid_from, lines))
                 else:
                     keys.append(transform.write_exact(source.raw(ordinal), valid_from, lines))
             except RecordRejected as error:

@@ -89,8 +89,8 @@ class Reads:
         cursor = self.source.by_ids(collection, [change.source_id for change in waiting.values()], at=at)
         for reply in self.noted(cursor):
             found = []
-            for ordinal, document_id in enumerate(reply.ids):
-                change = waiting.pop(encode_key(document_id), None)
+            for ordinal, key in enumerate(reply.keys):
+                change = waiting.pop(key, None)
                 if change is not None:
                     found.append(change._replace(source=reply, ordinal=ordinal))
             yield found, reply.size

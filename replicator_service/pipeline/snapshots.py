@@ -273,10 +273,7 @@ class Snapshots:
 
     def _changes(self, name: str, reply: Reply) -> list[Change]:
         at = self._planner.position.cluster_time
-        return [
-            Change(name, encode_key(source_id), Operation.READ, at, reply, ordinal, source_id)
-            for ordinal, source_id in enumerate(reply.ids)
-        ]
+        return [Change(name, key, Operation.READ, at, reply, ordinal, None) for ordinal, key in enumerate(reply.keys)]
 
     def _sweep(self, collection: Collection, place: str, at: int | None) -> Iterator[Step]:
         """Look at the next rows, and delete those without a document."""

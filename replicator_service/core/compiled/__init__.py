@@ -1,7 +1,7 @@
 """The compiled path of the hot loop: documents into lines and events into changes straight from a reply's bytes.
 
 Pure Python (:mod:`replicator_service.core.transform`, :mod:`replicator_service.core.codec`) is the reference. What is
-compiled gives the same bytes or nothing: of what it does not surely know it says so, and Python does the whole document.
+compiled gives the same bytes or nothing: of what it does not surely know it says so, and Python does the document.
 It is used where it was compiled from exactly the sources that are installed, Python's included, since it repeats them.
 
 ``REPLICATOR_COMPILED=off`` leaves everything to Python. This is read here, once a process, since every command that
@@ -35,6 +35,14 @@ class Scan(Protocol):
     @property
     def count(self) -> int:
         """How many there are; -1 when the bytes are no array of documents."""
+        ...
+
+    def part(self, ordinal: int) -> bytes:
+        """The BSON of one element of the array."""
+        ...
+
+    def document(self, ordinal: int) -> bytes | None:
+        """The BSON of one document, None where an event brings none or is odd."""
         ...
 
     def keys(self) -> list[str | None]:
@@ -119,7 +127,7 @@ def choose(setting: str) -> Chosen:
         # A file for another Python, or one that does not load, is as good as none.
         return Chosen(None, f"not compiled ({type(error).__name__})")
     digest = sources_digest()
-    if any(module.SOURCES != digest for module in modules):
+    if any(digest != module.SOURCES for module in modules):
         return Chosen(None, "compiled from other sources")
     scan, rows = modules
     return Chosen(Native(scan.Scan, rows.Program), "compiled from these sources")

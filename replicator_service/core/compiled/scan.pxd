@@ -12,4 +12,8 @@ cdef class Scan:
     cdef size_t* starts
     cdef size_t* sizes
     cdef Py_ssize_t _room
-    cdef bint _add(self, size_t start, size_t size) except False
+    # Whether the documents of the array are events; what is found is then the document that each brings along.
+    cdef readonly bint of_events
+    # Each element of the array: the events themselves where it holds any.
+    cdef size_t* outer
+    cdef bint _add(self, size_t start, size_t size, size_t outer) except False

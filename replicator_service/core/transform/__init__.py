@@ -19,6 +19,7 @@ from replicator_service.core.codec.exact import decode_exact, source_id
 from replicator_service.core.codec.extjson import AMBIGUOUS
 from replicator_service.core.codec.key import DIGEST, encode_key
 from replicator_service.core.codec.values import InexactValue
+from replicator_service.core.compiled import native
 from replicator_service.core.errors import RecordRejected
 from replicator_service.core.mapping.model import (
     CollectionMapping,
@@ -30,6 +31,7 @@ from replicator_service.core.mapping.model import (
     tables_of,
 )
 from replicator_service.core.transform.leftovers import Left, Leftovers, NewFields
+from replicator_service.core.transform.program import program_of
 from replicator_service.core.transform.source import source_of
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Protocol
 
+    from replicator_service.core.compiled import Program, Scan
+    from replicator_service.core.events import Change
     from replicator_service.core.schema_findings import Path, PathCount
 
     Document = dict[str, Any]
@@ -67,10 +71,13 @@ class Transform:
     document that cannot be transformed raises :class:`RecordRejected`.
     """
 
-    __slots__ = ("_leftovers", "_rows", "tables")
+    __slots__ = ("_leftovers", "_program", "_rows", "tables")
 
-    def __init__(self, collection: str, tables: tuple[TableSpec, ...], rows: Rows) -> None:
+    def __init__(
+        self, collection: str, tables: tuple[TableSpec, ...], rows: Rows, program: Program | None = None
+    ) -> None:
         self.tables = tables
+        self._program = program
         self._rows = rows
         self._leftovers = Leftovers(collection)
 
@@ -87,6 +94,37 @@ class Transform:
         the findings of that group. A document that raised has not been counted. Costs nothing when nothing was left.
         """
         return self._leftovers.take()
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether :meth:`write_changes` and :meth:`write_ordinals` write anything."""
+        return self._program is not None
+
+    def write_changes(
+        self,
+        changes: list[Change],
+        start: int,
+        scan: Scan,
+        valid_from: str,
+        keys: list[str],
+        lines: Lines,
+        ends: list[list[int]],
+    ) -> int:
+        """Append the rows of changes from ``start`` on straight from their bytes, and give how many there were.
+
+        They have one source, operation and second; ``ends`` gets the ends of their child rows. It stops before
+        the first document that only :meth:`write` can write: 0 means that this is the next one.
+        """
+        if self._program is None:
+            return 0
+        return self._program.write_changes(changes, start, scan, valid_from, keys, lines, ends, self._leftovers)
+
+    def write_ordinals(self, ordinals: Sequence[int], scan: Scan, valid_from: str, lines: Lines) -> int:
+        """The same for documents of a reply by their ordinals."""
+        if self._program is None:
+            return 0
+        ends: list[list[int]] = [[] for _ in self.tables[1:]]
+        return self._program.write_ordinals(ordinals, scan, valid_from, [], lines, ends, self._leftovers)
 
     def write(self, document: Document, raw: Raw, valid_from: str, lines: Lines) -> str:
         """Append the rows of a decoded document and return its key.
@@ -116,7 +154,9 @@ class Transform:
 def compile_transform(mapping: CollectionMapping) -> Transform:
     """Compile a mapping. Costs milliseconds; the result is kept as long as the mapping holds."""
     rows = _document_rows(mapping) if isinstance(mapping, DocumentCollection) else _typed_rows(mapping)
-    return Transform(mapping.collection, tables_of(mapping), rows)
+    compiled = native()
+    program = None if compiled is None else compiled.program(program_of(mapping))
+    return Transform(mapping.collection, tables_of(mapping), rows, program)
 
 
 def _rejected(error: Exception) -> Exception:

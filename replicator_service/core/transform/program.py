@@ -36,7 +36,7 @@ _NO_NAME = b"\0"
 """No field has this name: BSON ends a name at U+0000."""
 
 OWN, INHERITED = -1, -2
-"""Where a column's cell comes from: its own field, a path of the parent's document; or the number of the parent's column
+"""Where a cell comes from: its own field, a path of the parent's document; or the number of the parent's column
 that has the same."""
 
 
@@ -94,9 +94,7 @@ def program_of(mapping: CollectionMapping) -> CollectionProgram:
         return CollectionProgram((TableProgram(fields, ()),), is_document=True, keeps_bson=keeps_bson)
     fields, arrays = _fields(tree_of(mapping.columns, mapping.children), (), is_root=True)
     parent = TableProgram(fields, _cells(mapping.columns, fields, ()))
-    children = (
-        _child(child, arrays[number], mapping.columns) for number, child in enumerate(mapping.children)
-    )
+    children = (_child(child, arrays[number], mapping.columns) for number, child in enumerate(mapping.children))
     return CollectionProgram((parent, *children), is_document=False, keeps_bson=keeps_bson)
 
 
@@ -121,9 +119,7 @@ def _fields(root: Node, above: Path, *, is_root: bool) -> tuple[tuple[Field, ...
             waiting.append((below, each, (*path, below), holds or is_key))
         arrays.update(dict.fromkeys(node.children, len(fields)))
         fields.append(
-            Field(
-                _encoded(name), first, len(node.fields), tuple(node.columns), bool(node.children), is_quiet, path
-            )
+            Field(_encoded(name), first, len(node.fields), tuple(node.columns), bool(node.children), is_quiet, path)
         )
     return tuple(fields), arrays
 
