@@ -121,7 +121,9 @@ class Reply:
         return [self._key(ordinal) if key is None else key for ordinal, key in enumerate(scan.keys())]
 
     def _key(self, ordinal: int) -> str:
-        return encode_key(self._decode([self.key(ordinal)], first=None)[0]["_id"])
+        if self._is_large:
+            return encode_key(self._decode([self.key(ordinal)], first=None)[0]["_id"])
+        return encode_key(self.document(ordinal)["_id"])
 
     @property
     def documents(self) -> Sequence[Document]:

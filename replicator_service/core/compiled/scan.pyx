@@ -203,18 +203,14 @@ cdef class Scan:
         cdef Py_ssize_t index
         cdef Buffer buffer = Buffer(NULL, 0, 0, False)
         cdef list found = []
-        cdef Walk walk
-        cdef Element element
+        cdef Value found_id
         try:
             for index in range(self.count):
                 buffer.size = 0
                 key = None
-                if enter(&walk, self.data + self.starts[index], self.sizes[index]):
-                    while following(&walk, &element) == 1:
-                        if element.name_size == 3 and memcmp(element.name, b"_id", 3) == 0:
-                            if put_key(&buffer, &element.value, RAW) == DONE:
-                                key = PyUnicode_DecodeUTF8(<char*>buffer.data, buffer.size, NULL)
-                            break
+                if _field(self.data + self.starts[index], self.sizes[index], b"_id", 3, &found_id) == 1:
+                    if put_key(&buffer, &found_id, RAW) == DONE:
+                        key = PyUnicode_DecodeUTF8(<char*>buffer.data, buffer.size, NULL)
                 found.append(key)
             if buffer.failed:
                 raise MemoryError
