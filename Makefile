@@ -13,6 +13,7 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m replicator_service.core.compiled.build
 	@touch $@
 
 .PHONY: venv
@@ -45,6 +46,18 @@ SEEDS ?= 1..2000
 .PHONY: simulate
 simulate: venv ## Run the whole service on models of both servers, SEEDS=FIRST..LAST
 	$(BIN)/python -m simulation --seeds $(SEEDS)
+
+.PHONY: compiled
+compiled: venv ## Compile the hot path anew, after a change of its sources
+	$(BIN)/python -m replicator_service.core.compiled.build
+
+SANITIZED := LD_PRELOAD=$$($(or $(CC),cc) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc
+
+.PHONY: sanitize
+sanitize: venv ## Run the compiled path on broken bytes under the address sanitizer
+	$(BIN)/python -m replicator_service.core.compiled.build -g -fsanitize=address,undefined -fno-sanitize-recover
+	$(SANITIZED) $(BIN)/pytest --timeout 1800 tests/property/test_compiled_properties.py; status=$$?; \
+		$(BIN)/python -m replicator_service.core.compiled.build; exit $$status
 
 .PHONY: lint
 lint: venv ## Check style, import rules and SQL

@@ -97,7 +97,7 @@ class Reply:
         found = self._scan
         if isinstance(found, bool):
             compiled = native()
-            found = None if compiled is None else compiled.scan(self._array, self._field is not None)
+            found = None if compiled is None else compiled.scan(self._array, of_events=self._field is not None)
             if found is not None and found.count < 0:
                 found = None
             self._scan = found

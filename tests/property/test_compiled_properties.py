@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bson
 import pytest
@@ -13,7 +12,6 @@ from bson.timestamp import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replicator_service.core.compiled import Native
 from replicator_service.core.events import event_time, event_token, interpret, is_schema_change, may_share_time
 from replicator_service.core.mapping.model import (
     ChildTable,
@@ -30,6 +28,11 @@ from tests.support.bson_corpus import corpus
 from tests.support.bson_mappings import MAPPINGS
 from tests.support.bson_values import DOCUMENTS
 from tests.support.compiled import ReadBy, array_of, native_or_skip, transform_by, written_by
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from replicator_service.core.compiled import Native
 
 CORPUS = list(corpus())
 COMMON = st.sampled_from([each for each in CORPUS if len(each[2]) < 1000])
@@ -73,7 +76,7 @@ def test_every_value_becomes_the_same_in_every_column(native: Native, column_typ
         columns = (MappedColumn("v", ("v",), column_type), MappedColumn("l", ("l",), column_type))
         element = (MappedColumn("c", ("v",), column_type), MappedColumn("p", ("v",), column_type, from_parent=True))
         mapping = TypedCollection("C", "parent", columns, (ChildTable("child", ("l",), element),))
-    raws = []
+    raws: list[bytes] = []
     for _, kind, value in CORPUS:
         value_of = bson_bytes.element(kind, "v", value)
         inside = bson_bytes.array("l", bson_bytes.element(kind, "0", value), bson_bytes.embedded("1", value_of))
@@ -91,7 +94,7 @@ def test_values_of_fixed_size_need_no_python(native: Native) -> None:
         for _, kind, value in CORPUS
         if kind in {0x01, 0x07, 0x08, 0x09, 0x0A, 0x10, 0x11, 0x12, 0x13, 0x7F, 0xFF}
     ]
-    scan = native.scan(array_of(raws), False)
+    scan = native.scan(array_of(raws), of_events=False)
     assert transform.write_ordinals(range(len(raws)), scan, "now", [[]]) == len(raws)
 
 

@@ -42,7 +42,7 @@ class ReadBy(Reply):
 
     def __init__(self, array: bytes, native: Native | None, *, field: str | None = None) -> None:
         super().__init__(array, field=field)
-        found = None if native is None else native.scan(array, field is not None)
+        found = None if native is None else native.scan(array, of_events=field is not None)
         self._scan = None if found is None or found.count < 0 else found
 
 

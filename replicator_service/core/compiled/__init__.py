@@ -54,6 +54,14 @@ class Scan(Protocol):
         ...
 
 
+class Scanning(Protocol):
+    """What makes a :class:`Scan`."""
+
+    def __call__(self, array: bytes, *, of_events: bool) -> Scan:
+        """Look through a BSON array of documents or of events."""
+        ...
+
+
 class Program(Protocol):
     """The compiled form of a collection's mapping."""
 
@@ -90,9 +98,9 @@ class Program(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """What is compiled. ``scan(array, of_events)`` and ``program(program)`` make what their protocols say."""
+    """What is compiled. ``scan(array, of_events=...)`` and ``program(program)`` make what their protocols say."""
 
-    scan: Callable[[bytes, bool], Scan]
+    scan: Scanning
     program: Callable[[CollectionProgram], Program]
 
 
