@@ -21,6 +21,7 @@ class CompiledHook(BuildHookInterface[Any]):
             return
         sys.path.insert(0, self.root)
         try:
+            # Only here it can be imported.
             from replicator_service.core.compiled.build import compile_all  # noqa: PLC0415 - of the source being built
         finally:
             sys.path.remove(self.root)
@@ -35,7 +36,7 @@ class CompiledHook(BuildHookInterface[Any]):
         for path in Path(self._folder.name).iterdir():
             build_data["force_include"][str(path)] = f"{PACKAGE}/{path.name}"
 
-    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+    def finalize(self, version: str, *_: object) -> None:
         """The files are in the wheel."""
         if version != "editable":
             self._folder.cleanup()

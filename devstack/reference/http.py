@@ -76,4 +76,12 @@ def _probe() -> str:
 
 
 def _answer() -> dict[str, object]:
-    return status(PRESENT, at=AT, max_lag_seconds=_MAX_LAG, version="0.1.0", events=1_204_512, rows=2_310_087)
+    return status(
+        PRESENT,
+        at=AT,
+        max_lag_seconds=_MAX_LAG,
+        version="0.1.0",
+        compiled="compiled: made from these sources",
+        events=1_204_512,
+        rows=2_310_087,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from replicator_service.configuration.mapping_file import read_mapping
+from replicator_service.core.compiled import path_told
 from replicator_service.core.errors import ReplicatorError
 from replicator_service.core.findings import Checklist, Finding, Level
 from replicator_service.core.naming import schema_name
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
 
 SETTINGS = "settings"
 MAPPING = "mapping"
+HOT_PATH = "hot path"
 
 
 def preflight(settings: Settings, *, now: float) -> list[Finding]:
     """Every check in order; ``now`` is the wall clock in seconds since 1970."""
     checks = Checklist()
     checks.ok(SETTINGS, "complete")
+    checks.ok(HOT_PATH, path_told())
     mapping = _check_mapping(settings, checks)
     database = settings.mongo_database
     uri = settings.mongo_uri.get_secret_value()

@@ -137,6 +137,7 @@ def from_database(stream: str, view: DatabaseView, silence: str, *, at: datetime
         "events_total": None,
         "rows_applied_total": None,
         "version": None,
+        "compiled": None,
     }
 
 

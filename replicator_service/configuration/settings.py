@@ -32,6 +32,13 @@ class OnHistoryLost(StrEnum):
     STOP = "stop"
 
 
+class Compiled(StrEnum):
+    """Whether the compiled path is used; ``auto`` where it is there and of this version."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
 class LogFormat(StrEnum):
     """How log lines look; ``auto`` is console on a terminal and JSON elsewhere."""
 
@@ -107,6 +114,10 @@ class Settings(_Variables):
     )
     lease_seconds: float = Field(
         30.0, ge=3, description="Seconds after which a standby takes over from a leader that is frozen."
+    )
+    compiled: Compiled = Field(
+        Compiled.OFF,
+        description="off: documents and events are read by Python alone; auto: by compiled code where it is installed, byte for byte the same.",
     )
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="console, json, or auto: console on a terminal, JSON elsewhere."

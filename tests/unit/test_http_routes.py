@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from replicator_service.core.compiled import path_told
 from replicator_service.core.errors import Fatal, Retryable
 from replicator_service.core.overview import CollectionView, DatabaseView, LastReconciliation, Leader
 from replicator_service.core.steps import CollectionState
@@ -195,6 +196,7 @@ def test_status_has_the_form_that_other_programs_rely_on(http: Client, around: S
         "unsupported_collections": {"measurements": "timeseries"},
         "events_total": 2,
         "rows_applied_total": 5,
+        "compiled": path_told(),
     }
     assert {key: status[key] for key in expected} == expected
     assert status["collections"]["Orders"] == {

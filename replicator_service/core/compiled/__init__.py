@@ -117,10 +117,16 @@ def native() -> Native | None:
     return chosen().native
 
 
+def path_told() -> str:
+    """Say which path runs, and why."""
+    found = chosen()
+    return f"{'Python' if found.native is None else 'compiled'}: {found.reason}"
+
+
 @lru_cache(maxsize=1)
 def chosen() -> Chosen:
     """Choose the path, once a process. Raises :class:`ConfigurationError` for a setting that does not exist."""
-    return choose(os.environ.get(VARIABLE, "auto"))
+    return choose(os.environ.get(VARIABLE, "off"))
 
 
 def choose(setting: str) -> Chosen:
@@ -133,9 +139,9 @@ def choose(setting: str) -> Chosen:
         modules = [importlib.import_module(f"{__name__}.{name}") for name in MODULES]
     except ImportError as error:
         # A file for another Python, or one that does not load, is as good as none.
-        return Chosen(None, f"not compiled ({type(error).__name__})")
+        return Chosen(None, f"nothing is compiled ({type(error).__name__})")
     digest = sources_digest()
     if any(digest != module.SOURCES for module in modules):
-        return Chosen(None, "compiled from other sources")
+        return Chosen(None, "what is compiled was made from other sources")
     scan, rows = modules
-    return Chosen(Native(scan.Scan, rows.Program), "compiled from these sources")
+    return Chosen(Native(scan.Scan, rows.Program), "made from these sources")

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from replicator_service.core.compiled import path_told
 from replicator_service.runtime.http.page import SECURITY, Page
 from replicator_service.runtime.http.status import status
 from replicator_service.runtime.judgement.probes import Verdict, liveness, readiness, startup
@@ -66,6 +67,7 @@ def make_routes(
             at=clock(),
             max_lag_seconds=max_lag_seconds,
             version=version,
+            compiled=path_told(),
             events=metrics.events,
             rows=metrics.rows,
         )

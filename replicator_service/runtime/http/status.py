@@ -30,6 +30,7 @@ class Look:
     at: datetime
     max_lag_seconds: float
     version: str
+    compiled: str
     events: int
     rows: int
 
@@ -84,6 +85,7 @@ FIELDS = (
         "History left behind the checkpoint; negative when it is lost.",
         lambda look: look.present.oplog_headroom_seconds,
     ),
+    Field("compiled", "Which path makes the rows, compiled code or Python, and why.", lambda look: look.compiled),
     Field("oplog_is_whole", "Whether MongoDB has never discarded any.", lambda look: look.present.oplog_is_whole),
     Field("dead_letters", "How many documents wait as dead letters.", lambda look: look.present.dead_letters),
     Field(
@@ -162,8 +164,15 @@ FIELDS = (
 
 
 def status(
-    present: Present, *, at: datetime, max_lag_seconds: float, version: str = "", events: int = 0, rows: int = 0
+    present: Present,
+    *,
+    at: datetime,
+    max_lag_seconds: float,
+    version: str = "",
+    compiled: str = "",
+    events: int = 0,
+    rows: int = 0,
 ) -> Json:
     """Everything that is known at the wall time ``at``, see :data:`FIELDS`."""
-    look = Look(present, at, max_lag_seconds, version, events, rows)
+    look = Look(present, at, max_lag_seconds, version, compiled, events, rows)
     return {field.name: field.of(look) for field in FIELDS}
