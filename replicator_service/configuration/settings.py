@@ -117,7 +117,8 @@ class Settings(_Variables):
     )
     compiled: Compiled = Field(
         Compiled.OFF,
-        description="off: documents and events are read by Python alone; auto: by compiled code where it is installed, byte for byte the same.",
+        description="off: documents and events are read by Python alone; auto: by compiled code where it is "
+        "installed, byte for byte the same.",
     )
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="console, json, or auto: console on a terminal, JSON elsewhere."
