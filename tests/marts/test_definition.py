@@ -109,7 +109,7 @@ def test_the_example_of_the_documentation_is_a_definition() -> None:
     text = (Path(__file__).parents[2] / "docs" / "reference" / "marts.md").read_text(encoding="utf-8")
     example = text.partition("```yaml\n")[2].partition("```")[0]
     mart = parse_mart("product_prices", yaml.safe_load(example), "select 1")
-    assert len(mart.checks) == 6
+    assert len(mart.checks) == 10
     assert mart.untracked == ("checked_at",)
 
 

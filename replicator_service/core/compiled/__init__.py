@@ -4,8 +4,8 @@ Pure Python (:mod:`replicator_service.core.transform`, :mod:`replicator_service.
 compiled gives the same bytes or nothing: of what it does not surely know it says so, and Python does the document.
 It is used where it was compiled from exactly the sources that are installed, Python's included, since it repeats them.
 
-``REPLICATOR_COMPILED=auto`` uses it where it is there; without that everything is left to Python. This is read here, once
-a process, since every command that transforms documents must agree.
+``REPLICATOR_COMPILED=auto`` uses it where it is there; without that everything is left to Python. This is read here,
+once a process, since every command that transforms documents must agree.
 """
 
 from __future__ import annotations
