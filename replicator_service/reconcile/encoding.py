@@ -54,18 +54,29 @@ def encode(transform: Transform, reply: Reply, ordinals: Sequence[int]) -> Encod
     """Transform these documents of a reply."""
     lines: list[list[str]] = [[] for _ in transform.tables]
     unwritable: list[int] = []
-    documents, raw, needs_exact = reply.documents, reply.raw, reply.needs_exact
-    write = transform.write
-    for ordinal in ordinals:
-        try:
-            if needs_exact(ordinal):
-                transform.write_exact(raw(ordinal), _ANY_TIME, lines)
-            else:
-                write(documents[ordinal], partial(raw, ordinal), _ANY_TIME, lines)
-        except RecordRejected:
-            unwritable.append(ordinal)
+    scan = reply.scan if transform.is_compiled else None
+    position = 0
+    while position < len(ordinals):
+        written = 0 if scan is None else transform.write_ordinals(ordinals, position, scan, _ANY_TIME, lines)
+        if not written:
+            written = 1
+            ordinal = ordinals[position]
+            try:
+                _write_one(transform, reply, ordinal, lines)
+            except RecordRejected:
+                unwritable.append(ordinal)
+        position += written
     reply.release()
     return Encoded(len(ordinals), tuple(_joined(of_table) for of_table in lines), tuple(unwritable))
+
+
+def _write_one(transform: Transform, reply: Reply, ordinal: int, lines: list[list[str]]) -> None:
+    # What decoding loses is known once it is done.
+    document = reply.document(ordinal)
+    if reply.needs_exact(ordinal):
+        transform.write_exact(reply.raw(ordinal), _ANY_TIME, lines)
+    else:
+        transform.write(document, partial(reply.raw, ordinal), _ANY_TIME, lines)
 
 
 def _joined(lines: list[str]) -> Lines:
@@ -125,7 +136,7 @@ def _be_a_helper() -> None:
 
 
 def _encode_whole(mapping: CollectionMapping, reply: Reply) -> Encoded:
-    return encode(_transform_of(mapping), reply, range(len(reply.documents)))
+    return encode(_transform_of(mapping), reply, range(reply.count))
 
 
 @lru_cache(maxsize=32)

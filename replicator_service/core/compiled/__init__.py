@@ -76,7 +76,7 @@ class Program(Protocol):
         ends: list[list[int]],
         leftovers: Leftovers,
     ) -> int:
-        """Append the rows of changes from ``start`` on, as long as they share source, operation and second.
+        """Append the rows of changes from ``start`` on that share source, operation and second: some of them.
 
         Gives how many documents were written: 0 when the first one is not known.
         """
@@ -85,6 +85,7 @@ class Program(Protocol):
     def write_ordinals(
         self,
         ordinals: Sequence[int],
+        start: int,
         scan: Scan,
         valid_from: str,
         keys: list[str],

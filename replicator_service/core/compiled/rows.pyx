@@ -74,6 +74,9 @@ cdef enum:
     INHERITED = -2
     # Fewer documents are written without letting other threads run: taking the GIL back may cost more than they do.
     RUN_ALONE = 64
+    # So many documents are looked at together: at most, and after one that was not known.
+    LONGEST_RUN = 1024
+    CAREFUL_RUN = 8
 
 
 cdef struct Field:
@@ -246,9 +249,11 @@ cdef class Program:
     cdef list paths
     cdef list idle
     cdef dict lefts
+    cdef Py_ssize_t longest
 
     def __cinit__(self, program):
         cdef int number
+        self.longest = LONGEST_RUN
         self.kept, self.paths, self.idle, self.lefts = [], [], [], {}
         self.is_document = program.is_document
         self.keeps_bson = program.keeps_bson
@@ -315,7 +320,7 @@ cdef class Program:
 
         Rows are appended as :meth:`Transform.write` and the encoder do. 0 when the first one is not known.
         """
-        cdef Py_ssize_t count = PyList_GET_SIZE(changes)
+        cdef Py_ssize_t count = min(PyList_GET_SIZE(changes), start + self.longest)
         cdef Py_ssize_t index = start
         cdef Work work = self._work()
         cdef Py_ssize_t ordinal
@@ -342,17 +347,18 @@ cdef class Program:
             index += 1
         return self._written(work, scan, index - start, valid_from, keys, lines, ends, leftovers)
 
-    def write_ordinals(self, ordinals, Scan scan, str valid_from, list keys, list lines, list ends, leftovers):
+    def write_ordinals(self, ordinals, Py_ssize_t start, Scan scan, str valid_from, list keys, list lines, list ends, leftovers):
         """The same for documents of a reply by their ordinals."""
         cdef Work work = self._work()
         cdef Py_ssize_t index, ordinal
-        work.choose(len(ordinals))
-        for index in range(len(ordinals)):
-            ordinal = ordinals[index]
+        cdef Py_ssize_t count = min(len(ordinals) - start, self.longest)
+        work.choose(count)
+        for index in range(count):
+            ordinal = ordinals[start + index]
             if not 0 <= ordinal < scan.count:
                 raise IndexError(ordinal)
             work.chosen[index] = ordinal
-        return self._written(work, scan, len(ordinals), valid_from, keys, lines, ends, leftovers)
+        return self._written(work, scan, count, valid_from, keys, lines, ends, leftovers)
 
     cdef Work _work(self):
         return <Work>self.idle.pop() if self.idle else Work(self)
@@ -370,6 +376,7 @@ cdef class Program:
             done = _run(self.tables, self.table_count, self.is_document, self.keeps_bson, work, scan, count, valid, valid_size)
         if work.has_failed():
             raise MemoryError
+        self.longest = min(4 * self.longest, LONGEST_RUN) if done == count else CAREFUL_RUN
         if done:
             self._give(work, done, keys, lines, ends)
             self._count(work, leftovers)

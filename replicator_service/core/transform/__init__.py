@@ -112,19 +112,19 @@ class Transform:
     ) -> int:
         """Append the rows of changes from ``start`` on straight from their bytes, and give how many there were.
 
-        They have one source, operation and second; ``ends`` gets the ends of their child rows. It stops before
-        the first document that only :meth:`write` can write: 0 means that this is the next one.
+        They have one source, operation and second; ``ends`` gets the ends of their child rows. It stops after some, and
+        before one that only :meth:`write` can write: 0 means that this is the next one.
         """
         if self._program is None:
             return 0
         return self._program.write_changes(changes, start, scan, valid_from, keys, lines, ends, self._leftovers)
 
-    def write_ordinals(self, ordinals: Sequence[int], scan: Scan, valid_from: str, lines: Lines) -> int:
-        """The same for documents of a reply by their ordinals."""
+    def write_ordinals(self, ordinals: Sequence[int], start: int, scan: Scan, valid_from: str, lines: Lines) -> int:
+        """The same for documents of a reply by their ordinals, from ``start`` on."""
         if self._program is None:
             return 0
         ends: list[list[int]] = [[] for _ in self.tables[1:]]
-        return self._program.write_ordinals(ordinals, scan, valid_from, [], lines, ends, self._leftovers)
+        return self._program.write_ordinals(ordinals, start, scan, valid_from, [], lines, ends, self._leftovers)
 
     def write(self, document: Document, raw: Raw, valid_from: str, lines: Lines) -> str:
         """Append the rows of a decoded document and return its key.
