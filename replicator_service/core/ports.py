@@ -131,8 +131,16 @@ class Source(Protocol):
         """The cluster time of the server's latest operation."""
         ...
 
+    def settled(self) -> int:
+        """The cluster time of the server's latest operation, once the majority has it.
+
+        What was read before is never taken back after that. Raises :class:`Retryable` when the majority does not get
+        it in time, or when another primary was elected meanwhile.
+        """
+        ...
+
     def collections(self) -> dict[str, SourceCollection]:
-        """All collections by name, without the server's own."""
+        """All collections by name, without the server's own, as the primary has them: a failover may take that back."""
         ...
 
     def collection(self, name: str) -> SourceCollection | None:

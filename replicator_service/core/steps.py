@@ -33,10 +33,10 @@ class RegisterSnapshots:
     """Remember that these collections are to be read from their first document; their tables are made later.
 
     One statement however many collections: the position that it commits with never comes without what makes up for
-    the time before it.
+    the time before it. Each has its identity, where that is known.
     """
 
-    mappings: tuple[CollectionMapping, ...]
+    collections: tuple[tuple[CollectionMapping, bytes | None], ...]
 
 
 @dataclass(frozen=True, slots=True)

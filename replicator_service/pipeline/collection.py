@@ -39,7 +39,7 @@ from replicator_service.core.steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from replicator_service.core.errors import ReplicatorError
     from replicator_service.core.transform import Transform
@@ -138,6 +138,10 @@ class Collection:
         """Read it anew from the first document, whatever a snapshot under way has done."""
         yield begin_snapshots([self], may_rebuild=may_rebuild)
 
+    def become(self, uuid: bytes | None) -> Iterator[Step]:
+        """Another collection has its name now: read that one."""
+        yield begin_snapshots([self], uuids={self.name: uuid})
+
     def start(self, uuid: bytes | None, expected: int | None, *, sweeps: bool) -> Iterator[Step]:
         """The first chunk comes now. ``sweeps``: there may be rows of before."""
         snapshot = self._snapshot()
@@ -229,13 +233,15 @@ class Collection:
         return progress
 
 
-def begin_snapshots(collections: Sequence[Collection], *, may_rebuild: bool = False) -> RegisterSnapshots:
-    """The same for any number of collections in one step."""
+def begin_snapshots(
+    collections: Sequence[Collection], *, may_rebuild: bool = False, uuids: Mapping[str, bytes | None] | None = None
+) -> RegisterSnapshots:
+    """The same for any number of collections in one step. ``uuids``: those that are known to have another identity."""
     for each in collections:
         each.enter(CollectionState.SNAPSHOTTING)
-        each.uuid = None
+        each.uuid = (uuids or {}).get(each.name, each.uuid)
         each.snapshot = Snapshot(may_rebuild=may_rebuild)
-    return RegisterSnapshots(tuple(each.mapping for each in collections))
+    return RegisterSnapshots(tuple((each.mapping, each.uuid) for each in collections))
 
 
 def prepare_tables(collections: Sequence[Collection], *, may_rebuild: bool = False) -> PrepareTables:

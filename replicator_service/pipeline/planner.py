@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.events import (
     Change,
     Created,
@@ -30,13 +29,14 @@ from replicator_service.core.steps import CollectionState, Commit, Step
 from replicator_service.pipeline.reading import Reads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from replicator_service.core.batching import Batch
-    from replicator_service.core.ports import HistoryMark, Source
+    from replicator_service.core.ports import Source
     from replicator_service.core.position import Position
     from replicator_service.pipeline.collection import Collection
     from replicator_service.pipeline.collections import Collections
+    from replicator_service.pipeline.marks import Marks
 
 GROUP_CHANGES = 10_000
 GROUP_BYTES = 16 * 2**20
@@ -45,9 +45,6 @@ GROUP_BYTES = 16 * 2**20
 LARGE_BYTES = 4 * 2**20
 _FEW = 16
 """A reply of this size with so few documents holds large ones: decoded, they do not wait for each other."""
-
-_MARK_SECONDS = 1.0
-"""How often the oplog's entry at the position is remembered: a restored backup is recognised by it."""
 
 _TEMPORARY_LABEL = "(temporary)"
 
@@ -66,19 +63,17 @@ class Planner:
         position: Position,
         converging_until: int | None,
         failpoints: Failpoints,
-        clock: Callable[[], float],
+        marks: Marks,
     ) -> None:
         self._source = source
         self._failpoints = failpoints
-        self._clock = clock
+        self._marks = marks
         self.collections = collections
         self.encoder = Encoder(collections.transform_of)
         self.reads = Reads(source, self.converge)
         self.position = position
         self.converging_until = converging_until
         self._events: Counter[tuple[str, str]] = Counter()
-        self._marks_at: float | None = clock()
-        """When the next mark is due; None when the user may not read the oplog."""
         self._parted: set[tuple[str, str]] = set()
         """Updates in parts of the open cluster time whose document was absent: their delete may follow."""
         self._parted_time = 0
@@ -99,7 +94,7 @@ class Planner:
             self.position,
             self.converging_until,
             bool(self.collections.snapshotting()),
-            self._mark(),
+            self._marks.at(self.position.cluster_time),
             Counter({(_label(name), operation): count for (name, operation), count in events.items()}),
         )
 
@@ -107,9 +102,13 @@ class Planner:
         """Rows up to this cluster time may be written early."""
         self.converging_until = max(until, self.converging_until or 0)
 
-    def forget_history(self) -> None:
-        """The position begins anew: nothing that was ahead of the former one is ahead of this one."""
-        self.converging_until = None
+    def begin_anew(self, listed_at: int) -> None:
+        """The position is the first of a new stream; the collections were listed at a later time.
+
+        Nothing that was ahead of the former position is ahead of this one.
+        """
+        self.converging_until = listed_at
+        self._marks.begin_anew()
 
     def batch(self, batch: Batch) -> Iterator[Step]:
         """The steps of a batch, or of a part of one."""
@@ -262,7 +261,7 @@ class Planner:
         is_another = collection.is_streamed and collection.is_another_than(uuid)
         yield from self._make_known(name, uuid)
         if collection.is_streamed and (is_hidden or is_another):
-            yield from collection.begin_snapshot()
+            yield from collection.become(uuid)
 
     def _gone(self, name: str, uuid: bytes | None) -> Iterator[Step]:
         """A collection went: that one. Where we hold another under its name, only reading tells what is there now."""
@@ -290,22 +289,10 @@ class Planner:
                 yield from self.remove(source)
             return
         yield from self._gone(name, uuid)
-        yield from target.begin_snapshot()
+        yield from target.become(uuid)
 
     def _can_move(self, source: Collection, target: Collection) -> bool:
         return source.state is CollectionState.STREAMING and not self.is_converging and source.has_shape_of(target)
-
-    def _mark(self) -> HistoryMark | None:
-        """The oplog's entry at the position, when the next is due."""
-        now = self._clock()
-        if self._marks_at is None or now < self._marks_at:
-            return None
-        self._marks_at = now + _MARK_SECONDS
-        try:
-            return self._source.history_mark(self.position.cluster_time)
-        except ConfigurationError:
-            self._marks_at = None
-            return None
 
 
 def _is_large(change: Change) -> bool:

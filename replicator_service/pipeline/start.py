@@ -37,24 +37,25 @@ class Start:
         self._session = session
         self._requests = [request for request in requests if request.kind == "resync"]
 
-    def anew(self, registered: Sequence[Registered], before: Iterable[SourceCollection]) -> Iterator[Step]:
+    def anew(self, registered: Sequence[Registered]) -> Iterator[Step]:
         """Begin at the present: everything that exists is read, and what does not exist any more loses its rows.
 
-        ``before`` are the collections that existed before the stream was opened: one that has gone since existed at
-        the position. The first start, and the way on after history was lost; requests that asked for just this are
-        answered.
+        The first start, and the way on after history was lost; requests that asked for just this are answered.
         """
         changes = self._collections.restore(registered)
-        self._planner.forget_history()
-        for found in (*before, *self._source.collections().values()):
-            if found.is_streamed:
-                self._collections.add(found.name)
+        existing = self._existing()
+        for name in existing:
+            self._collections.add(name)
         # Known collections that do not exist are read as well: what is read of them is nothing.
         wanted = [each for each in self._collections if each.state is not CollectionState.PAUSED]
         self._session.damaged({each.name: each.tables for each in wanted})
         if changes.renames or changes.left:
             yield RenameTables(changes.renames, changes.left)
-        yield begin_snapshots(wanted, may_rebuild=any(request.collection is None for request in self._requests))
+        yield begin_snapshots(
+            wanted,
+            may_rebuild=any(request.collection is None for request in self._requests),
+            uuids={name: found.uuid for name, found in existing.items()},
+        )
         for request in self._requests:
             if request.collection is None:
                 yield RequestHandled(request.id)
@@ -83,6 +84,17 @@ class Start:
         dropped = [each for each in changes.collections if each.state is CollectionState.DROPPED]
         without_index = [each for each in existing if damaged.get(each.name) is False and each not in again]
         yield from self._prepare([*again, *dropped, *without_index, *self._unknown()])
+
+    def _existing(self) -> dict[str, SourceCollection]:
+        """The collections that exist, none of which a failover can hide.
+
+        What has come and gone since the stream was opened is not among them, so until the stream has passed the time
+        of the list, the position's state is not promised.
+        """
+        found = self._source.collections()
+        self._planner.begin_anew(self._source.settled())
+        found |= self._source.collections()
+        return {name: each for name, each in found.items() if each.is_streamed}
 
     def _unknown(self) -> list[Collection]:
         """Collections that the mapping names: their tables exist from the start, with or without documents."""

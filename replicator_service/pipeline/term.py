@@ -17,6 +17,7 @@ from replicator_service.core.steps import Commit, Step
 from replicator_service.pipeline.channel import Channel
 from replicator_service.pipeline.collections import Collections
 from replicator_service.pipeline.loop import Loop, Pace
+from replicator_service.pipeline.marks import Marks
 from replicator_service.pipeline.observer import Committed, Observer
 from replicator_service.pipeline.planner import Planner
 from replicator_service.pipeline.requests import Requests
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from replicator_service.core.dead_letter_limit import DeadLetterLimit
     from replicator_service.core.failpoints import Failpoints
     from replicator_service.core.mapping.model import Mapping
-    from replicator_service.core.ports import Event, Source, SourceCollection, Stream, Threads
+    from replicator_service.core.ports import Event, Source, Stream, Threads
     from replicator_service.core.sessions import Checkpoint, LeaderSession, OperatorSession
 
 _GROUP_WEIGHT = 16
@@ -111,15 +112,14 @@ class Term:
         :class:`Fatal` as they come.
         """
         start = None if anew else self._checkpoint.position
-        before = list(self._doors.stream.collections().values()) if start is None else []
         known = {each.collection: each.uuid for each in self._doors.leader.registered() if each.uuid is not None}
         stream = self._doors.stream.open_stream(start, mark=self._checkpoint.mark, known=known)
         try:
-            self._run(stream, stopping, before if start is None else None)
+            self._run(stream, stopping, begins_anew=start is None)
         finally:
             stream.close()
 
-    def _run(self, stream: Stream, stopping: Event, before: list[SourceCollection] | None) -> None:
+    def _run(self, stream: Stream, stopping: Event, *, begins_anew: bool) -> None:
         doors = self._doors
         planner = Planner(
             source=doors.reads,
@@ -127,12 +127,12 @@ class Term:
             position=stream.position,
             converging_until=self._checkpoint.converging_until,
             failpoints=self._failpoints,
-            clock=self._threads.monotonic,
+            marks=Marks(doors.reads, self._checkpoint.mark, self._threads.monotonic),
         )
         writer = Writer(
             doors.leader, epoch=self._checkpoint.epoch, limit=self._dead_letter_limit, failpoints=self._failpoints
         )
-        for step in self._first_steps(planner, before):
+        for step in self._first_steps(planner, begins_anew=begins_anew):
             self._write(writer, step)
         # Every term can begin: only what comes after that is progress, and lets a failure count as a new one.
         self.has_committed = False
@@ -163,12 +163,11 @@ class Term:
             # Last: when PostgreSQL is away as well this raises, and no thread may be left behind.
             writer.rollback()
 
-    def _first_steps(self, planner: Planner, before: list[SourceCollection] | None) -> Iterable[Step]:
-        """The start's steps; ``before`` are the collections from before a stream that begins anew."""
+    def _first_steps(self, planner: Planner, *, begins_anew: bool) -> Iterable[Step]:
         doors = self._doors
         start = Start(planner, doors.reads, doors.leader, doors.operator.open_requests())
         registered = doors.leader.registered()
-        return start.onwards(registered) if before is None else start.anew(registered, before)
+        return start.anew(registered) if begins_anew else start.onwards(registered)
 
     def _loop(self, planner: Planner, stopping: Event) -> Loop:
         limits, doors = self._limits, self._doors

@@ -223,6 +223,13 @@ class ModelSource:
         self.call()
         return self.server.latest_time
 
+    def settled(self) -> int:
+        """The same, once the majority has it."""
+        self.call()
+        time = self.server.latest_time
+        self.server.wait_until_known(time)
+        return time
+
     def collections(self) -> dict[str, SourceCollection]:
         """All collections by name."""
         self.call()
@@ -276,6 +283,7 @@ class ModelSource:
         self, start: Position | None, *, mark: HistoryMark | None = None, known: Mapping[str, bytes] | None = None
     ) -> ModelStream:
         """Open the change stream, in the history that it was in before."""
+        stream = ModelStream(self, start)
         if start is not None:
             server = self.server
             self.call()
@@ -285,8 +293,9 @@ class ModelSource:
             has_position = server.mark(start.cluster_time) is not None if is_entry(start) else None
             history = ServerHistory(present, oldest, at_mark, has_position)
             require_same_history(start.cluster_time, mark, history)
-            require_same_collections(known or {}, self.collections())
-        return ModelStream(self, start)
+            if mark is None and known:
+                require_same_collections(known, self.collections())
+        return stream
 
     def close(self) -> None:
         """Free sessions and cursors."""

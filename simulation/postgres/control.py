@@ -72,10 +72,10 @@ def apply_step(server: Server, transaction: Transaction, step: ControlStep) -> i
     """Do what a step says; gives how many rows were deleted."""
     match step:
         case RegisterSnapshots():
-            for mapping in step.mappings:
+            for mapping, uuid in step.collections:
                 _register(transaction, mapping, CollectionState.SNAPSHOTTING)
                 known = _registered(transaction, mapping.collection)
-                transaction.put(COLLECTION, mapping.collection, replace(known, progress=None))
+                transaction.put(COLLECTION, mapping.collection, replace(known, progress=None, uuid=uuid))
         case PrepareTables():
             for each in step.collections:
                 _prepare_all(server, transaction, each, may_rebuild=step.may_rebuild)

@@ -81,6 +81,19 @@ def uuid_of(mongo: MongoSide, name: str) -> bytes:
     return found.uuid
 
 
+class TestTheBeginning:
+    def test_a_new_stream_begins_at_an_entry_of_the_oplog(self, mongo: MongoSide) -> None:
+        mongo.put("a", {"_id": 1})
+        with closing(mongo.source.open_stream(None)) as stream:
+            assert mongo.source.history_mark(stream.position.cluster_time) is not None
+
+    def test_what_is_settled_is_everything_so_far(self, mongo: MongoSide) -> None:
+        mongo.put("a", {"_id": 1})
+        before = mongo.source.operation_time()
+        settled = mongo.source.settled()
+        assert before <= settled <= mongo.source.operation_time()
+
+
 class TestReadsAtATime:
     def test_the_past_stays_as_it_was(self, mongo: MongoSide) -> None:
         mongo.put("a", {"_id": 1, "n": 1})

@@ -346,11 +346,11 @@ class TestSteps:
         def known() -> Registered:
             return leader.registered()["plain"]
 
-        leader.does(RegisterSnapshots((PLAIN,)))
-        expected = Registered("plain", "plain", CollectionState.SNAPSHOTTING, fingerprint(PLAIN))
+        leader.does(RegisterSnapshots(((PLAIN, b"v" * 16),)))
+        expected = Registered("plain", "plain", CollectionState.SNAPSHOTTING, fingerprint(PLAIN), uuid=b"v" * 16)
         assert known() == expected
         leader.prepares(PLAIN, state=CollectionState.SNAPSHOTTING)
-        expected = replace(expected, tables=("plain",))
+        expected = replace(expected, tables=("plain",), uuid=None)
         assert known() == expected
         leader.does(StartSnapshot("plain", b"u" * 16, 7, sweeps=True))
         progress = Progress(None, 0, 7, sweeps=True)
@@ -371,10 +371,10 @@ class TestSteps:
         leader = Leader(postgres)
         leader.prepares(PLAIN)
         leader.does(StartSnapshot("plain", b"u" * 16, 7, sweeps=True), ChunkDone("plain", bson.encode({"_id": 1}), 2))
-        leader.does(RegisterSnapshots((PLAIN,)))
+        leader.does(RegisterSnapshots(((PLAIN, b"v" * 16),)))
         known = leader.registered()["plain"]
         assert known.progress is None
-        assert known.uuid == b"u" * 16
+        assert known.uuid == b"v" * 16
 
     def test_a_dropped_collection_has_no_rows_and_no_identity(self, postgres: Postgres) -> None:
         leader = Leader(postgres)

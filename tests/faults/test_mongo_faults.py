@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pymongo import MongoClient, WriteConcern
 
 from devstack.proxy import TcpProxy
 from replicator_service.pipeline.term import Limits
@@ -80,6 +81,34 @@ def test_elections_under_load_lose_nothing(mongo_three_nodes: MongoReplicaSet, s
         load.stop()
         replication.catch_up()
         assert assert_same_documents(source, sink, "busy") > 50
+
+
+def test_a_first_start_waits_for_the_majority(mongo_three_nodes: MongoReplicaSet, sink: Sink) -> None:
+    """What only the primary has may be taken back: nothing is concluded from it."""
+    primary = mongo_three_nodes.primary()
+    others = [each.uri for number, each in enumerate(mongo_three_nodes.members) if number != primary]
+    with fresh_source(mongo_three_nodes) as source:
+        source.db.things.insert_many([{"_id": n} for n in range(10)])
+        switch(others, "rsSyncApplyStop", "alwaysOn")
+        try:
+            source.db.things.with_options(write_concern=WriteConcern(w=1)).insert_one({"_id": 10})
+            with replicating(source, sink) as replication:
+                wait_until(
+                    lambda: "the majority" in str(replication.health.report().error),
+                    timeout=30,
+                    message="the service to wait for the majority",
+                )
+                switch(others, "rsSyncApplyStop", "off")
+                replication.catch_up()
+                assert assert_same_documents(source, sink, "things") == 11
+        finally:
+            switch(others, "rsSyncApplyStop", "off")
+
+
+def switch(addresses: list[str], failpoint: str, mode: str) -> None:
+    for address in addresses:
+        with MongoClient[dict[str, Any]](address) as client:
+            client.admin.command({"configureFailPoint": failpoint, "mode": mode})
 
 
 def test_a_cut_line_to_mongodb_is_opened_again(source: Source, sink: Sink, mongo_server: MongoReplicaSet) -> None:

@@ -15,6 +15,7 @@ from replicator_service.core.position import Position, to_cluster_time
 from replicator_service.core.replies import Reply
 from replicator_service.core.steps import Commit
 from replicator_service.pipeline.collections import Collections
+from replicator_service.pipeline.marks import Marks
 from replicator_service.pipeline.planner import Planner
 from replicator_service.source.connect.connection import server_facts
 from replicator_service.source.read.mongo import MongoSource
@@ -32,13 +33,14 @@ def test_an_event_of_an_unknown_type_is_counted_and_the_position_moves_past_it(s
         "ns": {"db": source.name, "coll": "things"},
     }
     reply = Reply(bson.encode({"0": event}), field="fullDocument")
+    door = MongoSource(source.client, source.db, server_facts(source.client))
     planner = Planner(
-        source=MongoSource(source.client, source.db, server_facts(source.client)),
+        source=door,
         collections=Collections(Mapping()),
         position=Position({"_data": "81"}, 0),
         converging_until=None,
         failpoints=Failpoints(),
-        clock=time.monotonic,
+        marks=Marks(door, None, time.monotonic),
     )
     after = Position({"_data": "82"}, to_cluster_time(at))
     steps = list(planner.batch(Batch([Item(reply.documents[0], reply, 0)], after.cluster_time, after)))

@@ -40,7 +40,9 @@ order by c.collection
 
 _REGISTER_ALL = b"""
 with wanted as (
-    select * from unnest(%(collections)s::text[], %(tables)s::text[], %(hashes)s::text[]) as w (collection, name, hash)
+    select *
+    from unnest(%(collections)s::text[], %(tables)s::text[], %(hashes)s::text[], %(uuids)s::bytea[])
+        as w (collection, name, hash, uuid)
 ),
 
 forgotten as (
@@ -48,10 +50,11 @@ forgotten as (
     where p.stream = %(stream)s and p.collection = w.collection
 )
 
-insert into replicator.collection as c (stream, collection, table_name, state, mapping_hash)
-select %(stream)s, w.collection, w.name, 'snapshotting', w.hash from wanted as w
+insert into replicator.collection as c (stream, collection, table_name, state, mapping_hash, uuid)
+select %(stream)s, w.collection, w.name, 'snapshotting', w.hash, w.uuid from wanted as w
 on conflict (stream, collection) do update set
-    table_name = excluded.table_name, state = excluded.state, mapping_hash = excluded.mapping_hash, updated_at = now()
+    table_name = excluded.table_name, state = excluded.state, mapping_hash = excluded.mapping_hash,
+    uuid = excluded.uuid, updated_at = now()
 """
 
 _REGISTER = b"""
@@ -110,9 +113,10 @@ def queries(stream: str, step: SnapshotStep) -> list[Query]:
         case RegisterSnapshots():
             values = {
                 "stream": stream,
-                "collections": [each.collection for each in step.mappings],
-                "tables": [each.table for each in step.mappings],
-                "hashes": [fingerprint(each) for each in step.mappings],
+                "collections": [each.collection for each, _ in step.collections],
+                "tables": [each.table for each, _ in step.collections],
+                "hashes": [fingerprint(each) for each, _ in step.collections],
+                "uuids": [uuid for _, uuid in step.collections],
             }
             return [Query(_REGISTER_ALL, values)]
         case PrepareTables():

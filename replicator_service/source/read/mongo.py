@@ -117,6 +117,10 @@ class MongoSource:
         """The cluster time of the server's latest operation."""
         return server_times.operation_time(self._database)
 
+    def settled(self) -> int:
+        """The same, once the majority has it: nothing that was read before is taken back by a failover."""
+        return server_times.settled_time(self._client)
+
     def collections(self) -> dict[str, SourceCollection]:
         """All collections by name, without the server's own (``system.*``)."""
         return catalog.list_collections(self._database)
@@ -189,11 +193,17 @@ class MongoSource:
 
         Raises :class:`ResyncRequired` when ``start`` is not in the server's history, or not any more.
         """
-        if start is not None:
-            require_history(self._client, self._database, start, mark)
-            if mark is None and known:
-                require_same_collections(known, self.collections())
-        return ChangeStream(self._client, self._database, self._facts, start=start, batch_size=self._poll_events)
+        stream = ChangeStream(self._client, self._database, self._facts, start=start, batch_size=self._poll_events)
+        try:
+            # Looked at after that: a server that takes this one's place from now on ends the stream.
+            if start is not None:
+                require_history(self._client, self._database, start, mark)
+                if mark is None and known:
+                    require_same_collections(known, self.collections())
+        except BaseException:
+            stream.close()
+            raise
+        return stream
 
     def documents(self, name: str, part: Range, *, at: int, uuid: bytes | None = None) -> ReadCursor:
         """The documents of a range, each once; those of a whole collection in the order of storage."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pymongo
 from pymongo.errors import PyMongoError
 
+from replicator_service.core.errors import SourceUnavailable
 from replicator_service.core.position import to_cluster_time
 from replicator_service.source.connect.deadline import ANSWER_SECONDS
 from replicator_service.source.connect.unreachable import uninitiated
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from replicator_service.source.connect.connection import Client
+
+_SETTLE_SECONDS = 5.0
+_SETTLE_PAUSE_SECONDS = 0.02
 
 
 def operation_time(database: Database[dict[str, Any]]) -> int:
@@ -29,6 +34,34 @@ def operation_time(database: Database[dict[str, Any]]) -> int:
     if "operationTime" not in reply:
         raise uninitiated()
     return to_cluster_time(reply["operationTime"])
+
+
+def settled_time(client: Client) -> int:
+    """The cluster time of the primary's latest operation, once the majority has it. Needs no privilege.
+
+    ``hello`` tells both with their election terms: within one term, the majority has everything up to its last entry.
+
+    Raises :class:`Retryable` when it takes too long, or when another primary was elected meanwhile.
+    """
+    latest: dict[str, Any] | None = None
+    end = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        with translated(), pymongo.timeout(ANSWER_SECONDS):
+            last_write = client.admin.command("hello").get("lastWrite")
+        if last_write is None or "majorityOpTime" not in last_write:
+            raise uninitiated()
+        latest = latest or last_write["opTime"]
+        majority = last_write["majorityOpTime"]
+        if majority["t"] == latest["t"] and majority["ts"] >= latest["ts"]:
+            return to_cluster_time(latest["ts"])
+        if last_write["opTime"]["t"] != latest["t"]:
+            raise SourceUnavailable("another primary was elected while the service began: it begins again")
+        if time.monotonic() >= end:
+            raise SourceUnavailable(
+                f"the majority of MongoDB's replica set has not got the latest write within {_SETTLE_SECONDS:.0f} s",
+                hint="Bring back the members that are down or far behind: rs.status() names them.",
+            )
+        time.sleep(_SETTLE_PAUSE_SECONDS)
 
 
 def history_seconds(client: Client) -> int | None:
