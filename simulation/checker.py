@@ -200,7 +200,8 @@ class Checker:
         }
         lettered = {key[1] for key in letters if key[0] == name}  # type: ignore[index]
         if name in self._damaged:
-            if known.state is CollectionState.SNAPSHOTTING:
+            # A snapshot that was under way has passed what was damaged; one that begins makes up for it.
+            if known.state is CollectionState.SNAPSHOTTING and (known.progress is None or known.progress.place is None):
                 self._damaged.discard(name)
             return
         expected = collection_rows(mapping, documents)

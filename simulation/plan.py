@@ -101,7 +101,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "oplog": ("truncate",),
     "restores": ("go_back", "begin_anew"),
     "sink": ("postgres_lose", "postgres_restore"),
-    "operators": ("resync", "resync", "pause", "resume", "pause_all", "resume_all", "resync_all"),
+    "operators": ("resync", "resync", "pause", "resume", "pause_all", "resume_all", "resync_all", "forget"),
     "refusals": ("refuse", "accept", "retry"),
     "damage": ("drop_table", "drop_column"),
 }

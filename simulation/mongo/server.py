@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.errors import Retryable, SnapshotUnavailable
+from replicator_service.core.events import is_temporary
 from replicator_service.core.ports import CollectionKind, HistoryMark
 from simulation.mongo.events import EventMaker
 from simulation.mongo.history import Catalog, Collection, Entry, id_of, stored
@@ -326,6 +327,7 @@ class ReplicaSet:
         self.known = max(1, min(known, self._common))
         self.oldest = min(self.oldest, len(self.log))
         self._add(self.catalog, told="new primary")
+        self._drop_temporary()
         self._changed()
 
     def go_back(self, entries: int) -> None:
@@ -339,6 +341,7 @@ class ReplicaSet:
         self.term += 1
         self._clock_error += 7
         self._add(self.catalog, told="restored from a backup")
+        self._drop_temporary()
         self.replicate()
 
     def begin_anew(self, catalog: Catalog) -> None:
@@ -358,6 +361,11 @@ class ReplicaSet:
     def truncate(self) -> None:
         """Forget all entries of the oplog but the last."""
         self.oldest = len(self.log) - 1
+
+    def _drop_temporary(self) -> None:
+        """What the server made for a moment does not outlive a primary."""
+        for name in filter(is_temporary, list(self.catalog)):
+            self.drop(name)
 
     def _apply(self, catalog: Catalog, maker: EventMaker, each: Write) -> str:
         collection = catalog.get(each.collection)

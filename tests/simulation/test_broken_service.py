@@ -13,6 +13,7 @@ import pytest
 
 from replicator_service.app.service import Service
 from replicator_service.core.steps import EmptyTables
+from replicator_service.pipeline.marks import Marks
 from replicator_service.pipeline.planner import Planner
 from replicator_service.pipeline.reading import Reads
 from replicator_service.pipeline.snapshots import Snapshots
@@ -74,6 +75,12 @@ PLANS = {
         (0.0, "put", "typed", "k2", 9),
         (1.0, "begin_anew"),
         (30.0, "put", "typed", "k1", 3),
+    ),
+    "a drop that is taken back": plan(
+        (0.0, "stall", 8.0),
+        (0.0, "drop", "typed"),
+        (3.0, "fail_over", 0.0),
+        (30.0, "put", "twin", "k1", 3),
     ),
     "a collection is replaced": plan((3.0, "out", "typed", tuple((f"k{number}", number) for number in range(1, 5)))),
     "an update that waits for its transaction, and a rename": plan(
@@ -166,7 +173,13 @@ def test_an_instance_that_remembers_an_earlier_term_is_found(monkeypatch: pytest
 def test_a_position_without_the_identity_of_its_history_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mongo_source, "require_same_history", lambda *_: None)
     monkeypatch.setattr(mongo_source, "require_same_collections", lambda *_: None)
+    monkeypatch.setattr(Marks, "at", lambda *_: None)
     assert_found("typed", in_plan="another server")
+
+
+def test_a_beginning_from_what_may_be_taken_back_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mongo_source.ModelSource, "settled", mongo_source.ModelSource.operation_time)
+    assert_found("typed", in_plan="a drop that is taken back")
 
 
 def test_a_replacement_that_is_emptied_first_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
