@@ -19,7 +19,7 @@ from replicator_service.core.mapping.model import (
     Mapping,
     TypedCollection,
 )
-from simulation.mongo.server import Abilities
+from simulation.mongo.replication import Abilities
 
 TYPED = TypedCollection(
     "typed",

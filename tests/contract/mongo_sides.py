@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
 from replicator_service.core.position import to_cluster_time
-from simulation.mongo.server import Abilities, ReplicaSet, Write
+from simulation.mongo.server import ReplicaSet, Write
 from simulation.mongo.source import ModelSource
 from simulation.network import Network
 from simulation.scheduler import Process, Scheduler
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from replicator_service.core.ports import CollectionKind
     from replicator_service.core.ports import Source as SourcePort
+    from simulation.mongo.replication import Abilities
     from tests.support.databases import Source
 
 Document = dict[str, Any]

@@ -42,7 +42,7 @@ from replicator_service.core.steps import (
     Sweep,
 )
 from replicator_service.core.transform import compile_transform
-from simulation.mongo.source import array_of
+from simulation.mongo.stream import array_of
 from simulation.network import Network
 from simulation.plan import MAPPING, TYPED
 from simulation.postgres.leader import ModelLeaderSession

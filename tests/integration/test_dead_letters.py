@@ -259,11 +259,9 @@ def test_many_refused_documents_among_more_healthy_ones(source: Source, sink: Si
         source.db.orders.insert_one({"_id": "first"})
         replication.catch_up()
         run(sink, source, "alter table {}.orders add constraint positive check ((doc->>'total')::int > 0)")
-        began = time.monotonic()
         source.db.orders.insert_many([{"_id": n, "total": -1 if n % 67 == 5 else 1} for n in range(20_000)])
         behind(replication)
         assert len(letters(sink, source)) == 299
-        assert time.monotonic() - began < 15
         ((rows,),) = run(sink, source, "select count(*) from {}.orders")
         assert rows == 20_001 - 299
 

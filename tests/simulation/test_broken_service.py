@@ -18,7 +18,8 @@ from replicator_service.pipeline.planner import Planner
 from replicator_service.pipeline.reading import Reads
 from replicator_service.pipeline.snapshots import Snapshots
 from simulation.mongo import source as mongo_source
-from simulation.mongo.server import Abilities
+from simulation.mongo import stream as mongo_stream
+from simulation.mongo.replication import Abilities
 from simulation.plan import Action, Plan, Setup
 from simulation.run import run
 
@@ -207,5 +208,5 @@ def test_rows_that_move_while_a_part_is_ahead_are_found(monkeypatch: pytest.Monk
 
 
 def test_tokens_that_go_back_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mongo_source, "require_forward", lambda *_: None)
+    monkeypatch.setattr(mongo_stream, "require_forward", lambda *_: None)
     assert_found("the token went back", in_plan="a server that repeats tokens")
