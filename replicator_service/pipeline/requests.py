@@ -76,13 +76,23 @@ class Requests:
                 case "pause":
                     yield from collection.pause()
                 case "forget":
-                    if self._source.collection(collection.name) is not None:
-                        return f"{collection.name} exists in MongoDB"
-                    if collection.is_streamed:
-                        return f"{collection.name} is gone, and the stream has not come to that yet: ask again later"
-                    yield from self._planner.remove(collection)
+                    refused = yield from self._forget(collection)
+                    if refused is not None:
+                        return refused
                 case _:
                     continue
+        return None
+
+    def _forget(self, collection: Collection) -> Generator[Step, None, str | None]:
+        """Remove what does not exist, and what no failover brings back; gives why that is not so."""
+        gone_at = self._source.settled() if self._source.collection(collection.name) is None else None
+        if gone_at is None or self._source.collection(collection.name) is not None:
+            return f"{collection.name} exists in MongoDB"
+        if collection.is_streamed:
+            return f"{collection.name} is gone, and the stream has not come to that yet: ask again later"
+        # A paused one may have existed at the position.
+        self._planner.converge(gone_at)
+        yield from self._planner.remove(collection)
         return None
 
     def _named(self, name: str | None) -> list[Collection]:
