@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _DRAIN_SECONDS = 15.0
+_COMPILED = "REPLICATOR_COMPILED"
+"""What whoever starts the service is told by it, the service is told, too: both paths are measured with one command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class ServiceProcess:
             "REPLICATOR_HTTP_PORT": str(options.http_port),
             "REPLICATOR_LOG_FORMAT": "json",
         }
+        if _COMPILED in os.environ:
+            variables[_COMPILED] = os.environ[_COMPILED]
         if options.mapping is not None:
             variables["REPLICATOR_MAPPING"] = str(options.mapping.resolve())
         self._process = ServerProcess(

@@ -36,6 +36,7 @@ class Compiled(StrEnum):
     """Whether the compiled path is used; ``auto`` where it is there and of this version."""
 
     AUTO = "auto"
+    ON = "on"
     OFF = "off"
 
 
@@ -116,9 +117,9 @@ class Settings(_Variables):
         30.0, ge=3, description="Seconds after which a standby takes over from a leader that is frozen."
     )
     compiled: Compiled = Field(
-        Compiled.OFF,
-        description="off: documents and events are read by Python alone; auto: by compiled code where it is "
-        "installed, byte for byte the same.",
+        Compiled.AUTO,
+        description="auto: documents and events are read by compiled code where it is installed, otherwise by Python, "
+        "byte for byte the same; on: only by compiled code, refusing to run without; off: by Python alone.",
     )
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="console, json, or auto: console on a terminal, JSON elsewhere."

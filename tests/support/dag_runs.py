@@ -51,7 +51,9 @@ class AirflowHome:
     def environment(self) -> dict[str, str]:
         """The variables that make Airflow live there."""
         inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REPLICATOR", "MART"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AIRFLOW", "REPLICATOR", "MART")) or name == "REPLICATOR_COMPILED"
         }
         return inherited | {
             "AIRFLOW_HOME": str(self.path),

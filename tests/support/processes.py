@@ -132,5 +132,9 @@ class RunningService:
 
 
 def _bare_environment() -> dict[str, str]:
-    """The environment without settings of whoever runs the tests."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("REPLICATOR_")}
+    """The environment without settings of whoever runs the tests, but for the path that they are run for."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("REPLICATOR_") or name == "REPLICATOR_COMPILED"
+    }

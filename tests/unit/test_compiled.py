@@ -13,7 +13,7 @@ import pytest
 from replicator_service.core import compiled
 from replicator_service.core.compiled import choose
 from replicator_service.core.compiled.build import compile_all
-from replicator_service.core.compiled.sources import sources_digest
+from replicator_service.core.compiled.sources import sources_digest, write_made
 from replicator_service.core.errors import ConfigurationError
 from tests.support.compiled import native_or_skip
 
@@ -32,12 +32,19 @@ def copy(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path / "replicator_service")
 
 
-def told_in(folder: Path, setting: str = "auto") -> str:
+def told_in(folder: Path, setting: str | None = "auto", **variables: str) -> str:
     """What a new process says that finds the package in this folder."""
     program = "from replicator_service.core.compiled import path_told; print(path_told())"
-    environ = {"PYTHONPATH": str(folder), "REPLICATOR_COMPILED": setting}
+    environ = {"PYTHONPATH": str(folder), **variables}
+    if setting is not None:
+        environ["REPLICATOR_COMPILED"] = setting
     command = [sys.executable, "-c", program]
     return subprocess.run(command, env=environ, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def compiled_files(folder: Path) -> list[Path]:
+    """The compiled files of a copy."""
+    return sorted((folder / "replicator_service/core/compiled").glob("*.so"))
 
 
 def test_off_leaves_everything_to_python() -> None:
@@ -45,8 +52,31 @@ def test_off_leaves_everything_to_python() -> None:
 
 
 def test_an_unknown_setting_is_refused_by_name() -> None:
-    with pytest.raises(ConfigurationError, match="REPLICATOR_COMPILED"):
+    with pytest.raises(ConfigurationError, match="REPLICATOR_COMPILED is not auto, on or off"):
+        choose("yes")
+
+
+def test_without_a_setting_what_is_compiled_is_used(copy: Path) -> None:
+    native_or_skip()
+    assert told_in(copy, None) == "compiled: made from these sources"
+    assert told_in(copy, "") == "compiled: made from these sources"
+
+
+def test_a_setting_in_a_file_holds(copy: Path) -> None:
+    (copy / "setting").write_text("off\n", encoding="utf-8")
+    assert told_in(copy, None, REPLICATOR_COMPILED_FILE="setting") == "Python: off by REPLICATOR_COMPILED"
+
+
+def test_who_insists_on_the_compiled_path_is_refused_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compiled, "why_not", lambda _: "none")
+    with pytest.raises(ConfigurationError, match="REPLICATOR_COMPILED is on, and there is no compiled path"):
         choose("on")
+
+
+def test_who_insists_on_the_compiled_path_gets_it() -> None:
+    assert choose("on").native == native_or_skip()
 
 
 def test_what_was_compiled_from_these_sources_is_used(copy: Path) -> None:
@@ -65,15 +95,38 @@ def test_a_compiled_file_from_other_sources_is_not_used(copy: Path, source: str)
 
 def test_a_compiled_file_that_does_not_load_is_not_used(copy: Path) -> None:
     native_or_skip()
-    for path in (copy / "replicator_service/core/compiled").glob("*.so"):
+    for path in compiled_files(copy):
         path.write_bytes(b"no library")
-    assert told_in(copy) == "Python: nothing is compiled (ImportError)"
+    write_made(copy / "replicator_service/core/compiled", compiled.MODULES)
+    assert told_in(copy) == "Python: what is compiled does not load (ImportError)"
+
+
+def test_a_compiled_file_that_is_cut_off_is_not_loaded(copy: Path) -> None:
+    """Loading it would end the process."""
+    native_or_skip()
+    for path in compiled_files(copy):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert told_in(copy) == "Python: what is compiled is damaged"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"sources": 1, "files": []}'])
+def test_what_is_said_of_compiled_files_may_be_broken(copy: Path, content: str) -> None:
+    native_or_skip()
+    for path in (copy / "replicator_service/core/compiled").glob("made*"):
+        path.write_text(content, encoding="utf-8")
+    assert told_in(copy).startswith("Python: what is compiled ")
+
+
+def test_a_compiled_file_of_which_nothing_is_said_is_not_used(copy: Path) -> None:
+    for path in (copy / "replicator_service/core/compiled").glob("made*"):
+        path.unlink()
+    assert told_in(copy) == "Python: nothing is compiled"
 
 
 def test_without_a_compiled_file_python_does_the_work(copy: Path) -> None:
-    for path in (copy / "replicator_service/core/compiled").glob("*.so"):
+    for path in compiled_files(copy):
         path.unlink()
-    assert told_in(copy) == "Python: nothing is compiled (ModuleNotFoundError)"
+    assert told_in(copy) == "Python: nothing is compiled"
 
 
 def test_without_a_compiler_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,8 @@ Pure Python (:mod:`replicator_service.core.transform`, :mod:`replicator_service.
 compiled gives the same bytes or nothing: of what it does not surely know it says so, and Python does the document.
 It is used where it was compiled from exactly the sources that are installed, Python's included, since it repeats them.
 
-``REPLICATOR_COMPILED=auto`` uses it where it is there; without that everything is left to Python. This is read here,
-once a process, since every command that transforms documents must agree.
+``REPLICATOR_COMPILED``: ``auto`` (the default) uses it where it is there, ``off`` leaves everything to Python, ``on``
+refuses to run without it. This is read here, once a process, since every command that transforms documents must agree.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import importlib
 import os
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from replicator_service.core.compiled.sources import sources_digest
+from replicator_service.core.compiled.sources import why_not
 from replicator_service.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -127,22 +128,34 @@ def path_told() -> str:
 @lru_cache(maxsize=1)
 def chosen() -> Chosen:
     """Choose the path, once a process. Raises :class:`ConfigurationError` for a setting that does not exist."""
-    return choose(os.environ.get(VARIABLE, "off"))
+    file = os.environ.get(f"{VARIABLE}_FILE")
+    return choose(os.environ.get(VARIABLE) or (Path(file).read_text(encoding="utf-8").strip() if file else "auto"))
 
 
 def choose(setting: str) -> Chosen:
-    """Choose the path for ``off`` or ``auto``."""
-    if setting not in {"off", "auto"}:
-        raise ConfigurationError(f"{VARIABLE} is neither off nor auto", hint=f"Set {VARIABLE} to off or auto.")
+    """Choose the path for ``auto``, ``on`` or ``off``."""
+    if setting not in {"auto", "on", "off"}:
+        raise ConfigurationError(f"{VARIABLE} is not auto, on or off", hint=f"Set {VARIABLE} to auto, on or off.")
     if setting == "off":
         return Chosen(None, f"off by {VARIABLE}")
+    found = _found()
+    if setting == "on" and found.native is None:
+        raise ConfigurationError(
+            f"{VARIABLE} is on, and there is no compiled path: {found.reason}",
+            hint="Compile it with a C compiler and Cython: python -m replicator_service.core.compiled.build; "
+            f"or set {VARIABLE} to auto.",
+        )
+    return found
+
+
+def _found() -> Chosen:
+    """What is there, if it is whole and of these sources."""
+    reason = why_not(MODULES)
+    if reason is not None:
+        return Chosen(None, reason)
     try:
-        modules = [importlib.import_module(f"{__name__}.{name}") for name in MODULES]
+        scan, rows = (importlib.import_module(f"{__name__}.{name}") for name in MODULES)
     except ImportError as error:
-        # A file for another Python, or one that does not load, is as good as none.
-        return Chosen(None, f"nothing is compiled ({type(error).__name__})")
-    digest = sources_digest()
-    if any(digest != module.SOURCES for module in modules):
-        return Chosen(None, "what is compiled was made from other sources")
-    scan, rows = modules
+        # Made on another machine: a library that it needs is not here.
+        return Chosen(None, f"what is compiled does not load ({type(error).__name__})")
     return Chosen(Native(scan.Scan, rows.Program), "made from these sources")

@@ -15,9 +15,8 @@ import tempfile
 from pathlib import Path
 
 from replicator_service.core.compiled import MODULES
-from replicator_service.core.compiled.sources import sources_digest
+from replicator_service.core.compiled.sources import HERE, SUFFIX, remove_made, write_made
 
-HERE = Path(__file__).parent
 _PACKAGE = "replicator_service.core.compiled"
 _TOP = HERE.parent.parent.parent
 _DIRECTIVES = ("language_level=3", "cdivision=True", "boundscheck=False", "wraparound=False")
@@ -28,17 +27,14 @@ def compile_all(to: Path = HERE, flags: tuple[str, ...] = ()) -> str | None:
 
     ``flags`` go to the compiler as well. Files of an earlier attempt are removed first, so that none is stale.
     """
-    suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    targets = {name: to / f"{name}{suffix}" for name in MODULES}
-    for target in targets.values():
-        target.unlink(missing_ok=True)
+    remove_made(to, MODULES)
     try:
-        for name, target in targets.items():
-            _compile(name, target, flags)
+        for name in MODULES:
+            _compile(name, to / f"{name}{SUFFIX}", flags)
     except (OSError, subprocess.CalledProcessError) as error:
-        for target in targets.values():
-            target.unlink(missing_ok=True)
+        remove_made(to, MODULES)
         return _cause(error)
+    write_made(to, MODULES)
     return None
 
 
@@ -58,7 +54,6 @@ def _compile(name: str, target: Path, flags: tuple[str, ...]) -> None:
                 "-O2",
                 "-fPIC",
                 "-fwrapv",
-                f'-DREPLICATOR_SOURCES="{sources_digest()}"',
                 f"-I{sysconfig.get_path('include')}",
                 *flags,
                 str(source),

@@ -36,16 +36,6 @@ from replicator_service.core.compiled.numbers cimport FIRST_POWER, POWERS, Power
 from replicator_service.core.compiled.scan cimport Scan
 from replicator_service.core.compiled.text cimport COPY, JSON_IN_COPY, RAW, put_hex, put_unsigned
 
-cdef extern from *:
-    """
-    #ifndef REPLICATOR_SOURCES
-    #define REPLICATOR_SOURCES ""
-    #endif
-    """
-    const char* REPLICATOR_SOURCES
-
-SOURCES = REPLICATOR_SOURCES.decode()
-
 cdef Power POWER_TABLE[POWERS]
 
 

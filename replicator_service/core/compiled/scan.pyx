@@ -24,16 +24,6 @@ from replicator_service.core.compiled.elements cimport (
 )
 from replicator_service.core.compiled.text cimport RAW
 
-cdef extern from *:
-    """
-    #ifndef REPLICATOR_SOURCES
-    #define REPLICATOR_SOURCES ""
-    #endif
-    """
-    const char* REPLICATOR_SOURCES
-
-SOURCES = REPLICATOR_SOURCES.decode()
-
 
 # The fields of an event that say what it means.
 cdef struct Event:
