@@ -26,7 +26,8 @@ def preflight(settings: Settings, *, now: float) -> list[Finding]:
     """Every check in order; ``now`` is the wall clock in seconds since 1970."""
     checks = Checklist()
     checks.ok(SETTINGS, "complete")
-    checks.ok(HOT_PATH, path_told())
+    with checks.failing(HOT_PATH):
+        checks.ok(HOT_PATH, path_told())
     mapping = _check_mapping(settings, checks)
     database = settings.mongo_database
     uri = settings.mongo_uri.get_secret_value()

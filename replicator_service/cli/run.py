@@ -20,6 +20,7 @@ from replicator_service.cli.errors import unexpected
 from replicator_service.cli.output import Json  # noqa: TC001 - read when the command is made
 from replicator_service.configuration.mapping_file import read_mapping
 from replicator_service.configuration.settings import LogFormat, Settings, load_settings, unknown_variables
+from replicator_service.core.compiled import path_told
 from replicator_service.core.errors import ReplicatorError
 from replicator_service.pipeline.term import keep_collector_out
 from replicator_service.runtime.http.routes import make_routes
@@ -77,7 +78,7 @@ def run_command(
 
 def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading.Event) -> int:
     """Run the service with everything around it until ``stopping`` is set or it fails; gives the exit code."""
-    release = version("mongo-pg-replicator")
+    release, hot_path = version("mongo-pg-replicator"), path_told()
     metrics = Metrics(version=release, stream=settings.mongo_database)
     activity = Activity(clock=time.monotonic)
 
@@ -107,6 +108,7 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
             mongodb=place_of(settings.mongo_uri.get_secret_value()),
             postgresql=place_of(settings.postgres_dsn.get_secret_value()),
             page=server.url,
+            hot_path=hot_path,
             pid=os.getpid(),
         )
         monitor = Monitor(settings, mapping, watch, log=log)

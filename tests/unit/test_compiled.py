@@ -16,6 +16,7 @@ from replicator_service.core.compiled.build import compile_all
 from replicator_service.core.compiled.sources import sources_digest, write_made
 from replicator_service.core.errors import ConfigurationError
 from tests.support.compiled import native_or_skip
+from tests.support.processes import Operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +74,27 @@ def test_who_insists_on_the_compiled_path_is_refused_without_it(
     monkeypatch.setattr(compiled, "why_not", lambda _: "none")
     with pytest.raises(ConfigurationError, match="REPLICATOR_COMPILED is on, and there is no compiled path"):
         choose("on")
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_command_that_needs_the_compiled_path_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    monkeypatch.setattr(compiled, "why_not", lambda _: "none")
+    nowhere = {
+        "REPLICATOR_MONGO_URI": "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100",
+        "REPLICATOR_MONGO_DATABASE": "d",
+        "REPLICATOR_POSTGRES_DSN": "host=127.0.0.1 port=1",
+        "REPLICATOR_COMPILED": "on",
+    }
+    compiled.chosen.cache_clear()
+    try:
+        done = Operator(nowhere, tmp_path).replicator(command)
+    finally:
+        compiled.chosen.cache_clear()
+    assert done.exit_code == 2, done.output
+    assert "there is no compiled path: none" in done.output
+    assert "python -m replicator_service.core.compiled.build" in done.output
 
 
 def test_who_insists_on_the_compiled_path_gets_it() -> None:
