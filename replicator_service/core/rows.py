@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from replicator_service.core.codec.document_id import id_bson
 from replicator_service.core.errors import RecordRejected
 from replicator_service.core.events import Change, Operation
+from replicator_service.core.lines import Lines
 from replicator_service.core.position import wall_time
 
 if TYPE_CHECKING:
@@ -30,18 +31,18 @@ if TYPE_CHECKING:
 class Rows:
     """The rows of some documents of one collection.
 
-    ``keys`` has one key a document, ``lines`` the rows by table, the parent first. ``ends`` has one list a child
+    ``keys`` has one key per document, ``lines`` the rows by table, the parent first. ``ends`` has one list a child
     table: how many lines there are after each document, so the elements of one document are those between two ends.
     """
 
     keys: list[str]
-    lines: list[list[str]]
+    lines: list[Lines]
     ends: list[list[int]]
 
     @classmethod
     def none(cls, tables: int) -> Self:
         """No rows yet, for so many tables."""
-        return cls([], [[] for _ in range(tables)], [[] for _ in range(tables - 1)])
+        return cls([], [Lines() for _ in range(tables)], [[] for _ in range(tables - 1)])
 
     def elements(self, child: int) -> list[int]:
         """How many rows each document has in a child table, counted from 0, in the order of the keys."""
@@ -179,7 +180,8 @@ class Encoder:
         text, write = self._valid_from.text, transform.write
         previous, is_exact = None, True
         operation_before: Operation | None = None
-        keys, lines, children = _targets(rows.changed)
+        made: dict[int, _OneByOne] = {}
+        keys, lines, children = _OneByOne(rows.changed).targets
         for change in changes:
             operation, source, ordinal = change.operation, change.source, change.ordinal
             if operation is Operation.DELETE:
@@ -190,7 +192,10 @@ class Encoder:
                 continue
             if operation is not operation_before:
                 operation_before = operation
-                keys, lines, children = _targets(_part(rows, operation))
+                part = _part(rows, operation)
+                if id(part) not in made:
+                    made[id(part)] = _OneByOne(part)
+                keys, lines, children = made[id(part)].targets
             valid_from = text(change.cluster_time)
             # What decoding loses is known once it is done.
             document = source.document(ordinal)
@@ -206,6 +211,8 @@ class Encoder:
                 continue
             for ends, table in children:
                 ends.append(len(table))
+        for each in made.values():
+            each.finish()
 
 
 def _part(rows: CollectionRows, operation: Operation) -> Rows:
@@ -214,6 +221,28 @@ def _part(rows: CollectionRows, operation: Operation) -> Rows:
     return rows.read if operation is Operation.READ else rows.changed
 
 
-def _targets(part: Rows) -> tuple[list[str], list[list[str]], list[tuple[list[int], list[str]]]]:
-    """Where the keys, the lines and the ends of documents go; each child table's ends with its lines."""
-    return part.keys, part.lines, list(zip(part.ends, part.lines[1:], strict=True))
+class _OneByOne:
+    """Rows that are made one by one, to be added to those of ``part``.
+
+    ``targets``: keys, lines by table, and each child table's ends with its lines.
+    """
+
+    __slots__ = ("_ends", "_part", "targets")
+
+    def __init__(self, part: Rows) -> None:
+        lines: list[list[str]] = [[] for _ in part.lines]
+        self._part = part
+        self._ends: list[list[int]] = [[] for _ in part.ends]
+        self.targets: tuple[list[str], list[list[str]], list[tuple[list[int], list[str]]]] = (
+            part.keys,
+            lines,
+            list(zip(self._ends, lines[1:], strict=True)),
+        )
+
+    def finish(self) -> None:
+        """Add the lines, and the ends, which are counted from the first of them."""
+        part, lines = self._part, self.targets[1]
+        for whole, some, of_table in zip(part.ends, self._ends, part.lines[1:], strict=True):
+            whole.extend([of_table.count + end for end in some])
+        for table, made in zip(part.lines, lines, strict=True):
+            table.add_lines(made)

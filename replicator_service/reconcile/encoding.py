@@ -17,6 +17,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import RecordRejected
+from replicator_service.core.lines import Lines
 from replicator_service.core.transform import Transform, compile_transform
 
 if TYPE_CHECKING:
@@ -34,14 +35,6 @@ _AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """Expected rows of one table as COPY text."""
-
-    text: bytes
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
 class Encoded:
     """Some documents of a reply as rows of each table; ``unwritable`` are the ordinals of those that have none."""
 
@@ -52,7 +45,7 @@ class Encoded:
 
 def encode(transform: Transform, reply: Reply, ordinals: Sequence[int]) -> Encoded:
     """Transform these documents of a reply."""
-    lines: list[list[str]] = [[] for _ in transform.tables]
+    lines = [Lines() for _ in transform.tables]
     unwritable: list[int] = []
     scan = reply.scan if transform.is_compiled else None
     position = 0
@@ -67,23 +60,19 @@ def encode(transform: Transform, reply: Reply, ordinals: Sequence[int]) -> Encod
                 unwritable.append(ordinal)
         position += written
     reply.release()
-    return Encoded(len(ordinals), tuple(_joined(of_table) for of_table in lines), tuple(unwritable))
+    return Encoded(len(ordinals), tuple(lines), tuple(unwritable))
 
 
-def _write_one(transform: Transform, reply: Reply, ordinal: int, lines: list[list[str]]) -> None:
+def _write_one(transform: Transform, reply: Reply, ordinal: int, lines: Sequence[Lines]) -> None:
+    made: list[list[str]] = [[] for _ in lines]
     # What decoding loses is known once it is done.
     document = reply.document(ordinal)
     if reply.needs_exact(ordinal):
-        transform.write_exact(reply.raw(ordinal), _ANY_TIME, lines)
+        transform.write_exact(reply.raw(ordinal), _ANY_TIME, made)
     else:
-        transform.write(document, partial(reply.raw, ordinal), _ANY_TIME, lines)
-
-
-def _joined(lines: list[str]) -> Lines:
-    if not lines:
-        return Lines(b"", 0)
-    lines.append("")
-    return Lines("\n".join(lines).encode(), len(lines) - 1)
+        transform.write(document, partial(reply.raw, ordinal), _ANY_TIME, made)
+    for whole, some in zip(lines, made, strict=True):
+        whole.add_lines(some)
 
 
 class Encoding:

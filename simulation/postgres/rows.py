@@ -34,4 +34,4 @@ def document_of(key: object) -> str:
 def parts_of(rows: CollectionRows) -> Iterator[tuple[Sequence[str], list[list[str]]]]:
     """The keys of documents that are written, with their lines by table."""
     for part in (rows.inserted, rows.changed, rows.read):
-        yield part.keys, part.lines
+        yield part.keys, [lines.each() for lines in part.lines]

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replicator_service.core.events import Change, event_time, event_token, interpret, is_schema_change, may_share_time
+from replicator_service.core.lines import Lines
 from replicator_service.core.mapping.model import (
     ChildTable,
     CollectionMapping,
@@ -95,7 +96,7 @@ def test_values_of_fixed_size_need_no_python(native: Native) -> None:
         if kind in {0x01, 0x07, 0x08, 0x09, 0x0A, 0x10, 0x11, 0x12, 0x13, 0x7F, 0xFF}
     ]
     scan = native.scan(array_of(raws), of_events=False)
-    assert transform.write_ordinals(range(len(raws)), 0, scan, "now", [[]]) == len(raws)
+    assert transform.write_ordinals(range(len(raws)), 0, scan, "now", [Lines()]) == len(raws)
 
 
 @given(MAPPINGS, st.lists(stored() | common(), min_size=1, max_size=3), st.data())

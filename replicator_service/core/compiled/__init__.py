@@ -23,6 +23,7 @@ from replicator_service.core.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from replicator_service.core.lines import Lines
     from replicator_service.core.transform.leftovers import Leftovers
     from replicator_service.core.transform.program import CollectionProgram
 
@@ -73,7 +74,7 @@ class Program(Protocol):
         scan: Scan,
         valid_from: str,
         keys: list[str],
-        lines: Sequence[list[str]],
+        lines: Sequence[Lines],
         ends: list[list[int]],
         leftovers: Leftovers,
     ) -> int:
@@ -90,7 +91,7 @@ class Program(Protocol):
         scan: Scan,
         valid_from: str,
         keys: list[str],
-        lines: Sequence[list[str]],
+        lines: Sequence[Lines],
         ends: list[list[int]],
         leftovers: Leftovers,
     ) -> int:

@@ -113,8 +113,7 @@ cdef struct Found:
 
 cdef struct Output:
     Buffer lines
-    # Where each line ends, and where the lines of each document end: size_t numbers.
-    Buffer marks
+    # Where the lines of each document end: size_t numbers.
     Buffer documents
     size_t count
 
@@ -122,7 +121,6 @@ cdef struct Output:
 # The sizes to go back to when a document is not known.
 cdef struct Before:
     size_t lines
-    size_t marks
     size_t count
 
 
@@ -174,7 +172,6 @@ cdef class Work:
                 PyMem_Free(self.found[number].ends)
             if self.outputs != NULL:
                 release(&self.outputs[number].lines)
-                release(&self.outputs[number].marks)
                 release(&self.outputs[number].documents)
         PyMem_Free(self.found)
         PyMem_Free(self.outputs)
@@ -191,7 +188,6 @@ cdef class Work:
         cdef int number
         for number in range(self.table_count):
             self.outputs[number].lines.size = 0
-            self.outputs[number].marks.size = 0
             self.outputs[number].documents.size = 0
             self.outputs[number].count = 0
         self.keys.size = self.key_marks.size = self.notes.size = self.note_marks.size = 0
@@ -208,9 +204,7 @@ cdef class Work:
     cdef bint has_failed(self) noexcept:
         cdef int number
         for number in range(self.table_count):
-            if self.outputs[number].lines.failed or self.outputs[number].marks.failed:
-                return True
-            if self.outputs[number].documents.failed:
+            if self.outputs[number].lines.failed or self.outputs[number].documents.failed:
                 return True
         return (
             self.keys.failed or self.key_marks.failed or self.notes.failed or self.note_marks.failed
@@ -380,7 +374,7 @@ cdef class Program:
         cdef size_t before = 0
         cdef size_t index
         cdef int number
-        cdef list table, of_child
+        cdef list of_child
         marks = <size_t*>work.key_marks.data
         for index in range(done):
             keys.append(PyUnicode_DecodeUTF8(<char*>work.keys.data + before, marks[index] - before, NULL))
@@ -390,16 +384,12 @@ cdef class Program:
             table = lines[number]
             if number:
                 of_child = ends[number - 1]
-                base = len(table)
+                base = table.count
                 marks = <size_t*>output.documents.data
                 for index in range(done):
                     of_child.append(base + marks[index])
-            marks = <size_t*>output.marks.data
-            before = 0
-            for index in range(output.count):
-                # Without the newline.
-                table.append(PyUnicode_DecodeUTF8(<char*>output.lines.data + before, marks[index] - before - 1, NULL))
-                before = marks[index]
+            if output.count:
+                table.add((<char*>output.lines.data)[:output.lines.size], output.count)
         return 0
 
     cdef int _count(self, Work work, leftovers) except -1:
@@ -462,7 +452,6 @@ cdef Py_ssize_t _run(
         document.size = scan.sizes[ordinal]
         for number in range(table_count):
             work.before[number].lines = work.outputs[number].lines.size
-            work.before[number].marks = work.outputs[number].marks.size
             work.before[number].count = work.outputs[number].count
         keys, notes = work.keys.size, work.notes.size
         if is_document:
@@ -472,7 +461,6 @@ cdef Py_ssize_t _run(
         if outcome != DONE:
             for number in range(table_count):
                 work.outputs[number].lines.size = work.before[number].lines
-                work.outputs[number].marks.size = work.before[number].marks
                 work.outputs[number].count = work.before[number].count
             work.keys.size, work.notes.size = keys, notes
             return index
@@ -488,7 +476,6 @@ cdef inline void _end_line(Output* output, Bytes valid, size_t valid_size) noexc
     put_byte(&output.lines, c"\t")
     put(&output.lines, valid, valid_size)
     put_byte(&output.lines, c"\n")
-    put(&output.marks, <Bytes>&output.lines.size, sizeof(size_t))
     output.count += 1
 
 

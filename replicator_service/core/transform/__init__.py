@@ -41,11 +41,12 @@ if TYPE_CHECKING:
 
     from replicator_service.core.compiled import Program, Scan
     from replicator_service.core.events import Change
+    from replicator_service.core.lines import Lines
     from replicator_service.core.schema_findings import Path, PathCount
 
     Document = dict[str, Any]
     Raw = Callable[[], bytes]
-    Lines = Sequence[list[str]]
+    TableLines = Sequence[list[str]]
 
     class Rows(Protocol):
         """The compiled function of one collection. With ``key`` given, the document was decoded exactly."""
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
             document: Document,
             raw: Raw,
             valid_from: str,
-            lines: Lines,
+            lines: TableLines,
             leftovers: Leftovers,
             key: str | None = None,
             keep: bool = False,  # noqa: FBT001, FBT002 - positional in the hot path
@@ -107,7 +108,7 @@ class Transform:
         scan: Scan,
         valid_from: str,
         keys: list[str],
-        lines: Lines,
+        lines: Sequence[Lines],
         ends: list[list[int]],
     ) -> int:
         """Append the rows of changes from ``start`` on straight from their bytes, and give how many there were.
@@ -119,14 +120,16 @@ class Transform:
             return 0
         return self._program.write_changes(changes, start, scan, valid_from, keys, lines, ends, self._leftovers)
 
-    def write_ordinals(self, ordinals: Sequence[int], start: int, scan: Scan, valid_from: str, lines: Lines) -> int:
+    def write_ordinals(
+        self, ordinals: Sequence[int], start: int, scan: Scan, valid_from: str, lines: Sequence[Lines]
+    ) -> int:
         """The same for documents of a reply by their ordinals, from ``start`` on."""
         if self._program is None:
             return 0
         ends: list[list[int]] = [[] for _ in self.tables[1:]]
         return self._program.write_ordinals(ordinals, start, scan, valid_from, [], lines, ends, self._leftovers)
 
-    def write(self, document: Document, raw: Raw, valid_from: str, lines: Lines) -> str:
+    def write(self, document: Document, raw: Raw, valid_from: str, lines: TableLines) -> str:
         """Append the rows of a decoded document and return its key.
 
         ``raw`` gives the document's BSON; it is called only when that is kept or decoded again.
@@ -140,7 +143,7 @@ class Transform:
         except Exception as error:  # noqa: BLE001 - no document may cost another one, whatever is in it
             raise _rejected(error) from None
 
-    def write_exact(self, raw: bytes, valid_from: str, lines: Lines) -> str:
+    def write_exact(self, raw: bytes, valid_from: str, lines: TableLines) -> str:
         """Append the rows of a document that is decoded here, slowly, from its bytes, and return its key."""
         try:
             document = decode_exact(raw)
@@ -176,7 +179,7 @@ def _document_rows(mapping: DocumentCollection) -> Rows:
         document: Document,
         raw: Raw,
         valid_from: str,
-        lines: Lines,
+        lines: TableLines,
         leftovers: Leftovers,
         key: str | None = None,
         keep: bool = always,  # noqa: FBT001 - positional in the hot path

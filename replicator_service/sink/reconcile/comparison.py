@@ -7,7 +7,7 @@ happens in the transaction that the caller has opened; nothing but temporary tab
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 
@@ -18,26 +18,13 @@ from replicator_service.sink.write.statements import beside_parameters
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from replicator_service.core.lines import Lines
     from replicator_service.core.mapping.model import TableSpec
     from replicator_service.sink.connect.connection import Connection
 
 _NOT_COMPARED = frozenset({"_id", "_ordinal", "etl_valid_from"})
 _KEYS = sql.Identifier("pg_temp", "reconciled_keys")
 _FETCH = 1_000
-
-
-class ExpectedLines(Protocol):
-    """Expected rows of one table as COPY text."""
-
-    @property
-    def text(self) -> bytes:
-        """Whole lines."""
-        ...
-
-    @property
-    def count(self) -> int:
-        """How many."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +96,7 @@ class Comparison:
                 counted.append(int(row[0]) if row else 0)
         return counted
 
-    def compare(self, lines: Sequence[ExpectedLines]) -> list[RowDifference]:
+    def compare(self, lines: Sequence[Lines]) -> list[RowDifference]:
         """Compare all rows of some documents; lines are by table.
 
         Raises :class:`RecordRejected` when PostgreSQL cannot hold one of them; the transaction goes on.
@@ -123,7 +110,7 @@ class Comparison:
             )
             try:
                 for name, part in zip(self._expected, lines, strict=True):
-                    self._copy(name, part.text)
+                    self._copy(name, part)
             except BaseException:
                 if not self._connection.closed:
                     self._connection.execute("rollback to savepoint expected")
@@ -190,11 +177,12 @@ class Comparison:
         if together:
             yield together
 
-    def _copy(self, name: sql.Identifier, text: bytes) -> None:
-        if not text:
+    def _copy(self, name: sql.Identifier, lines: Lines) -> None:
+        if not lines.count:
             return
         with self._connection.cursor().copy(sql.SQL("copy {} from stdin").format(name)) as copy:
-            copy.write(text)
+            for piece in lines.pieces():
+                copy.write(piece)
 
 
 _UNEXPECTED = sql.SQL("not exists (select from {} as k where k._id = t._id)").format(_KEYS)

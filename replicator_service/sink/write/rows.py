@@ -29,6 +29,7 @@ from replicator_service.sink.write.statements import Statements, any_of_keys, co
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from replicator_service.core.lines import Lines
     from replicator_service.core.mapping.model import TableSpec
     from replicator_service.core.rows import CollectionRows, RowGroup, Rows
     from replicator_service.sink.connect.connection import Connection
@@ -46,7 +47,7 @@ class _Merge(NamedTuple):
     """Rows of one table."""
 
     table: TableSpec
-    lines: list[str]
+    lines: Lines
     only_different: bool
 
 
@@ -176,8 +177,8 @@ class RowWriter:
     def _merged(self, merges: Sequence[_Merge]) -> list[Checked]:
         """Merges of rows that go along as parameters if there are few, and by the staging table if there are many."""
         is_small = (
-            sum(len(merge.lines) for merge in merges) <= self._small_lines
-            and sum(map(len, chain.from_iterable(merge.lines for merge in merges))) <= SMALL_BYTES
+            sum(merge.lines.count for merge in merges) <= self._small_lines
+            and sum(merge.lines.size for merge in merges) <= SMALL_BYTES
         )
         staged = [] if is_small else [merge for merge in merges if self._staging.fits(merge.table)]
         first = self._targets
@@ -191,7 +192,7 @@ class RowWriter:
             statements = self.statements(merge.table).merge(only_different=merge.only_different)
             target = targets.get(id(merge))
             if target is None:
-                query = Query(statements.given, column_texts(merge.lines))
+                query = Query(statements.given, column_texts(merge.lines.each()))
             else:
                 query = Query(statements.staged, (target,))
             checked.append(Checked(query, (merge.table,), expected=None))
@@ -201,7 +202,7 @@ class RowWriter:
         """Deleted documents have no rows, and written ones as many elements as they should."""
         tables = write.tables
         keys = array_text(_keys(write))
-        lines = (sum(len(part.lines[number]) for part in write.merged) for number in range(1, len(tables)))
+        lines = (sum(part.lines[number].count for part in write.merged) for number in range(1, len(tables)))
         query = Query(
             count_of_keys(self._schema, tables), [array_text(write.rows.deleted_keys), *[keys] * (len(tables) - 1)]
         )
@@ -209,12 +210,13 @@ class RowWriter:
 
     def _copy(self, tables: Sequence[TableSpec], part: Rows) -> None:
         for table, lines in zip(tables, part.lines, strict=True):
-            if not lines:
+            if not lines.count:
                 continue
             cursor = self._connection.cursor()
             with translated(), cursor.copy(self.statements(table).copy) as copy:
-                copy.write(("\n".join(lines) + "\n").encode())
-            require_rows(self._schema, table.name, len(lines), cursor.rowcount)
+                for piece in lines.pieces():
+                    copy.write(piece)
+            require_rows(self._schema, table.name, lines.count, cursor.rowcount)
 
 
 def _parts(rows: CollectionRows) -> tuple[Rows, ...]:
@@ -225,7 +227,7 @@ def _merges(write: _Write) -> Iterator[_Merge]:
     """Parents before children. Of stream changes every parent is written: its row is valid from another time."""
     for number, table in enumerate(write.tables):
         for part in write.merged:
-            if part.lines[number]:
+            if part.lines[number].count:
                 is_read = part is write.rows.read
                 yield _Merge(table, part.lines[number], only_different=number > 0 or is_read)
 
@@ -240,4 +242,4 @@ def _is_counted(write: _Write) -> bool:
 
 
 def _count(rows: CollectionRows) -> int:
-    return len(rows.deleted_keys) + sum(len(lines) for part in _parts(rows) for lines in part.lines)
+    return len(rows.deleted_keys) + sum(lines.count for part in _parts(rows) for lines in part.lines)

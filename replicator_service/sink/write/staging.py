@@ -17,15 +17,14 @@ from replicator_service.sink.write.statements import STAGING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from replicator_service.core.lines import Lines
     from replicator_service.core.mapping.model import TableSpec
     from replicator_service.sink.connect.connection import Connection
 
 MAX_COLUMNS = 200
 """A row of more columns of text may not fit a page although its own types do: see :meth:`Staging.fits`."""
 
-_NULL = "\t\\N"
-
-Lines = tuple["TableSpec", "Sequence[str]"]
+_NULL = b"\t\\N"
 
 
 class Staging:
@@ -44,7 +43,7 @@ class Staging:
         """Whether lines of this table can be staged."""
         return len(table.columns) <= MAX_COLUMNS
 
-    def copy(self, parts: Sequence[Lines], *, first_target: int) -> None:
+    def copy(self, parts: Sequence[tuple[TableSpec, Lines]], *, first_target: int) -> None:
         """Add lines in one COPY; parts have consecutive targets. The driver's errors are not translated."""
         width = max(len(table.columns) for table, _ in parts)
         if width > self._width:
@@ -54,10 +53,10 @@ class Staging:
         cursor = self._connection.cursor()
         with cursor.copy(statement) as copy:
             for target, (table, lines) in enumerate(parts, first_target):
-                missing = _NULL * (width - len(table.columns))
-                between = f"{missing}\n{target}\t"
-                copy.write(f"{target}\t{between.join(lines)}{missing}\n".encode())
-        expected = sum(len(lines) for _, lines in parts)
+                before, after = b"%d\t" % target, _NULL * (width - len(table.columns)) + b"\n"
+                for piece in lines.pieces():
+                    copy.write(before + piece[:-1].replace(b"\n", after + before) + after)
+        expected = sum(lines.count for _, lines in parts)
         if cursor.rowcount != expected:
             raise Fatal(f"PostgreSQL staged {cursor.rowcount} of {expected} lines")
 
