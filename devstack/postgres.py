@@ -29,6 +29,7 @@ SUPERUSER = "postgres"
 FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 _START_SECONDS = 60.0
+_READY = ("ready", "standby")
 _LONGEST_SOCKET_PATH = 100
 
 
@@ -136,6 +137,7 @@ class PostgresServer:
             directory=self._directory,
             log=self.log,
             account=self._account,
+            libraries=self._binaries.libraries,
             stop_signal=signal.SIGQUIT,
             remove=[self._temporary] if self._temporary else [],
         )
@@ -143,7 +145,7 @@ class PostgresServer:
         deadline = time.monotonic() + _START_SECONDS
         while process.running and time.monotonic() < deadline:
             lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
-            if len(lines) >= 8 and lines[0] == str(process.pid) and lines[7].strip() == "ready":
+            if len(lines) >= 8 and lines[0] == str(process.pid) and lines[7].strip() in _READY:
                 return process
             time.sleep(0.02)
         process.kill()
