@@ -166,12 +166,14 @@ class MongoReplicaSet(_MongoServers):
         oplog_mb: int | None = None,
         cache_gb: float = 0.25,
         binaries: MongoBinaries | None = None,
+        arguments: Sequence[str] = (),
     ) -> Self:
         """Start the members and wait for a primary.
 
         Without a directory the files are temporary. `port` is the first member's, the others follow it; without it
         all ports are free ones. With `auth` there is a user `admin` with all rights, whose password is `password` or
-        a random one. Files of an earlier start are used again, under the ports of this one.
+        a random one. `arguments` are added to the command line of each. Files of an earlier start are used again,
+        under the ports of this one.
         """
         temporary = temporary_directory() if directory is None else None
         root = (directory or temporary or Path()).resolve()
@@ -185,6 +187,7 @@ class MongoReplicaSet(_MongoServers):
                 oplog_mb=oplog_mb,
                 cache_gb=cache_gb,
                 key_file=_key_file(root) if auth else None,
+                arguments=arguments,
             )
             try:
                 for number in range(members):

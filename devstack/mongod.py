@@ -12,7 +12,7 @@ from devstack.ports import LOOPBACK, PortTakenError, on_free_port
 from devstack.process import ServerProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from devstack.binaries import MongoBinaries
@@ -24,13 +24,17 @@ _LISTENING = '"id":23016,'  # The log entry "Waiting for connections".
 
 @dataclass(frozen=True, slots=True)
 class MongodOptions:
-    """How a mongod runs: without `replica_set` as a standalone server, without `key_file` open to everybody."""
+    """How a mongod runs: without `replica_set` as a standalone server, without `key_file` open to everybody.
+
+    `arguments` are added to its command line.
+    """
 
     replica_set: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     oplog_mb: int | None = None
     cache_gb: float = 0.25
     key_file: Path | None = None
+    arguments: Sequence[str] = ()
 
 
 class Mongod:
@@ -135,4 +139,4 @@ class Mongod:
             command += ["--oplogSize", str(options.oplog_mb)]
         if options.key_file is not None:
             command += ["--keyFile", str(options.key_file)]
-        return command
+        return [*command, *options.arguments]
