@@ -90,7 +90,7 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-
 .PHONY: lock
 lock: ## Compute requirements/*.txt anew (needs uv)
 	$(COMPILE) --upgrade pyproject.toml --all-extras --group dev -o requirements/dev.txt
-	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/service.txt
+	$(COMPILE) pyproject.toml --extra aws --extra compression -c requirements/dev.txt -o requirements/service.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) pyproject.toml --extra warehouse -c requirements/dev.txt -o requirements/airflow.txt
 	printf '%s\n' $(PROVIDERS) | $(COMPILE) --no-deps - -c requirements/dev.txt >> requirements/airflow.txt
