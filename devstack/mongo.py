@@ -124,11 +124,12 @@ class StandaloneMongo(_MongoServers):
         parameters: Mapping[str, str] | None = None,
         cache_gb: float = 0.25,
         binaries: MongoBinaries | None = None,
+        arguments: Sequence[str] = (),
     ) -> Self:
-        """Start it; without a directory in a temporary one."""
+        """Start it; without a directory in a temporary one. `arguments` are added to its command line."""
         temporary = temporary_directory() if directory is None else None
         root = (directory or temporary or Path()).resolve()
-        options = MongodOptions(parameters=parameters or {}, cache_gb=cache_gb)
+        options = MongodOptions(parameters=parameters or {}, cache_gb=cache_gb, arguments=arguments)
         with _removed_on_failure(temporary):
             mongod = Mongod(binaries or find_mongod(), root, options, port=port, temporary=temporary)
         return cls([mongod], password=None, temporary=temporary)

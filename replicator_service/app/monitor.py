@@ -18,7 +18,7 @@ from replicator_service.sink.check.table_requirements import interference
 from replicator_service.sink.check.tables_wanted import wanted_tables
 from replicator_service.sink.connect.pool import Pool, checked_out, make_pool
 from replicator_service.sink.overview.stream import is_writing, read_overview
-from replicator_service.source.connect.connection import Client, connect, read_only_database
+from replicator_service.source.connect.connection import Client, connect, disconnect, read_only_database
 from replicator_service.source.read.oplog import oplog_start
 from replicator_service.source.read.server_times import operation_time, unsupported_collections
 
@@ -104,13 +104,16 @@ class SourceWatch:
         except ReplicatorError as error:
             self._turn = 0
             self._watch.source_missed(error.message)
+            # A client keeps the certificates that it was made with: the next one reads the files again.
+            self.close()
             return
         self._watch.source_seen(SourceView(now, self._oldest, self._unsupported, self._is_whole))
 
     def close(self) -> None:
         """Close the connections."""
         if self._client is not None:
-            self._client.close()
+            disconnect(self._client)
+            self._client = None
 
     def _look_closer(self, client: Client) -> None:
         """What needs privileges that the user may not have."""

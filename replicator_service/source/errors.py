@@ -31,6 +31,7 @@ name leads to another collection). The others mean that a command does not work 
 and a view has its name."""
 
 _CREDENTIALS = frozenset({18})
+_UNKNOWN_USER = frozenset({11})
 _PRIVILEGES = frozenset({13, 8000})
 _NOT_A_REPLICA_SET = frozenset({40573, 76})
 _TRANSIENT = frozenset(
@@ -90,6 +91,12 @@ def _translate_reply(error: errors.OperationFailure, command: str) -> Replicator
         return ConfigurationError(
             "MongoDB refuses the user name or password",
             hint="Check the credentials and authSource in REPLICATOR_MONGO_URI.",
+        )
+    if code in _UNKNOWN_USER:
+        return ConfigurationError(
+            "MongoDB knows no user of the name that our certificate or token has",
+            hint="Its name is: openssl x509 -in FILE -noout -subject -nameopt RFC2253. Create it: "
+            "db.getSiblingDB('$external').runCommand({createUser: NAME, roles: [{role: 'read', db: DATABASE}]})",
         )
     if code in _PRIVILEGES:
         return ConfigurationError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 from itertools import count
@@ -26,7 +25,7 @@ from replicator_service.sink.control.migrations import migrate, read_migrations
 from replicator_service.sink.errors import translated
 from replicator_service.source.connect.connection import connect as connect_source
 from replicator_service.source.connect.connection import disconnect, server_facts
-from tests.support.processes import Operator
+from tests.support.processes import Operator, errors_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,14 +59,6 @@ def role(sink: Sink) -> Iterator[str]:
         connection.execute(sql.SQL("create role {} password {}").format(name, sql.Literal(SECRET)))
         yield f"{sink.name}_user"
         connection.execute(sql.SQL("drop role {}").format(name))
-
-
-def errors_of(told: str) -> list[dict[str, Any]]:
-    """Every error in the output of a command with --json: log lines, or one object."""
-    if told.startswith("{\n"):
-        return [json.loads(told)["error"]]
-    lines = [json.loads(line) for line in told.splitlines()]
-    return [{"message": line["cause"], "hint": line["hint"]} for line in lines if line["level"] == "error"]
 
 
 MISTAKES = {

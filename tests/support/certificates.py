@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -18,7 +18,7 @@ from devstack.postgres import give
 if TYPE_CHECKING:
     from pathlib import Path
 
-_DAY = datetime.timedelta(days=1)
+DAY = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class Authority:
     """Signs certificates. `certificate` is its own, for those who trust it."""
 
     def __init__(self, directory: Path, name: str = "private authority") -> None:
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(exist_ok=True, mode=0o755)
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._signed = 0
         signed = (
-            self._built(self._name, self._key, days=365)
+            self._built(self._name, self._key, lasts=365 * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
@@ -59,8 +59,8 @@ class Authority:
         self.certificate = directory / "authority.pem"
         self.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
-    def signs(self, common_name: str, *, hosts: tuple[str, ...] = (), days: int = 30) -> Certificate:
-        """Make a certificate of a server (with `hosts`) or a client; with negative `days` it has expired."""
+    def signs(self, common_name: str, *, hosts: tuple[str, ...] = (), lasts: dt.timedelta = 30 * DAY) -> Certificate:
+        """Make a certificate of a server (with `hosts`) or a client; with a negative time it has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name(
             [
@@ -69,7 +69,7 @@ class Authority:
                 x509.NameAttribute(NameOID.COMMON_NAME, common_name),
             ]
         )
-        built = self._built(subject, key, days=days).add_extension(
+        built = self._built(subject, key, lasts=lasts).add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
         )
         if hosts:
@@ -86,16 +86,18 @@ class Authority:
             path.write_bytes(content)
         return made
 
-    def _built(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, days: int) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
+    def _built(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, lasts: dt.timedelta
+    ) -> x509.CertificateBuilder:
+        now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 400 * _DAY)
-            .not_valid_after(now + days * _DAY)
+            .not_valid_before(now - 400 * DAY)
+            .not_valid_after(now + lasts)
         )
 
 

@@ -131,6 +131,14 @@ class RunningService:
         return self.process.wait(timeout)
 
 
+def errors_of(told: str) -> list[dict[str, Any]]:
+    """Every error in the output of a command with --json: log lines, or one object."""
+    if told.startswith("{\n"):
+        return [json.loads(told)["error"]]
+    lines = [json.loads(line) for line in told.splitlines()]
+    return [{"message": line["cause"], "hint": line["hint"]} for line in lines if line["level"] == "error"]
+
+
 def _bare_environment() -> dict[str, str]:
     """The environment without settings of whoever runs the tests, but for the path that they are run for."""
     return {

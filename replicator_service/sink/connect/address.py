@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import psycopg
@@ -11,11 +12,15 @@ from psycopg import conninfo, pq, sql
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Hosts with their ports, the user and the database, as libpq would take them; empty where nothing names them."""
+    """Hosts with their ports, the user and the database, as libpq would take them; empty where nothing names them.
+
+    ``authorities`` is the file of those who may sign the server's certificate, where one is named.
+    """
 
     hosts: tuple[str, ...] = ()
     user: str = ""
     database: str = ""
+    authorities: Path | None = None
 
     @classmethod
     def of(cls, dsn: str) -> Self:
@@ -34,7 +39,8 @@ class Address:
             for number, host in enumerate(hosts)
         )
         user = named.get("user", "")
-        return cls(places, user, named.get("dbname") or user)
+        root = named.get("sslrootcert", "")
+        return cls(places, user, named.get("dbname") or user, Path(root) if root not in ("", "system") else None)
 
     def __str__(self) -> str:
         """The hosts, or nothing."""

@@ -10,6 +10,7 @@ import re
 
 from replicator_service.core.errors import ConfigurationError, ReplicatorError, SinkUnavailable
 from replicator_service.sink.connect.address import Address
+from replicator_service.sink.connect.certificates import Distrust, why_distrusted
 
 _DSN = "REPLICATOR_POSTGRES_DSN"
 _FOR_A_PERSON: tuple[tuple[str, str, str], ...] = (
@@ -20,7 +21,7 @@ _FOR_A_PERSON: tuple[tuple[str, str, str], ...] = (
     ),
     ("no password supplied", "PostgreSQL asks for a password and none is set", f"Add it to {_DSN}."),
     (
-        "no pg_hba.conf entry",
+        "no pg_hba.conf entry|pg_hba.conf rejects connection",
         "PostgreSQL does not let this user connect from this host",
         f"Add a line to the server's pg_hba.conf; if it has one for TLS alone, add sslmode=require to {_DSN}.",
     ),
@@ -47,14 +48,54 @@ _FOR_A_PERSON: tuple[tuple[str, str, str], ...] = (
         "Turn ssl on at the server, or ask for sslmode=prefer.",
     ),
     (
-        "root certificate file|could not get home directory",
+        'root certificate file ".*" does not exist|could not get home directory',
         "there is no root certificate to verify PostgreSQL's with",
         f"Add sslrootcert=FILE (or sslrootcert=system) to {_DSN}, or ask for sslmode=require, which verifies nothing.",
     ),
     (
-        "certificate verify failed|server certificate for",
-        "PostgreSQL's certificate is not trusted, or is of another host",
-        f"Check sslrootcert in {_DSN}, and name the host as its certificate does.",
+        "could not read root certificate file",
+        "the file that sslrootcert names holds no certificate",
+        f"Check sslrootcert in {_DSN}: the authority's certificate in PEM form.",
+    ),
+    (
+        "server certificate for|from server certificate",
+        "PostgreSQL's certificate is of another host",
+        f"Name the host in {_DSN} as its certificate does (hostaddr=ADDRESS says where it is all the same).",
+    ),
+    (
+        "certificate verify failed",
+        "PostgreSQL's certificate is not trusted here",
+        f"Set sslrootcert in {_DSN} to the certificate of the authority that signed it.",
+    ),
+    (
+        "alert certificate expired",
+        "our certificate for PostgreSQL has expired",
+        f"Renew the file that sslcert names in {_DSN}: it is read again at every connection.",
+    ),
+    (
+        "alert (unknown ca|bad certificate|certificate unknown|certificate revoked|unsupported certificate)",
+        "PostgreSQL does not take our certificate",
+        f"Let the server know the authority that signed the file that sslcert names in {_DSN} (its ssl_ca_file).",
+    ),
+    (
+        "requires a valid client certificate|alert certificate required",
+        "PostgreSQL asks for a certificate of ours, and none was shown",
+        f"Add sslcert=FILE and sslkey=FILE to {_DSN}. A file that is not there is passed over without a word.",
+    ),
+    (
+        "certificate authentication failed",
+        "our certificate for PostgreSQL has another name than the user",
+        "Use the one whose common name is {user}, or map its name in pg_ident.conf.",
+    ),
+    (
+        "has group or world access",
+        "the private key of the PostgreSQL connection is open to others, so it is not used",
+        f"chmod 600 the file that sslkey names in {_DSN}.",
+    ),
+    (
+        "key values mismatch",
+        "the private key of the PostgreSQL connection is not that of its certificate",
+        f"sslcert and sslkey in {_DSN} are a pair.",
     ),
     (
         "certificate file|private key file|could not load",
@@ -117,6 +158,11 @@ _NAME = re.compile(r"(?:resolve host|translate host name) ['\"](?P<host>[^'\"]*)
 def why_refused(message: str, address: Address | None = None) -> ReplicatorError:
     """What keeps us from PostgreSQL, from libpq's message; ``address`` is what was tried."""
     tried = address or Address()
+    if "certificate verify failed" in message and _is_expired(message, tried):
+        return ConfigurationError(
+            f"PostgreSQL's certificate has expired ({tried})",
+            hint="Renew it at the server, then: select pg_reload_conf(). If it is new, check the clock here.",
+        )
     at = f" ({tried})" if tried.hosts else ""
     for pattern, cause, hint in _FOR_A_PERSON:
         if re.search(pattern, message):
@@ -131,6 +177,13 @@ def why_refused(message: str, address: Address | None = None) -> ReplicatorError
         f"PostgreSQL cannot be reached, or the connection to it was lost{at}",
         hint=f"Check that it runs and that {_DSN} names the right host and port.",
     )
+
+
+def _is_expired(message: str, tried: Address) -> bool:
+    """Ask the server: libpq says the same of every certificate that it does not accept."""
+    places = list(_PLACE.finditer(message))
+    found = [why_distrusted(match["host"], int(match["port"]), tried.authorities) for match in places]
+    return bool(found) and all(each is Distrust.EXPIRED for each in found)
 
 
 def _places(message: str, tried: Address) -> str:

@@ -11,9 +11,10 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri, validate_options
 
 from replicator_service.core.errors import ConfigurationError, ReplicatorError, SourceUnavailable
+from replicator_service.source.connect import needs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _WRONG = (PyMongoError, ValueError, TypeError, OSError)
 """All that the driver raises for an address: a certificate's file is opened when the option is read."""
@@ -22,6 +23,14 @@ _FORM = (
     "REPLICATOR_MONGO_URI is mongodb://USER:PASSWORD@HOST:PORT/?replicaSet=NAME&authSource=admin, "
     "with user and password percent-encoded and options spelled as MongoDB does."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """Whether an address asks for TLS, and names a certificate of ours to show."""
+
+    is_on: bool = False
+    shows_certificate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +43,22 @@ class Address:
     @property
     def replica_set(self) -> str | None:
         """The name of the set that the address asks for."""
-        return next((str(value) for name, value in self.options.items() if name.lower() == "replicaset"), None)
+        name = self._option("replicaset")
+        return None if name is None else str(name)
 
     @property
     def is_direct(self) -> bool:
         """Whether the address asks for one server alone."""
-        return any(bool(value) for name, value in self.options.items() if name.lower() == "directconnection")
+        return bool(self._option("directconnection"))
+
+    @property
+    def encryption(self) -> Encryption:
+        """What it says of TLS."""
+        is_on = bool(self._option("tls") or self._option("ssl"))
+        return Encryption(is_on, shows_certificate=self._option("tlscertificatekeyfile") is not None)
+
+    def _option(self, wanted: str) -> object:
+        return next((value for name, value in self.options.items() if name.lower() == wanted), None)
 
 
 def parse(uri: str) -> Address:
@@ -47,8 +66,10 @@ def parse(uri: str) -> Address:
 
     Stricter than the driver, which goes on without an option that it does not know.
 
-    Raises :class:`ConfigurationError`, or :class:`Retryable` when the look-up fails.
+    Raises :class:`ConfigurationError`, also for what the address asks for and is not here, or :class:`Retryable` when
+    the look-up fails.
     """
+    needs.require({name.lower(): unquote_plus(value) for name, value in _options(uri)})
     try:
         parsed = parse_uri(uri, warn=False)
     except _WRONG as error:
@@ -79,13 +100,19 @@ def _explained(uri: str, error: Exception) -> ReplicatorError:
 
 def _wrong_option(uri: str) -> str | None:
     """The first option that the driver refuses."""
-    for pair in re.split("[&;]", uri.partition("?")[2]):
-        name, _, value = pair.partition("=")
+    for name, value in _options(uri):
         try:
             validate_options({name: unquote_plus(value)}, warn=False)
         except _WRONG:
             return name if name.isalnum() or "_" in name else None
     return None
+
+
+def _options(uri: str) -> Iterator[tuple[str, str]]:
+    """Names and values as they stand in the address."""
+    for pair in re.split("[&;]", uri.partition("?")[2]):
+        name, _, value = pair.partition("=")
+        yield name, value
 
 
 def _comes_from_dns(error: BaseException) -> bool:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo import MongoClient, ReadPreference
+from pymongo import MongoClient, ReadPreference, errors
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from replicator_service.core.errors import ConfigurationError, Retryable
-from replicator_service.source.connect.address import parse
+from replicator_service.source.connect.address import Encryption, parse
 from replicator_service.source.connect.unreachable import uninitiated, why_absent
 from replicator_service.source.errors import translated
 
@@ -29,6 +29,12 @@ RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument
 Client = MongoClient[dict[str, Any]]
 MongoDatabase = Database[dict[str, Any]]
 _CLOSE_SECONDS = 1.0
+
+
+class _EncryptedClient(MongoClient[dict[str, Any]]):
+    """A client that still knows what its address says of TLS: the driver does not tell."""
+
+    encryption = Encryption()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +73,9 @@ def connect(uri: str, *, app_name: str = "replicator", server_selection_ms: int 
     Raises :class:`ConfigurationError` for an address that cannot be parsed, :class:`Retryable` for one of the form
     ``mongodb+srv`` that cannot be looked up.
     """
-    parse(uri)
-    with translated(), _readable_certificates():
-        return MongoClient(
+    encryption = parse(uri).encryption
+    with translated(), _usable_options(encryption):
+        client = _EncryptedClient(
             uri,
             appname=app_name,
             serverSelectionTimeoutMS=server_selection_ms,
@@ -81,12 +87,28 @@ def connect(uri: str, *, app_name: str = "replicator", server_selection_ms: int 
             read_preference=ReadPreference.PRIMARY,
             retryReads=True,
         )
+    client.encryption = encryption
+    return client
 
 
 @contextmanager
-def _readable_certificates() -> Iterator[None]:
+def _usable_options(encryption: Encryption) -> Iterator[None]:
+    """The driver opens certificates, and compares options with each other, when the client is made."""
     try:
         yield
+    except errors.ConfigurationError as error:
+        if encryption.shows_certificate:
+            raise ConfigurationError(
+                "the file that tlsCertificateKeyFile names in the MongoDB address holds no private key, or not that of "
+                "its certificate",
+                hint="It has both, one after the other: cat CERTIFICATE KEY > FILE. An encrypted key needs "
+                "tlsCertificateKeyFilePassword as well.",
+            ) from error
+        raise ConfigurationError(
+            "options of the MongoDB address do not go together",
+            hint="Look at authMechanism, which some need a user name for and others have no password with, and at "
+            "directConnection beside replicaSet and several hosts.",
+        ) from error
     except OSError as error:
         raise ConfigurationError(
             "a certificate or key file of the MongoDB address cannot be used",
@@ -116,7 +138,8 @@ def server_facts(client: Client) -> ServerFacts:
             hello = client.admin.command("hello")
             info = client.server_info()
     except Retryable as error:
-        raise why_absent(client) or error from None
+        encryption = client.encryption if isinstance(client, _EncryptedClient) else Encryption()
+        raise why_absent(client, encryption) or error from None
     version = tuple(int(part) for part in info["versionArray"][:3])
     if hello.get("msg") == "isdbgrid":
         raise ConfigurationError(
