@@ -9,7 +9,8 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from devstack.reference.markdown import code, filled, table
-from replicator_service.configuration.settings import PREFIX, Settings
+from replicator_service.configuration.environment import PREFIX
+from replicator_service.configuration.settings import Settings
 from warehouse_jobs.generator.settings import DATABASE, DEFAULT_DATABASE, URI
 from warehouse_jobs.marts.server import DEFAULT_TIMEZONE, DEFAULT_WORK_MEM
 

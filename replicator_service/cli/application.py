@@ -1,30 +1,74 @@
-"""All commands together, and what becomes of their errors."""
+"""All commands together, and what becomes of their errors.
+
+A command's module is imported when the command runs: what is imported at its head is paid for at each start of it.
+"""
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from replicator_service.cli.check import check_command
-from replicator_service.cli.config import config_app, settings_help
-from replicator_service.cli.dead_letters import dead_letters_app
-from replicator_service.cli.errors import ErrorsShown
-from replicator_service.cli.health import health_command
-from replicator_service.cli.mapping import mapping_app
+from replicator_service.cli.lazy import Lazy, LazyGroup
 from replicator_service.cli.output import print_text
-from replicator_service.cli.reconcile import reconcile_command
-from replicator_service.cli.requests import forget_command, pause_command, resume_command, resync_command
-from replicator_service.cli.run import run_command
-from replicator_service.cli.status import status_command
 
 DISTRIBUTION = "mongo-pg-replicator"
+
+_HERE = "replicator_service.cli"
+COMMANDS = {
+    "run": Lazy(
+        f"{_HERE}.run:run_command",
+        "Replicate until SIGTERM or Ctrl-C; a second signal ends at once. With --json, log lines are JSON.",
+        epilog=f"{_HERE}.config:settings_help",
+    ),
+    "check": Lazy(
+        f"{_HERE}.check:check_command",
+        "Check both servers, the credentials and the mapping, without changing anything.",
+    ),
+    "status": Lazy(
+        f"{_HERE}.status:status_command",
+        "Show what the service does, how far each collection is, and what is wrong.",
+    ),
+    "health": Lazy(
+        f"{_HERE}.health:health_command",
+        "Ask the running service whether it lives: exit code 0 if so, 1 if not, 3 if nothing answers.",
+    ),
+    "resync": Lazy(
+        f"{_HERE}.requests:resync_command",
+        "Read a collection again while the stream goes on; rows that no longer exist at the source are deleted.",
+    ),
+    "forget": Lazy(
+        f"{_HERE}.requests:forget_command",
+        "Forget a collection that is gone: its tables are dropped, or emptied where something else depends on them.",
+    ),
+    "pause": Lazy(
+        f"{_HERE}.requests:pause_command",
+        "Hold the whole stream (nothing is lost while the oplog lasts), or stop following one collection.",
+    ),
+    "resume": Lazy(
+        f"{_HERE}.requests:resume_command",
+        "Let the stream go on where it was held, or follow a paused collection again (it is read anew).",
+    ),
+    "reconcile": Lazy(
+        f"{_HERE}.reconcile:reconcile_command",
+        "Compare PostgreSQL with MongoDB exactly, under live writes. Exit code 1 when differences remain.",
+    ),
+    "dead-letters": Lazy(f"{_HERE}.dead_letters:dead_letters_app", "Documents that PostgreSQL refused."),
+    "mapping": Lazy(f"{_HERE}.mapping:mapping_app", "Write a mapping file, check it, and show its tables."),
+    "config": Lazy(f"{_HERE}.config:config_app", "The settings."),
+}
+
+
+class Replicator(LazyGroup):
+    """The root command."""
+
+    lazy = COMMANDS
+
 
 application = typer.Typer(
     name="replicator",
     help="Keep PostgreSQL equal to MongoDB, continuously.",
-    cls=ErrorsShown,
+    cls=Replicator,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,6 +79,8 @@ application = typer.Typer(
 
 def _show_version(*, wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         print_text(f"replicator {version(DISTRIBUTION)}")
         raise typer.Exit
 
@@ -48,20 +94,6 @@ def replicator(
     ] = False,
 ) -> None:
     """Keep PostgreSQL equal to MongoDB, continuously."""
-
-
-application.command("run", epilog=settings_help())(run_command)
-application.command("check")(check_command)
-application.command("status")(status_command)
-application.command("health")(health_command)
-application.command("resync")(resync_command)
-application.command("forget")(forget_command)
-application.command("pause")(pause_command)
-application.command("resume")(resume_command)
-application.command("reconcile")(reconcile_command)
-application.add_typer(dead_letters_app, name="dead-letters")
-application.add_typer(mapping_app, name="mapping")
-application.add_typer(config_app, name="config")
 
 
 def main() -> None:

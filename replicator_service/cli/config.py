@@ -10,7 +10,8 @@ import typer
 from pydantic import SecretStr
 
 from replicator_service.cli.output import Json, print_json, print_table, wants_json
-from replicator_service.configuration.settings import PREFIX, Settings, load_settings
+from replicator_service.configuration.environment import PREFIX
+from replicator_service.configuration.settings import Settings, load_settings
 from replicator_service.runtime.log.masking import mask_address
 
 if TYPE_CHECKING:

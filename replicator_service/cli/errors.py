@@ -12,10 +12,10 @@ import typer
 from typer.core import TyperGroup
 
 from replicator_service.cli.output import console, print_json, printable, wants_json
-from replicator_service.configuration.settings import PREFIX
+from replicator_service.configuration.environment import PREFIX
 from replicator_service.core.errors import Fatal, ReplicatorError
-from replicator_service.runtime.log.logging import trace_of
 from replicator_service.runtime.log.masking import Mask
+from replicator_service.runtime.log.traces import trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

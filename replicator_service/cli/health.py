@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 import typer
 
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
-from replicator_service.configuration.settings import PREFIX, load_http_address
+from replicator_service.configuration.environment import PREFIX, load_http_address
 from replicator_service.core.errors import ConfigurationError, Retryable
-from replicator_service.runtime.http.server import url_host
 
 _TIMEOUT_SECONDS = 3.0
 _NOT_OK = 1
@@ -71,7 +70,7 @@ def _own_address() -> str:
         raise ConfigurationError(
             f"{PREFIX}HTTP_PORT is 0, so the service took a free port", hint="Give its address with --url."
         )
-    return f"http://{url_host(settings.http_host)}:{settings.http_port}/"
+    return settings.url
 
 
 def _split(address: str) -> tuple[str, int | None]:

@@ -16,12 +16,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+    from rich.text import Text
 
 _JSON = "json"
 
@@ -118,6 +118,9 @@ def printable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
     """Print a table; columns named in ``right`` are flushed right."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -128,6 +131,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, rig
 
 def print_records(records: Iterable[tuple[str, Sequence[tuple[str, object]]]]) -> None:
     """Print each record as a title and a line per field, so that many fields fit a narrow terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
     out = console()
     for title, fields in records:
         out.print(Text(str(printable(title)), "bold"), soft_wrap=True)
@@ -141,11 +147,15 @@ def print_records(records: Iterable[tuple[str, Sequence[tuple[str, object]]]]) -
 
 def print_warning(text: str) -> None:
     """Print a warning beside the results."""
+    from rich.text import Text
+
     out = console(stderr=True)
     out.print(Text.assemble(("warning: ", "yellow"), str(printable(text))), soft_wrap=True)
 
 
 def _cell(text: str) -> Text:
+    from rich.text import Text
+
     return Text("\n".join(printable(line) for line in text.split("\n")))
 
 
@@ -154,6 +164,8 @@ def console(*, stderr: bool = False) -> Console:
 
     What the terminal's encoding lacks becomes a question mark: names of collections may be in any script.
     """
+    from rich.console import Console
+
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
         stream.reconfigure(errors="replace")

@@ -8,11 +8,8 @@ import typer
 
 from replicator_service.cli.look import STOPPED, Recent, Source
 from replicator_service.cli.output import Json, console, print_json, printable, wants_json
-from replicator_service.cli.screen import Screen
-from replicator_service.cli.watch import Watching
-from replicator_service.configuration.settings import load_http_address
+from replicator_service.configuration.environment import load_http_address
 from replicator_service.core.errors import Fatal, ResyncRequired, Retryable
-from replicator_service.runtime.http.server import url_host
 from replicator_service.runtime.state.health import State
 
 if TYPE_CHECKING:
@@ -43,10 +40,12 @@ def status_command(
 
     With --watch: a live screen on a terminal; elsewhere, and with --json, a line for each look.
     """
-    source = Source(url, may_fall_back=False) if url else Source(_own_address())
-    out = console()
+    source = Source(url, may_fall_back=False) if url else Source(load_http_address().url)
     if watch:
+        from replicator_service.cli.watch import Watching
+
         watching = Watching(source, interval)
+        out = console()
         if out.is_terminal and not out.is_dumb_terminal and not wants_json(context):
             watching.on_screen()
         else:
@@ -56,13 +55,10 @@ def status_command(
     if wants_json(context):
         print_json(found)
     else:
+        from replicator_service.cli.screen import Screen
+
         recent = Recent(source)
         recent.update()
-        out.print(Screen(printable(found), recent.series, recent.next))
+        console().print(Screen(printable(found), recent.series, recent.next))
     if code := _EXIT_CODES.get(found["state"]):
         raise typer.Exit(code)
-
-
-def _own_address() -> str:
-    address = load_http_address()
-    return f"http://{url_host(address.http_host)}:{address.http_port}/"

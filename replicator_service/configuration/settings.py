@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path  # noqa: TC003 - read when the model is made
+from typing import TYPE_CHECKING
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from replicator_service.core.addresses import Flaw, database_flaw, mongo_uri_flaw, postgres_dsn_flaw
-from replicator_service.core.errors import ConfigurationError
+from replicator_service.configuration.environment import (
+    DEFAULT_HTTP_HOST,
+    DEFAULT_HTTP_PORT,
+    PREFIX,
+    explained,
+    found,
+)
 from replicator_service.core.mapping.problems import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-PREFIX = "REPLICATOR_"
-
-_Model = TypeVar("_Model", bound=BaseSettings)
+    from collections.abc import Mapping
 
 
 class OnHistoryLost(StrEnum):
@@ -48,12 +49,11 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-_HTTP_HOST: str = Field("127.0.0.1", description="Address that the health endpoints and the page listen on.")
-_HTTP_PORT: int = Field(8081, ge=0, le=65535, description="Its port; 0 takes a free one, which the log names.")
+class Settings(BaseSettings):
+    """Every setting of the service with its default.
 
-
-class _Variables(BaseSettings):
-    """Takes what it is given: the environment is read here, where an empty variable counts as not set."""
+    Takes what it is given: the environment is read by :mod:`replicator_service.configuration.environment`.
+    """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
@@ -69,17 +69,6 @@ class _Variables(BaseSettings):
         """Leave out the sources that would read it once more."""
         return (init_settings,)
 
-
-class HttpAddress(_Variables):
-    """Where the service listens: all that its health check has to know, which so needs no secrets."""
-
-    http_host: str = _HTTP_HOST
-    http_port: int = _HTTP_PORT
-
-
-class Settings(_Variables):
-    """Every setting of the service with its default."""
-
     mongo_uri: SecretStr = Field(description="Address of the MongoDB replica set, mongodb://USER:PASSWORD@HOST/...")
     mongo_database: str = Field(
         "origin",
@@ -91,8 +80,10 @@ class Settings(_Variables):
     mapping: Path | None = Field(
         None, description="Path of the mapping file (YAML). Without one, every collection is a document table."
     )
-    http_host: str = _HTTP_HOST
-    http_port: int = _HTTP_PORT
+    http_host: str = Field(DEFAULT_HTTP_HOST, description="Address that the health endpoints and the page listen on.")
+    http_port: int = Field(
+        DEFAULT_HTTP_PORT, ge=0, le=65535, description="Its port; 0 takes a free one, which the log names."
+    )
     batch_max_events: int = Field(10_000, ge=1, le=1_000_000, description="Change events in one commit, at most.")
     batch_max_bytes: int = Field(
         16 * 2**20, ge=2**16, description="Bytes of change events in one commit, give or take one reply of MongoDB."
@@ -132,15 +123,15 @@ def load_settings(environ: Mapping[str, str] = os.environ, **overrides: object) 
 
     Raises :class:`ConfigurationError` naming every variable that is missing or wrong, without its value.
     """
-    return _load(Settings, environ, overrides)
-
-
-def load_http_address(environ: Mapping[str, str] = os.environ) -> HttpAddress:
-    """Read where the service listens and nothing else.
-
-    Raises :class:`ConfigurationError` as :func:`load_settings` does.
-    """
-    return _load(HttpAddress, environ, {})
+    given = {name: value for name, value in overrides.items() if value is not None}
+    texts, flaws = found([name for name in Settings.model_fields if name not in given], environ)
+    try:
+        settings = Settings.model_validate({**texts, **given})
+    except ValidationError as error:
+        raise explained(flaws, _problems(error, environ)) from None
+    if flaws:
+        raise explained(flaws, {})
+    return settings
 
 
 def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str | None]:
@@ -149,64 +140,6 @@ def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str 
     names = [variable.removeprefix(PREFIX) for variable in sorted(environ) if variable.startswith(PREFIX)]
     meant = {name: closest(name, known) for name in names if name.removesuffix("_FILE") not in known}
     return {PREFIX + name: right and PREFIX + right for name, right in meant.items()}
-
-
-def _load(model: type[_Model], environ: Mapping[str, str], overrides: Mapping[str, object]) -> _Model:
-    values: dict[str, Any] = {}
-    flaws: dict[str, Flaw] = {}
-    for name in model.model_fields:
-        if value := _value(PREFIX + name.upper(), environ):
-            values[name] = value
-            if flaw := _FLAWS[name](value) if name in _FLAWS else None:
-                flaws[name] = flaw
-    values |= {name: value for name, value in overrides.items() if value is not None}
-    try:
-        settings = model.model_validate(values)
-    except ValidationError as error:
-        raise _explained(flaws, _problems(error, environ)) from None
-    if flaws:
-        raise _explained(flaws, {})
-    return settings
-
-
-def _value(variable: str, environ: Mapping[str, str]) -> str:
-    """The value of a variable, or of the file that another one names. Blanks around it never belong to it."""
-    value, path = environ.get(variable, "").strip(), environ.get(variable + "_FILE", "")
-    if not path:
-        return value
-    if value:
-        raise ConfigurationError(
-            f"{variable} and {variable}_FILE are both set", hint="Remove one of them: they may not say the same."
-        )
-    return _read_file(variable + "_FILE", path)
-
-
-def _read_file(variable: str, path: str) -> str:
-    try:
-        # Some editors begin a file with a byte order mark.
-        text = Path(path).read_text(encoding="utf-8-sig").strip()
-    except OSError as error:
-        raise ConfigurationError(
-            f"the file named by {variable} cannot be read: {error.strerror}",
-            hint="Check the path and its permissions.",
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(
-            f"the file named by {variable} is not text in UTF-8", hint="It holds the value alone, on one line."
-        ) from None
-    if len(text.splitlines()) != 1:
-        problem = "holds more than one line" if text else "is empty"
-        raise ConfigurationError(
-            f"the file named by {variable} {problem}", hint="It holds the value alone, on one line."
-        )
-    return text
-
-
-_FLAWS: dict[str, Callable[[str], Flaw | None]] = {
-    "mongo_uri": mongo_uri_flaw,
-    "postgres_dsn": postgres_dsn_flaw,
-    "mongo_database": database_flaw,
-}
 
 
 def _problems(error: ValidationError, environ: Mapping[str, str]) -> dict[str, str]:
@@ -222,10 +155,3 @@ def _problems(error: ValidationError, environ: Mapping[str, str]) -> dict[str, s
         else:
             problems[name] = "is missing"
     return problems
-
-
-def _explained(flaws: Mapping[str, Flaw], problems: Mapping[str, str]) -> ConfigurationError:
-    told = {**problems, **{name: f"is wrong: it {flaw.cause}" for name, flaw in flaws.items()}}
-    message = "; ".join(f"{PREFIX}{name.upper()} {problem}" for name, problem in told.items())
-    fixes = list(dict.fromkeys(flaw.fix for flaw in flaws.values()))
-    return ConfigurationError(message, hint=" ".join(fixes) or "'replicator run --help' lists the settings.")

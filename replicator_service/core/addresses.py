@@ -1,4 +1,4 @@
-"""What is wrong with an address or a database's name by its form alone, before any server is asked.
+"""Addresses: how one is written, and what is wrong with one, or with a database's name, by its form alone.
 
 Drivers accept much of this and then wait for a host that is a piece of the password. Nothing here quotes an address.
 """
@@ -19,6 +19,7 @@ _UNENCODED = "has a user name or password with a character that stands for somet
 _FORBIDDEN_IN_NAMES = frozenset('/\\. "$*<>:|?\0')
 SYSTEM_DATABASES = frozenset({"admin", "local", "config"})
 _NAME_BYTES = 63
+_EVERY_INTERFACE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,20 @@ def database_flaw(name: str) -> Flaw | None:
     if len(name.encode()) > _NAME_BYTES:
         return Flaw(f"is longer than {_NAME_BYTES} bytes", "MongoDB has no such names.")
     return None
+
+
+def listening_port_flaw(text: str) -> Flaw | None:
+    """What keeps a server from listening on a port that is given as text; 0 stands for any that is free."""
+    if text.isascii() and text.isdigit() and int(text) <= 65_535:
+        return None
+    return Flaw("is no number from 0 to 65535", "Give the number of a port, or 0 for one that is free.")
+
+
+def url_host(host: str) -> str:
+    """A host as an address names it, where somebody on this machine can reach it."""
+    if host in _EVERY_INTERFACE:
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
 
 
 def _quoted() -> Flaw:

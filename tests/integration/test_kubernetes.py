@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from replicator_service.cli.run import DRAIN_SECONDS
-from replicator_service.configuration.settings import PREFIX, Settings
+from replicator_service.configuration.environment import PREFIX
+from replicator_service.configuration.settings import Settings
 from tests.support.kustomize import Resource, render, resource
 from tests.support.processes import Operator, RunningService
 from tests.support.waiting import wait_until

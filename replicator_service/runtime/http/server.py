@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import uvicorn
 
+from replicator_service.core.addresses import url_host
 from replicator_service.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 _STOP_SECONDS = 1.5
-_EVERY_INTERFACE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 
 
 class HttpServer:
@@ -74,13 +74,6 @@ class HttpServer:
     def _run(self) -> None:
         # Signals stay with the main thread: uvicorn leaves them alone everywhere else.
         self._server.run(sockets=[self._socket])
-
-
-def url_host(host: str) -> str:
-    """The host of a URL that reaches a server listening on ``host`` from this machine."""
-    if host in _EVERY_INTERFACE:
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
 
 
 def _listen(host: str, port: int) -> socket.socket:

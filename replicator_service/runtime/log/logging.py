@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import logging
 import sys
-import traceback
 from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
 
+from replicator_service.runtime.log.traces import trace_of
+
 Line = MutableMapping[str, Any]
+
 Logger = structlog.typing.FilteringBoundLogger
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -98,12 +100,6 @@ def in_order(_logger: object, _method: str, line: Line) -> Line:
     """Put first what a reader looks for first."""
     first = {name: line.pop(name) for name in ("time", "level", "event") if name in line}
     return {**first, **line}
-
-
-def trace_of(error: BaseException) -> list[str]:
-    """Where an exception came by, the innermost place last."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 class _Masking:
