@@ -1,4 +1,4 @@
-"""A TCP proxy between a client and a server, to cut the line or to let it go silent.
+"""A TCP proxy between a client and a server, to cut the line, to let it go silent, or to put distance in between.
 
 Point clients at it by a direct connection: a driver that discovers a replica set goes to the members themselves.
 """
@@ -9,12 +9,14 @@ import contextlib
 import socket
 import struct
 import threading
+import time
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from devstack.ports import LOOPBACK, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
 _CHUNK_BYTES = 65_536
@@ -25,16 +27,19 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class TcpProxy:
     """Passes bytes between clients and `target_port` on 127.0.0.1 until told otherwise.
 
+    `round_trip` is how many seconds away the server is: half of them each way, whatever the number of bytes.
     All methods may be called from any thread, take effect before they return, and are idempotent.
     """
 
-    def __init__(self, target_port: int, *, port: int | None = None) -> None:
+    def __init__(self, target_port: int, *, port: int | None = None, round_trip: float = 0.0) -> None:
         self.port = port or free_port()
         self._target_port = target_port
         self._passing = threading.Event()
         self._passing.set()
         self._lock = threading.Lock()
         self._lines: set[_Line] = set()
+        self._turns_of_ended = 0
+        self._delay = round_trip / 2
         self._listener: _Listener | None = _Listener(self.port, self._accepted)
 
     @property
@@ -43,10 +48,17 @@ class TcpProxy:
         with self._lock:
             return len(self._lines)
 
+    @property
+    def round_trips(self) -> int:
+        """How often a client has sent something after it had heard from the server, of all connections so far."""
+        with self._lock:
+            return self._turns_of_ended + sum(line.turns for line in self._lines)
+
     def cut(self) -> None:
         """Reset all connections; new ones are welcome."""
         with self._lock:
             lines, self._lines = self._lines, set()
+            self._turns_of_ended += sum(line.turns for line in lines)
         for line in lines:
             line.cut()
 
@@ -93,14 +105,17 @@ class TcpProxy:
             client.close()
             return
         server.settimeout(None)
-        line = _Line(client, server, self._passing, self._ended)
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        line = _Line(client, server, self._passing, self._ended, self._delay)
         with self._lock:
             self._lines.add(line)
         line.start()
 
     def _ended(self, line: _Line) -> None:
         with self._lock:
-            self._lines.discard(line)
+            if line in self._lines:
+                self._turns_of_ended += line.turns
+                self._lines.discard(line)
 
 
 class _Listener:
@@ -132,6 +147,7 @@ class _Listener:
             except OSError:
                 return
             client.settimeout(None)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._accepted(client)
 
 
@@ -144,7 +160,11 @@ class _Line:
         server: socket.socket,
         passing: threading.Event,
         ended: Callable[[_Line], None],
+        delay: float,
     ) -> None:
+        self._delay = delay
+        self.turns = 0
+        self._speaker = server
         self._ends = (client, server)
         self._passing = passing
         self._ended = ended
@@ -171,8 +191,11 @@ class _Line:
             thread.join(_JOIN_SECONDS)
 
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), self._way_to(target) as send:
             while data := source.recv(_CHUNK_BYTES):
+                if source is not self._speaker:
+                    self._speaker = source
+                    self.turns += source is self._ends[0]
                 while not self._passing.wait(0.05):
                     if self._cut:
                         break
@@ -182,7 +205,7 @@ class _Line:
                     continue
                 if self._cut:
                     break
-                target.sendall(data)
+                send(data)
         # The end of one direction ends the other: database protocols know no half-open connection.
         for end in self._ends:
             with contextlib.suppress(OSError):
@@ -194,6 +217,46 @@ class _Line:
             for end in self._ends:
                 end.close()
             self._ended(self)
+
+
+    @contextlib.contextmanager
+    def _way_to(self, target: socket.socket) -> Iterator[Callable[[bytes], object]]:
+        """What sends, at once or after the delay; what is under way arrives before the way ends."""
+        if not self._delay:
+            yield target.sendall
+            return
+        way = _Way(target, self._delay)
+        try:
+            yield way.send
+        finally:
+            way.close()
+
+
+class _Way:
+    """Bytes under way: each arrives `delay` seconds after it was sent, with a thread that waits for that."""
+
+    def __init__(self, target: socket.socket, delay: float) -> None:
+        self._target = target
+        self._delay = delay
+        self._under_way: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
+        self._thread = threading.Thread(target=self._arrive, name="proxy-way", daemon=True)
+        self._thread.start()
+
+    def send(self, data: bytes) -> None:
+        self._under_way.put((time.monotonic() + self._delay, data))
+
+    def close(self) -> None:
+        self._under_way.put((0.0, b""))
+        self._thread.join(_JOIN_SECONDS)
+
+    def _arrive(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                due, data = self._under_way.get()
+                if not data:
+                    return
+                time.sleep(max(0.0, due - time.monotonic()))
+                self._target.sendall(data)
 
 
 def _reset(end: socket.socket) -> None:
