@@ -218,7 +218,6 @@ class _Line:
                 end.close()
             self._ended(self)
 
-
     @contextlib.contextmanager
     def _way_to(self, target: socket.socket) -> Iterator[Callable[[bytes], object]]:
         """What sends, at once or after the delay; what is under way arrives before the way ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -84,3 +85,19 @@ def test_a_refusal_lasts_until_the_line_is_restored(proxy: TcpProxy, proxied_dsn
     proxy.restore()
     with psycopg.connect(proxied_dsn) as connection:
         assert _answer(connection) == 1_000_000
+
+
+def test_a_server_that_is_far_away_answers_after_a_round_trip_and_its_bytes_do_not_wait_for_each_other(
+    postgres_server: PostgresServer,
+) -> None:
+    with TcpProxy(postgres_server.port, round_trip=0.2) as proxy:
+        dsn = make_conninfo(postgres_server.dsn(), port=proxy.port, connect_timeout=30, sslmode="disable")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            before, began = proxy.round_trips, time.monotonic()
+            connection.execute("select 1")
+            assert time.monotonic() - began >= 0.2
+            assert proxy.round_trips - before == 1
+            # A megabyte is many pieces: all of them are under way at a time.
+            began = time.monotonic()
+            assert _answer(connection) == 1_000_000
+            assert 0.2 <= time.monotonic() - began < 2.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import psycopg
 from bson import json_util
 from psycopg.types.json import Jsonb
 
@@ -27,11 +28,17 @@ where c.stream = %s
 """
 
 _MOVE = b"""
-update replicator.checkpoint
-set resume_token = %s, cluster_time = %s, converging_until = %s, updated_at = now()
-where stream = %s and epoch = %s
-returning epoch
+with moved as (
+    update replicator.checkpoint
+    set resume_token = %s, cluster_time = %s, converging_until = %s, updated_at = now()
+    where stream = %s and epoch = %s
+    returning epoch
+)
+
+select 1 / count(*) from moved
 """
+"""Fails (22012, division by zero) when no row has our epoch, so that what follows it in the same round trip fails, too:
+a commit may be sent along."""
 
 _REMEMBER = b"""
 insert into replicator.history_mark as m (stream, cluster_time, term, wall) values (%s, %s, %s, %s)
@@ -67,13 +74,15 @@ def raise_epoch(connection: Connection, stream: str) -> Checkpoint:
 
 
 def moves(stream: str, epoch: int, step: Commit) -> list[Query]:
-    """What moves the checkpoint inside the open transaction.
-
-    The first gives a row; when it gives none, another leader has taken over, and the transaction must be rolled back.
-    """
+    """What moves the checkpoint inside the open transaction; the first is fenced, see :func:`is_fenced`."""
     position = step.position
     token = Jsonb(dict(position.resume_token), dumps=json_util.dumps)
     found = [Query(_MOVE, (token, position.cluster_time, step.converging_until, stream, epoch))]
     if step.mark is not None:
         found.append(Query(_REMEMBER, (stream, step.mark.cluster_time, step.mark.term, step.mark.wall)))
     return found
+
+
+def is_fenced(error: psycopg.Error) -> bool:
+    """Whether the move failed because another leader has taken over: the transaction must be rolled back."""
+    return isinstance(error, psycopg.errors.DivisionByZero)

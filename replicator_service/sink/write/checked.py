@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from replicator_service.core.errors import Fatal
-from replicator_service.sink.errors import translate
+from replicator_service.sink.errors import Where, translate
 from replicator_service.sink.write.round_trip import Query, QueryFailed, Row, in_one_round_trip
 
 if TYPE_CHECKING:
@@ -27,12 +27,13 @@ class Checked:
     """A statement and how many rows its answer must give, a number a table.
 
     ``expected`` None: the answer is one table's pair of what was to be written and what is there, which must be the
-    same. No tables: nothing is checked.
+    same. No tables: nothing is checked. ``step`` says what a statement is for that belongs to no document.
     """
 
     query: Query
     tables: tuple[TableSpec, ...]
     expected: tuple[int, ...] | None = ()
+    step: str = ""
 
     def require(self, schema: str, row: Row | None) -> None:
         """Raise :class:`Fatal` unless the answer is right."""
@@ -54,9 +55,8 @@ def run_checked(connection: Connection, schema: str, steps: Sequence[Checked]) -
     try:
         rows = in_one_round_trip(connection, [step.query for step in steps])
     except QueryFailed as failed:
-        tables = steps[failed.index].tables if failed.index < len(steps) else ()
-        table = tables[0] if tables else None
-        raise _explained(schema, table, failed.error) from failed.error
+        step = steps[failed.index] if failed.index < len(steps) else None
+        raise _explained(schema, step, failed.error) from failed.error
     for step, row in zip(steps, rows, strict=True):
         step.require(schema, row)
     return rows
@@ -74,7 +74,8 @@ def require_rows(schema: str, table: str, expected: int, found: int) -> None:
         )
 
 
-def _explained(schema: str, table: TableSpec | None, error: psycopg.Error) -> Exception:
+def _explained(schema: str, step: Checked | None, error: psycopg.Error) -> Exception:
+    table = step.tables[0] if step is not None and step.tables else None
     if table is not None and isinstance(error, psycopg.errors.FeatureNotSupported):
         return Fatal(
             f"PostgreSQL cannot merge rows into the table {schema}.{table.name}: "
@@ -82,7 +83,7 @@ def _explained(schema: str, table: TableSpec | None, error: psycopg.Error) -> Ex
             hint=f"Somebody has made a rule on it. Find it and drop it, then start the service again: "
             f"{_rules(schema, table.name)};",
         )
-    return translate(error)
+    return translate(error, Where(step.step if step is not None else ""))
 
 
 def _rules(schema: str, table: str) -> str:

@@ -41,19 +41,25 @@ def in_one_round_trip(connection: Connection, queries: Sequence[Query]) -> list[
     cursors: list[psycopg.Cursor[Row]] = []
     failure: psycopg.Error | None = None
     try:
-        with connection.pipeline() as pipeline:
+        # Its end synchronises: to do so before as well would be a second round trip.
+        with connection.pipeline():
             try:
                 for query in queries:
                     cursor = connection.cursor()
                     cursors.append(cursor)
                     cursor.execute(query.statement, query.parameters, prepare=False)
-                pipeline.sync()
             except psycopg.Error as error:
                 failure = error
     except psycopg.Error as error:
-        # The end of a pipeline that has failed fails again, without saying why.
-        failure = failure or error
+        failure = failure or _cause(error)
     if failure is not None:
         answered = sum(cursor.pgresult is not None for cursor in cursors)
         raise QueryFailed(answered, failure) from failure
     return [cursor.fetchone() if cursor.description else None for cursor in cursors]
+
+
+def _cause(error: psycopg.Error) -> psycopg.Error:
+    """What a pipeline failed of: at its end the driver says of each statement after that one that it was left out."""
+    while isinstance(error, psycopg.errors.PipelineAborted) and isinstance(error.__context__, psycopg.Error):
+        error = error.__context__
+    return error

@@ -86,13 +86,18 @@ class RowWriter:
         self._staging = Staging(connection)
         self._targets = 0
         """So many targets of the staging table are taken in this transaction."""
+        self._first: Sequence[Checked] = ()
+        """What is sent with the next statements, before them."""
 
-    def write(self, group: RowGroup) -> int:
+    def write(self, group: RowGroup, first: Sequence[Checked] = ()) -> int:
         """Write every row of the group and return how many there were.
+
+        ``first`` is sent before anything else, with it: the server is not waited for twice.
 
         Raises :class:`RecordRejected` when PostgreSQL refuses a row, and :class:`Fatal` when it has not done what it
         was told: the transaction, or its savepoint, has to be rolled back.
         """
+        self._first = first
         writes = self._divide(list(group.collections.values()))
         merges = [merge for write in writes for merge in _merges(write)]
         deletes = [step for write in writes for step in self._deletes(write)]
@@ -101,7 +106,7 @@ class RowWriter:
         if deletes or counts:
             self._look_up([*deletes, *merged, *counts])
         else:
-            run_checked(self._connection, self._schema, merged)
+            self._run(merged)
         for write in writes:
             for part in write.copied:
                 self._copy(write.tables, part)
@@ -158,7 +163,12 @@ class RowWriter:
         if not steps:
             return []
         before, after = (Checked(Query(plan_by_key(only=only), ()), ()) for only in (True, False))
-        return run_checked(self._connection, self._schema, [before, *steps, after])[1:-1]
+        return self._run([before, *steps, after])[1:-1]
+
+    def _run(self, steps: Sequence[Checked]) -> list[Row | None]:
+        """Run statements after those that come first, in one round trip."""
+        first, self._first = self._first, ()
+        return run_checked(self._connection, self._schema, [*first, *steps])[len(first) :]
 
     def _deletes(self, write: _Write) -> Iterator[Checked]:
         """Elements that documents do not have any more, then deleted documents: children before parents."""
@@ -183,6 +193,7 @@ class RowWriter:
         staged = [] if is_small else [merge for merge in merges if self._staging.fits(merge.table)]
         first = self._targets
         if staged:
+            self._run(())
             with translated():
                 self._staging.copy([(merge.table, merge.lines) for merge in staged], first_target=first)
             self._targets += len(staged)

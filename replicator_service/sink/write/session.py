@@ -33,7 +33,8 @@ from replicator_service.core.steps import (
 from replicator_service.sink.control import checkpoint, dead_letters, lease, registry, requests, schema_findings
 from replicator_service.sink.errors import Where, translate, translated
 from replicator_service.sink.write import table_moves, tables
-from replicator_service.sink.write.round_trip import Query, QueryFailed, Row, in_one_round_trip
+from replicator_service.sink.write.checked import Checked
+from replicator_service.sink.write.round_trip import Query, QueryFailed, in_one_round_trip
 from replicator_service.sink.write.rows import RowWriter
 
 if TYPE_CHECKING:
@@ -58,8 +59,13 @@ TableStep = (
 )
 """Steps that do more than to remember something."""
 
-_BEGIN = b"begin; set constraints all immediate"
+_BEGIN = (Query(b"begin", None), Query(b"set constraints all immediate", None))
 """What is refused at the commit could not be taken apart: constraints that somebody deferred are checked at once."""
+
+_SAVEPOINT = Query(b"savepoint part", None)
+_RELEASE = Query(b"release savepoint part", None)
+_COMMIT = Query(b"commit", None)
+_REMEMBERS = "remember the state of the stream"
 
 
 class PostgresLeader:
@@ -73,7 +79,11 @@ class PostgresLeader:
         self._frozen: lease.HolderWatch | None = None
         self._has_schema = False
         self._pending: list[Query] = []
-        """What the control tables have to remember: sent with whatever comes next."""
+        """What goes along with whatever is sent next: nothing is waited for that nobody needs to know yet.
+
+        So a commit takes two round trips: its rows, which are checked, and the checkpoint with the end of the
+        transaction. Who sends statements directly sends these before.
+        """
 
     def try_lease(self) -> bool:
         return lease.try_lease(self._connection, self._stream)
@@ -109,25 +119,32 @@ class PostgresLeader:
         return dead_letters.open_keys(self._connection, self._stream)
 
     def begin(self) -> None:
-        self._execute(_BEGIN)
+        self._pending += _BEGIN
         self._rows.begin()
 
     def savepoint(self) -> None:
-        self._execute(b"savepoint part")
+        self._pending.append(_SAVEPOINT)
 
     def release(self) -> None:
-        self._execute(b"release savepoint part")
+        self._pending.append(_RELEASE)
 
     def rollback_to_savepoint(self) -> None:
         self._rows.rolled_back()
+        if _SAVEPOINT in self._pending:
+            # Refused before it was sent: all that came before the savepoint is still to be sent.
+            del self._pending[self._pending.index(_SAVEPOINT) :]
+            return
         self._pending.clear()
-        self._execute(b"rollback to savepoint part; release savepoint part")
+        with translated():
+            self._connection.execute(b"rollback to savepoint part; release savepoint part")
 
     def write(self, group: RowGroup) -> int:
-        self._send()
-        return self._rows.write(group)
+        first = [Checked(query, (), step=_REMEMBERS) for query in self._pending]
+        self._pending.clear()
+        return self._rows.write(group, first)
 
     def require_whole(self, touched: Tables) -> None:
+        self._send()
         tables.require_shape(self._connection, self._schema, touched)
 
     def apply(self, step: ControlStep) -> int:
@@ -175,23 +192,34 @@ class PostgresLeader:
         return 0
 
     def add_dead_letters(self, rejected: Sequence[Rejected]) -> None:
+        self._send()
         dead_letters.add_letters(self._connection, self._stream, rejected)
 
     def settle_dead_letters(self, collection: str, keys: Sequence[str]) -> int:
+        self._send()
         return dead_letters.settle(self._connection, self._stream, collection, keys)
 
     def commit(self, step: Commit, epoch: int, findings: Sequence[PathCount] = ()) -> None:
         moves = checkpoint.moves(self._stream, epoch, step)
         added = schema_findings.additions(self._stream, findings, step.position.cluster_time)
-        if self._send([*moves, *added])[0] is None:
-            raise LeaseLost("another instance has taken the lease", hint="This instance stands by.")
-        self._execute(b"commit")
+        before, self._pending = self._pending, []
+        try:
+            in_one_round_trip(self._connection, [*before, *moves, *added, _COMMIT])
+        except QueryFailed as failed:
+            if failed.index == len(before) and checkpoint.is_fenced(failed.error):
+                raise LeaseLost(
+                    "another instance has taken the lease", hint="This instance stands by."
+                ) from failed.error
+            is_commit = failed.index >= len(before) + len(moves) + len(added)
+            raise translate(failed.error, Where("" if is_commit else _REMEMBERS)) from failed.error
 
     def rollback(self) -> None:
         self._rows.rolled_back()
+        was_sent = _BEGIN[0] not in self._pending
         self._pending.clear()
-        if not self._connection.closed:
-            self._execute(b"rollback")
+        if was_sent and not self._connection.closed:
+            with translated():
+                self._connection.execute(b"rollback")
 
     def close(self) -> None:
         with suppress(psycopg.Error):
@@ -212,18 +240,12 @@ class PostgresLeader:
         dead_letters.settle_collection(self._connection, self._stream, collection)
         self._pending.append(schema_findings.forgets(self._stream, collection))
 
-    def _send(self, queries: Sequence[Query] = ()) -> list[Row | None]:
-        """Send what waits, and then these, in one round trip; gives the first row of each of these."""
+    def _send(self) -> None:
+        """Send what waits."""
         waiting, self._pending = self._pending, []
-        if not waiting and not queries:
-            return []
+        if not waiting:
+            return
         try:
-            rows = in_one_round_trip(self._connection, [*waiting, *queries])
+            in_one_round_trip(self._connection, waiting)
         except QueryFailed as failed:
-            raise translate(failed.error, Where("remember the state of the stream")) from failed.error
-        return rows[len(waiting) :]
-
-    def _execute(self, statement: bytes) -> None:
-        self._send()
-        with translated():
-            self._connection.execute(statement)
+            raise translate(failed.error, Where(_REMEMBERS)) from failed.error
