@@ -87,10 +87,11 @@ class Reference:
             return [[[*head, _bytea(raw) if keep else None, VALID_FROM]]]
         columns = self.mapping.columns
         arrays = tuple(child.path for child in self.mapping.children)
-        # The key holds the _id, whatever columns do with it.
         cells = [self._stored(_cell(column, document)) for column in columns]
-        fields = {name: value for name, value in document.items() if name != "_id"}
-        extra = self._extra([column for column in columns if column.path[0] != "_id"], arrays, fields, ())
+        # The key holds an _id that is not mapped.
+        is_mapped = any(path[0] == "_id" for path in (*(column.path for column in columns), *arrays))
+        fields = document if is_mapped else {name: value for name, value in document.items() if name != "_id"}
+        extra = self._extra(columns, arrays, fields, ())
         if is_digest(key):
             extra["_id"] = document["_id"]
         children = []

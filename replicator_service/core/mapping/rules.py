@@ -21,7 +21,7 @@ def check_rules(collections: Sequence[ReadCollection], problems: Problems) -> No
     _check_tables(collections, problems)
     for collection in collections:
         arrays = [(child.path, child.place) for child in collection.children if child.path]
-        _check_key(_all_from_document(collection), problems)
+        _check_key(arrays, problems)
         _check_disjoint([*_own_paths(collection.table), *arrays], problems)
         for child in collection.children:
             _check_disjoint(_own_paths(child), problems)
@@ -38,11 +38,11 @@ def _check_tables(collections: Iterable[ReadCollection], problems: Problems) -> 
                 problems.add(table.place, message, "give one of them another `table`")
 
 
-def _check_key(paths: Iterable[tuple[tuple[str, ...], Place]], problems: Problems) -> None:
-    for path, place in paths:
+def _check_key(arrays: Iterable[tuple[tuple[str, ...], Place]], problems: Problems) -> None:
+    for path, place in arrays:
         if path[0] == _KEY_PATH:
-            message = "the document's _id is the table's key already"
-            problems.add(place, message, "remove the column and read the column _id")
+            message = "MongoDB allows no array as _id, so there are no elements to make rows of"
+            problems.add(place, message, "map the _id, or a field of it, as a column")
 
 
 def _check_disjoint(paths: Sequence[tuple[tuple[str, ...], Place]], problems: Problems) -> None:
@@ -69,16 +69,3 @@ def _report_clash(path: tuple[str, ...], place: Place, other: Place, problems: P
 def _own_paths(table: ReadTable) -> list[tuple[tuple[str, ...], Place]]:
     """Give the paths whose fields the table takes; what a child repeats from its parent, it does not take."""
     return [(read.column.path, read.place) for read in table.columns if not read.column.from_parent]
-
-
-def _all_from_document(collection: ReadCollection) -> list[tuple[tuple[str, ...], Place]]:
-    """Give every path that starts at the document itself, also those that children repeat."""
-    columns = [(read.column.path, read.place) for read in collection.table.columns]
-    arrays = [(child.path, child.place) for child in collection.children if child.path]
-    repeated = [
-        (read.column.path, read.place)
-        for child in collection.children
-        for read in child.columns
-        if read.column.from_parent
-    ]
-    return [*columns, *arrays, *repeated]

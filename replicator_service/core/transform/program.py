@@ -115,7 +115,8 @@ def _fields(root: Node, above: Path, *, is_root: bool) -> tuple[tuple[Field, ...
         first = len(waiting)
         holds = is_quiet or bool(node.columns)
         for below, each in node.fields.items():
-            is_key = is_root and path == () and below == _KEY
+            # The key of the row holds it whole; where it is mapped, too, it is a field like any other.
+            is_key = is_root and path == () and below == _KEY and each == Node()
             waiting.append((below, each, (*path, below), holds or is_key))
         arrays.update(dict.fromkeys(node.children, len(fields)))
         fields.append(

@@ -73,9 +73,12 @@ class _Source:
         self._emit("if key is None:")
         self._emit("    value = document['_id']")
         self._emit("    key = value.binary.hex() if type(value) is ObjectId else encode_key(value)")
-        self._emit("x0 = put(None, '_id', document['_id']) if key[:8] == DIGEST else None")
+        self._emit("x0 = None")
         self._emit("left = None")
         self._level(tree_of(mapping.columns, mapping.children), "document", "x0", parent, (), is_root=True)
+        # Last: of an _id that is mapped in parts, only the rest is there already.
+        self._emit("if key[:8] == DIGEST:")
+        self._emit("    x0 = put(x0, '_id', document['_id'])")
         self._escape(parent, "key")
         self._emit("extra = NULL if x0 is None else json_cell(x0)")
         variables = dict(parent.arrays)
@@ -119,8 +122,8 @@ class _Source:
         for name, below in node.fields.items():
             value = self._new("value")
             self._emit(f"{value} = {get}({name!r})")
-            if extra is None or (is_root and name == _KEY):
-                # Something else holds the value whole: a column, or the key.
+            if extra is None:
+                # A column holds the value whole.
                 self._field((*above, name), below, value, None, None, None, table)
                 continue
             missing = f"{absent} += {name!r} not in {document}"
