@@ -126,7 +126,7 @@ def test_a_symbol_is_a_text_and_an_undefined_is_a_json_value() -> None:
         bson.encode({"_id": 2, "s": "y"}),
     ]
     (found,) = propose([Sampled("C", 2, fold(raws))]).collections
-    assert columns(found.table) == {"s": "text", "u": "jsonb"}
+    assert columns(found.table) == {"id": "bigint", "s": "text", "u": "jsonb"}
 
 
 def test_sub_documents_become_columns_down_to_three_names() -> None:
@@ -280,6 +280,33 @@ def test_columns_are_named_in_snake_case_and_no_name_is_taken_twice() -> None:
     assert load_mapping(file_of(proposal_of({"a.b": 1, "": 1, long: 1, "e\u2028\n#": 1})), name="x").collections
 
 
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ([1, 2], {"id": "bigint"}),
+        ([1, 2**40], {"id": "bigint"}),
+        ([UUID_BINARY, UUID_BINARY], {"id": "uuid"}),
+        ([utc(2026, 1, 1)], {"id": "timestamptz"}),
+        ([{"shop": 1, "day": "mon"}, {"shop": 2, "day": "tue"}], {"id_shop": "integer", "id_day": "text"}),
+        # These read in _id as they are.
+        ([ObjectId(), ObjectId()], {}),
+        (["a", "b"], {}),
+        ([1, "a"], {}),
+    ],
+)
+def test_keys_of_one_kind_get_a_column_that_joins_with_other_columns(keys: list[Any], expected: dict[str, str]) -> None:
+    documents = [{"_id": key, "n": 1} for key in keys]
+    found = proposed(*documents)
+    assert {name: kind for name, kind in columns(found.table).items() if name != "n"} == expected
+    (read,) = load_mapping(file_of(proposal_of(*documents)), name="proposed").collections
+    assert read == found.as_typed()
+
+
+def test_words_of_sql_are_no_names_of_columns() -> None:
+    found = proposed({"user": 1, "order": 2, "user_value": 3, "name": 4, "Select": 5})
+    assert set(columns(found.table)) == {"user_value_2", "order_value", "user_value", "name", "select_value"}
+
+
 def test_names_that_no_mapping_can_hold_are_left() -> None:
     raw = bson_bytes.document(
         bson_bytes.integer("_id", 1), bson_bytes.integer(b"\xff", 1), bson_bytes.integer("y" * 300, 1)
@@ -295,7 +322,7 @@ def test_an_object_like_a_dbref_is_one_value_however_it_was_decoded() -> None:
     reference = bson_bytes.embedded("r", bson_bytes.text("$ref", b"c"), bson_bytes.integer("$id", 1))
     raw = bson_bytes.document(bson_bytes.integer("_id", 1), reference, bson_bytes.undefined("u"))
     (found,) = propose([Sampled("C", 1, fold([raw]))]).collections
-    assert columns(found.table) == {"r": "jsonb", "u": "jsonb"}
+    assert columns(found.table) == {"id": "bigint", "r": "jsonb", "u": "jsonb"}
 
 
 def test_tables_never_share_a_name() -> None:

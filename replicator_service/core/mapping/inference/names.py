@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from replicator_service.core import naming
 from replicator_service.core.mapping.columns import OWN_COLUMNS, SYSTEM_COLUMNS
+from replicator_service.core.mapping.inference.reserved import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -19,7 +20,7 @@ def column_names(paths: Sequence[tuple[str, ...]], taken: Collection[str] = ()) 
     A field that is called as its column goes before those that only become so.
     """
     taken = _TAKEN | frozenset(taken)
-    wanted = [naming.column_name(path) for path in paths]
+    wanted = [_unreserved(naming.column_name(path)) for path in paths]
     names = [name if path == (name,) and name not in taken else "" for path, name in zip(paths, wanted, strict=True)]
     taken |= set(names)
     for position, name in enumerate(wanted):
@@ -27,6 +28,11 @@ def column_names(paths: Sequence[tuple[str, ...]], taken: Collection[str] = ()) 
             names[position] = _free(name, taken)
             taken |= {names[position]}
     return names
+
+
+def _unreserved(name: str) -> str:
+    """Give another name for a word of SQL: ``select user`` is the role's name, ``select order`` an error."""
+    return f"{name}_value" if name in RESERVED else name
 
 
 def child_keys(paths: Iterable[tuple[str, ...]]) -> list[str]:

@@ -27,6 +27,8 @@ MAX_CHILDREN = 50
 MAX_FIELD_NAME = 200
 """A longer name is no name that anybody would read in a mapping file."""
 
+_AS_KEYS = frozenset({ColumnType.TEXT, ColumnType.JSONB})
+
 Path = tuple[str, ...]
 
 
@@ -137,7 +139,7 @@ def _reason_for_documents(shape: Shape) -> str:
 
 def _propose_collection(sampled: Sampled, table: str, taken: set[str]) -> ProposedCollection:
     parent = _Fields(sampled.shape.count, max_children=MAX_CHILDREN)
-    # The document's own _id is the key of every table.
+    parent.place_key(sampled.shape.fields.get("_id"))
     parent.walk(sampled.shape, (), MAX_LEVELS, without="_id")
     children = []
     for key, (path, elements) in zip(child_keys(parent.arrays), parent.arrays.items(), strict=True):
@@ -169,6 +171,21 @@ class _Fields:
         self._left: list[LeftOver] = []
         self.arrays: dict[Path, Shape] = {}
         """Arrays whose elements become rows, and the shape of these."""
+
+    def place_key(self, shape: Shape | None) -> None:
+        """Find a place for the document's ``_id`` besides the key of every table, which is a text.
+
+        Where that reads as the value does, no column would say more. Others would never join: ``$number:1`` is no 1.
+        """
+        landing = None if shape is None else landing_of(shape, name="_id", levels=MAX_LEVELS - 1, may_be_rows=False)
+        if shape is None or landing is None:
+            return
+        if isinstance(landing, OneColumn) and landing.type not in _AS_KEYS:
+            # Keys grow, and those of one kind are those of other collections as well.
+            type_ = ColumnType.BIGINT if landing.type is ColumnType.INTEGER else landing.type
+            self._columns[("_id",)] = (shape, OneColumn(type_))
+        elif isinstance(landing, OwnColumns):
+            self.walk(shape, ("_id",), MAX_LEVELS - 1)
 
     def walk(self, shape: Shape, above: Path, levels: int, *, without: str | None = None) -> None:
         """Find a place for each field of an object, but for the one that is called ``without``."""
