@@ -92,6 +92,20 @@ IN_PLACE = {
     "an index is added": (typed(A), typed(A, indexes=(("a",),))),
     "the original is kept": (typed(A), typed(A, keep_bson=KeepBson.ALWAYS)),
     "the original is not kept any more": (typed(A, keep_bson=KeepBson.ALWAYS), typed(A)),
+    "the key gets columns": (
+        typed(A),
+        typed(
+            A,
+            MappedColumn("id", ("_id",), ColumnType.BIGINT),
+            children=(
+                ChildTable(
+                    "lines",
+                    ("lines",),
+                    (*LINES.columns, MappedColumn("id", ("_id",), ColumnType.BIGINT, from_parent=True)),
+                ),
+            ),
+        ),
+    ),
     "another table": (typed(A), typed(A, table="other_things")),
     "a document table gets a mapping with another table": (UNMAPPED, typed(A, table="typed_things")),
 }
@@ -194,3 +208,59 @@ def test_an_index_that_the_mapping_asks_for_is_made_without_reading_anything_aga
             assert connection.execute(indexes, (source.name,)).fetchone() == (2,)
             read = "select count(*) from replicator.snapshot_progress where finished_at is not null"
             assert connection.execute(read).fetchone() == (1,)
+
+
+COMMENTS = """
+select coalesce(a.attname, c.relname), d.description
+from pg_catalog.pg_description as d
+inner join pg_catalog.pg_class as c on c.oid = d.objoid and d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
+left join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = d.objsubid
+where c.relnamespace = %s::pg_catalog.regnamespace and c.relkind = 'r'
+"""
+
+
+def comments(source: Source, sink: Sink) -> dict[str, str]:
+    with sink.connect() as connection:
+        return dict(connection.execute(COMMENTS, (f'"{source.name}"',)).fetchall())
+
+
+def test_descriptions_become_comments_follow_the_mapping_and_leave_those_of_others_alone(
+    source: Source, sink: Sink
+) -> None:
+    described = MappedColumn("a", ("a",), ColumnType.TEXT, description="What it is called")
+    run(source, sink, typed(described, N), 0)
+    told = comments(source, sink)
+    assert told["a"] == "What it is called\nMongoDB field a as text."
+    assert told["things"].startswith("MongoDB collection Things")
+    assert set(told) == {"things", "_id", "a", "n", "_extra", "_bson", "etl_valid_from"}
+    with sink.connect() as connection:
+        table = sql.Identifier(source.name, "things")
+        connection.execute(sql.SQL("comment on table {} is 'Ask Anna'").format(table))
+        connection.execute(sql.SQL("comment on column {}.n is null").format(table))
+        read_before = connection.execute(sql.SQL("select min(xmin::text) from {}").format(table)).fetchone()
+
+    run(source, sink, typed(A, N, description="All things"), 100)
+
+    told = comments(source, sink)
+    assert told["things"] == "Ask Anna"
+    assert told["a"] == "MongoDB field a as text."
+    assert told["n"] == "MongoDB field n as integer."
+    with sink.connect() as connection:
+        read_after = connection.execute(sql.SQL("select min(xmin::text) from {}").format(table)).fetchone()
+    assert read_after == read_before, "a description is no reason to read a collection again"
+
+
+def test_a_freeze_of_comments_keeps_no_row_waiting(source: Source, sink: Sink) -> None:
+    run(source, sink, typed(A), 0)
+    with sink.connect() as connection:
+        connection.execute(
+            "create function public.refuse() returns event_trigger language plpgsql as "
+            "$$ begin raise exception 'DDL is frozen'; end $$"
+        )
+        connection.execute(
+            "create event trigger frozen on ddl_command_start when tag in ('COMMENT') execute function public.refuse()"
+        )
+
+    run(source, sink, typed(A, description="All things"), 100)
+
+    assert comments(source, sink)["things"].startswith("MongoDB collection Things")

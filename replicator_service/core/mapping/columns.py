@@ -14,12 +14,13 @@ from replicator_service.core.mapping.nodes import Entry, is_text, known_keys, li
 from replicator_service.core.mapping.problems import Place, Problems, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 MAX_COLUMNS = 1000
 """Of one table. PostgreSQL allows 1,600, but counts dropped ones, and a row has to fit into 8 kB."""
 
 OWN_COLUMNS = frozenset({"_id", "_ordinal", "_extra", "_bson", "etl_valid_from"})
+_COLUMN_KEYS = ("path", "type", "description")
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 """PostgreSQL refuses these in every table ("System Columns" in its manual)."""
 
@@ -56,6 +57,12 @@ def read_path(entry: Entry, problems: Problems) -> tuple[str, ...] | None:
         return None if None in names else tuple(name for name in names if name is not None)
     text = text_of(entry.value, entry.path, problems, what="a path such as device.type")
     return None if text is None else divided_path(text, entry.value_place, problems)
+
+
+def read_description(fields: Mapping[str, Entry], problems: Problems) -> str:
+    """Read what people are told of a table or a column, empty where nothing is said."""
+    entry = fields.get("description")
+    return "" if entry is None else text_of(entry.value, entry.path, problems, what="a text for people") or ""
 
 
 def divided_path(text: str, place: Place, problems: Problems) -> tuple[str, ...] | None:
@@ -99,16 +106,18 @@ def _read_column(entry: Entry, problems: Problems, *, child: bool) -> ReadColumn
     fields = map_of(entry.value, entry.path, problems, what="a type, or a map with path and type")
     if fields is None:
         return None
-    known_keys(fields, ("path", "type", "from") if child else ("path", "type"), problems)
+    known_keys(fields, (*_COLUMN_KEYS, "from") if child else _COLUMN_KEYS, problems)
     from_parent = _from_parent(fields["from"], problems) if child and "from" in fields else False
     path = read_path(fields["path"], problems) if "path" in fields else _own_path(entry, problems)
     if "type" not in fields:
         problems.add(entry.place, "the column has no type", "add `type: text` or another type")
         return None
     type_ = _read_type(fields["type"], problems)
+    description = read_description(fields, problems)
     if type_ is None or path is None:
         return None
-    return ReadColumn(MappedColumn(entry.key, path, type_, from_parent), fields.get("path", entry).place)
+    column = MappedColumn(entry.key, path, type_, from_parent, description)
+    return ReadColumn(column, fields.get("path", entry).place)
 
 
 def _short_column(entry: Entry, problems: Problems) -> ReadColumn | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replicator_service.core.mapping.descriptions import SCHEMA
 from replicator_service.core.mapping.model import Mapping, TableSpec, tables_of
 from replicator_service.core.naming import index_name, primary_key_name
 
@@ -19,16 +20,21 @@ _ALWAYS_SET = frozenset({"etl_valid_from"})
 
 def render_ddl(schema: str, mapping: Mapping) -> str:
     """Write the script that creates the schema and every table of the mapping, in the file's order."""
-    statements = [create_schema(schema)]
+    statements = [create_schema(schema), comment_on_schema(schema)]
     for collection in mapping.collections:
         for table in tables_of(collection):
-            statements += create_statements(schema, table)
+            statements += [*create_statements(schema, table), *comment_statements(schema, table)]
     return "".join(f"{statement};\n\n" for statement in statements).rstrip("\n") + "\n"
 
 
 def create_schema(schema: str) -> str:
     """Write the statement that creates the schema."""
     return f"create schema if not exists {identifier(schema)}"
+
+
+def comment_on_schema(schema: str) -> str:
+    """Write the statement that describes the schema."""
+    return f"comment on schema {identifier(schema)} is {literal(SCHEMA)}"
 
 
 def create_statements(schema: str, table: TableSpec, taken: Collection[str] = ()) -> tuple[str, ...]:
@@ -38,6 +44,16 @@ def create_statements(schema: str, table: TableSpec, taken: Collection[str] = ()
     """
     indexes = (create_index(schema, table.name, columns, taken) for columns in table.indexes)
     return (_create_table(schema, table, taken), *indexes)
+
+
+def comment_statements(schema: str, table: TableSpec, which: Collection[str | None] | None = None) -> tuple[str, ...]:
+    """Write the statements that describe a table and its columns; or ``which`` of these, None being the table."""
+    place = qualified(schema, table.name)
+    told = {None: f"comment on table {place} is {literal(table.comment)}"} | {
+        column.name: f"comment on column {place}.{identifier(column.name)} is {literal(column.comment)}"
+        for column in table.columns
+    }
+    return tuple(statement for name, statement in told.items() if which is None or name in which)
 
 
 def create_index(schema: str, table: str, columns: Sequence[str], taken: Collection[str] = ()) -> str:
@@ -58,6 +74,12 @@ def identifier(name: str) -> str:
         raise ValueError("a name in PostgreSQL has at least one character, and none is U+0000")
     doubled = name.replace('"', '""')
     return f'"{doubled}"'
+
+
+def literal(text: str) -> str:
+    """Quote a text so that it means the same whatever ``standard_conforming_strings`` says."""
+    doubled = text.replace("'", "''")
+    return "E'" + doubled.replace("\\", "\\\\") + "'" if "\\" in text else f"'{doubled}'"
 
 
 def qualified(schema: str, name: str) -> str:

@@ -10,7 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from replicator_service.core.mapping.ddl import create_index, create_statements, identifier, listed, qualified
+from replicator_service.core.mapping.ddl import (
+    comment_statements,
+    create_index,
+    create_statements,
+    identifier,
+    listed,
+    qualified,
+)
+from replicator_service.core.mapping.descriptions import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -33,6 +41,7 @@ class ExistingColumn:
 
     type: str
     is_generated: bool = False
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,7 @@ class ExistingTable:
 
     ``key`` is the primary key that ``on conflict`` can use: empty when there is none, or another one.
     ``indexes`` are the columns of each plain one, whatever its name. ``attributes`` counts columns with those that were
-    dropped. ``kind`` is ``relkind`` of PostgreSQL's ``pg_class``.
+    dropped. ``kind`` is ``relkind`` of PostgreSQL's ``pg_class``. ``may_describe``: our user owns it.
     """
 
     columns: Mapping[str, ExistingColumn]
@@ -50,6 +59,8 @@ class ExistingTable:
     indexes: frozenset[tuple[str, ...]] = frozenset()
     attributes: int = 0
     kind: str = "r"
+    comment: str = ""
+    may_describe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +88,8 @@ class Evolution:
 
     ``add_columns`` are null in the rows that are already there: the collection has to be read again (a
     backfill). ``add_key``: there is no primary key. ``unmapped`` names columns that stay although nothing fills them
-    any more. With a conflict nothing may be applied.
+    any more. ``describe`` are columns whose comment is to be another one, None the table. With a conflict nothing may
+    be applied.
     """
 
     table: TableSpec
@@ -87,6 +99,7 @@ class Evolution:
     conflicts: tuple[Conflict, ...] = ()
     unmapped: tuple[str, ...] = ()
     missing_indexes: tuple[tuple[str, ...], ...] = field(default=())
+    describe: tuple[str | None, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -96,7 +109,7 @@ class Evolution:
     @property
     def is_empty(self) -> bool:
         """Whether the table is already as wanted, apart from columns that stay unmapped."""
-        return self.is_whole and not self.missing_indexes
+        return self.is_whole and not self.missing_indexes and not self.describe
 
 
 def plan_evolution(existing: ExistingTable | None, wanted: TableSpec) -> Evolution:
@@ -118,6 +131,7 @@ def plan_evolution(existing: ExistingTable | None, wanted: TableSpec) -> Evoluti
         conflicts=tuple(_conflicts(existing, wanted, added)),
         unmapped=unmapped,
         missing_indexes=missing,
+        describe=_undescribed(existing, wanted) if existing.may_describe else (),
     )
 
 
@@ -140,6 +154,23 @@ def evolution_statements(schema: str, evolution: Evolution, taken: Collection[st
     # Without a name: the one that it had may be taken by now.
     key = (f"{alter} add primary key ({listed(evolution.table.primary_key)})",) if evolution.add_key else ()
     return (*added, *key, *(create_index(schema, name, columns, taken) for columns in evolution.missing_indexes))
+
+
+def describing_statements(schema: str, evolution: Evolution) -> tuple[str, ...]:
+    """Write the statements that describe what exists: whoever may not run them loses no row."""
+    return comment_statements(schema, evolution.table, None if evolution.create else evolution.describe)
+
+
+def _undescribed(existing: ExistingTable, wanted: TableSpec) -> tuple[str | None, ...]:
+    """What has another comment than the mapping says. What somebody else has said stays."""
+    found: list[str | None] = []
+    if existing.comment != wanted.comment and is_ours(existing.comment):
+        found.append(None)
+    for column in wanted.columns:
+        there = existing.columns.get(column.name)
+        if there is None or (there.comment != column.comment and is_ours(there.comment)):
+            found.append(column.name)
+    return tuple(found)
 
 
 def _conflicts(existing: ExistingTable, wanted: TableSpec, added: tuple[Column, ...]) -> list[Conflict]:

@@ -18,7 +18,7 @@ from replicator_service.core.mapping.model import TypedCollection
 if TYPE_CHECKING:
     from replicator_service.core.mapping.model import CollectionMapping
 
-_IGNORED = frozenset({"indexes"})
+_IGNORED = frozenset({"indexes", "description"})
 _RULES = 2
 """Of what a typed row holds, see ``docs/reference/types.md``; 2: identifiers of every scalar type fit ``text``.
 
@@ -29,7 +29,7 @@ It grows when rows would be written in another way than before: the first start 
 def fingerprint(mapping: CollectionMapping) -> str:
     """Give 64 hexadecimal digits that are equal exactly when rows written under the mapping are equal.
 
-    Indexes do not count, and neither does the order of columns: they change no row's content.
+    Indexes and descriptions do not count, and neither does the order of columns: they change no row's content.
     """
     content = {"kind": type(mapping).__name__, **_content(asdict(mapping))}
     if isinstance(mapping, TypedCollection):

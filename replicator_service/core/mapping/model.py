@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from replicator_service.core.mapping import descriptions
+
 
 class ColumnType(StrEnum):
     """A PostgreSQL type that a mapped column may have; the value is its name in SQL."""
@@ -60,6 +62,7 @@ class MappedColumn:
     path: tuple[str, ...]
     type: ColumnType
     from_parent: bool = False
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class ChildTable:
     path: tuple[str, ...]
     columns: tuple[MappedColumn, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class TypedCollection:
     children: tuple[ChildTable, ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
     keep_bson: KeepBson = KeepBson.WHEN_NEEDED
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +112,11 @@ class Mapping:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a replicated table."""
+    """A column of a replicated table, and what is said of it there."""
 
     name: str
     type: str
+    comment: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,27 +127,45 @@ class TableSpec:
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = field(default=())
+    comment: str = field(default="", compare=False)
 
 
-_TAIL = (Column("_extra", "jsonb"), Column("_bson", "bytea"), Column("etl_valid_from", "timestamptz"))
+_KEY = Column("_id", "text", descriptions.KEY)
+_TAIL = (
+    Column("_extra", "jsonb", descriptions.EXTRA),
+    Column("_bson", "bytea", descriptions.BSON),
+    Column("etl_valid_from", "timestamptz", descriptions.VALID_FROM),
+)
 
 
 def tables_of(mapping: CollectionMapping) -> tuple[TableSpec, ...]:
     """Give the tables of one collection, the parent first, then its children in the order of the mapping."""
-    key = Column("_id", "text")
     match mapping:
         case DocumentCollection():
-            columns = (key, Column("doc", "jsonb"), *_TAIL[1:])
-            return (TableSpec(mapping.table, columns, ("_id",)),)
+            columns = (_KEY, Column("doc", "jsonb", descriptions.DOCUMENT), *_TAIL[1:])
+            about = descriptions.collection(mapping.collection, (), "")
+            return (TableSpec(mapping.table, columns, ("_id",), comment=about),)
         case TypedCollection():
-            parent = TableSpec(mapping.table, (key, *_columns(mapping.columns), *_TAIL), ("_id",), mapping.indexes)
-            return (parent, *(_child_spec(child) for child in mapping.children))
+            arrays = ((child.table, child.path) for child in mapping.children)
+            about = descriptions.collection(mapping.collection, arrays, mapping.description)
+            typed = (_KEY, *_columns(mapping.columns), *_TAIL)
+            parent = TableSpec(mapping.table, typed, ("_id",), mapping.indexes, about)
+            return (parent, *(_child_spec(child, mapping) for child in mapping.children))
 
 
-def _child_spec(child: ChildTable) -> TableSpec:
-    key = (Column("_id", "text"), Column("_ordinal", "integer"))
-    return TableSpec(child.table, (*key, *_columns(child.columns), *_TAIL), ("_id", "_ordinal"), child.indexes)
+def _child_spec(child: ChildTable, parent: TypedCollection) -> TableSpec:
+    key = (_KEY, Column("_ordinal", "integer", descriptions.ORDINAL))
+    about = descriptions.array(parent.collection, child.path, parent.table, child.description)
+    columns = (*key, *_columns(child.columns), *_TAIL)
+    return TableSpec(child.table, columns, ("_id", "_ordinal"), child.indexes, about)
 
 
 def _columns(mapped: tuple[MappedColumn, ...]) -> tuple[Column, ...]:
-    return tuple(Column(column.name, column.type.value) for column in mapped)
+    return tuple(
+        Column(
+            each.name,
+            each.type.value,
+            descriptions.column(each.path, each.type.value, each.description, from_parent=each.from_parent),
+        )
+        for each in mapped
+    )

@@ -11,6 +11,7 @@ from replicator_service.core.mapping.columns import (
     check_name,
     divided_path,
     read_columns,
+    read_description,
     read_path,
 )
 from replicator_service.core.mapping.indexes import ReadIndex, read_indexes
@@ -21,8 +22,8 @@ from replicator_service.core.mapping.problems import Place, Problems, closest, q
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_COLLECTION_KEYS = ("table", "keep_bson", "columns", "children", "indexes")
-_CHILD_KEYS = ("table", "path", "columns", "indexes")
+_COLLECTION_KEYS = ("table", "description", "keep_bson", "columns", "children", "indexes")
+_CHILD_KEYS = ("table", "description", "path", "columns", "indexes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class ReadTable:
     columns: tuple[ReadColumn, ...]
     indexes: tuple[ReadIndex, ...]
     path: tuple[str, ...] = ()
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class ReadCollection:
             children=tuple(_as_child(child) for child in self.children),
             indexes=tuple(read.columns for read in self.table.indexes),
             keep_bson=self.keep_bson or keep_bson,
+            description=self.table.description,
         )
 
 
@@ -137,6 +140,7 @@ def _read_table(
         columns=tuple(column for column in columns.values() if column is not None),
         indexes=indexes,
         path=path,
+        description=read_description(fields, problems),
     )
 
 
@@ -165,4 +169,5 @@ def _as_child(table: ReadTable) -> ChildTable:
         path=table.path,
         columns=tuple(read.column for read in table.columns),
         indexes=tuple(read.columns for read in table.indexes),
+        description=table.description,
     )

@@ -41,7 +41,8 @@ select
                 a.atttypmod,
                 pg_catalog.format_type(a.atttypid, a.atttypmod),
                 a.attgenerated <> '' or a.attidentity = 'a',
-                case when not l.collisdeterministic then l.collname end
+                case when not l.collisdeterministic then l.collname end,
+                coalesce(pg_catalog.col_description(a.attrelid, a.attnum), '')
             )
             order by a.attnum
         )
@@ -61,7 +62,9 @@ select
         )
         from pg_catalog.pg_index as i
         where i.indrelid = c.oid and i.indpred is null and i.indexprs is null and i.indisvalid
-    )
+    ),
+    coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), ''),
+    pg_catalog.pg_has_role(c.relowner, 'usage')
 from pg_catalog.pg_class as c
 left join lateral (
     select
@@ -108,6 +111,8 @@ def _table(
     has_key: bool | None,  # noqa: FBT001 - a row of the query
     key: list[str] | None,
     indexes: list[list[str]] | None,
+    comment: str,
+    is_owned: bool,  # noqa: FBT001 - a row of the query
 ) -> ExistingTable:
     return ExistingTable(
         columns={str(name): _column(*facts) for name, *facts in columns or ()},
@@ -116,6 +121,8 @@ def _table(
         indexes=frozenset(map(tuple, indexes or ())),
         attributes=attributes,
         kind=kind,
+        comment=comment,
+        may_describe=is_owned,
     )
 
 
@@ -125,9 +132,10 @@ def _column(
     displayed: str,
     is_generated: bool,  # noqa: FBT001 - a row of the query
     loose_collation: str | None,
+    comment: str,
 ) -> ExistingColumn:
     """A column by its type; a collation that takes two texts for one is another type."""
     name = TYPE_NAMES.get(oid) if modifier == -1 else None
     if loose_collation is not None:
-        return ExistingColumn(f'{displayed} collate "{loose_collation}"', is_generated)
-    return ExistingColumn(displayed if name is None else name, is_generated)
+        return ExistingColumn(f'{displayed} collate "{loose_collation}"', is_generated, comment)
+    return ExistingColumn(displayed if name is None else name, is_generated, comment)

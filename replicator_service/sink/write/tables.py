@@ -6,6 +6,7 @@ DDL, or wait for an analyst's lock.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,14 @@ import psycopg
 from psycopg import sql
 
 from replicator_service.core.errors import ConfigurationError, ReplicatorError, TableChanged
-from replicator_service.core.mapping.ddl import qualified, relation_names
-from replicator_service.core.mapping.evolution import Conflict, Evolution, evolution_statements, plan_evolution
+from replicator_service.core.mapping.ddl import comment_on_schema, qualified, relation_names
+from replicator_service.core.mapping.evolution import (
+    Conflict,
+    Evolution,
+    describing_statements,
+    evolution_statements,
+    plan_evolution,
+)
 from replicator_service.sink.errors import Where, translate, translated
 from replicator_service.sink.write.existing import existing_tables, taken_names
 from replicator_service.sink.write.round_trip import Query, QueryFailed, in_one_round_trip
@@ -50,6 +57,7 @@ def ensure_schema(connection: Connection, schema: str) -> None:
     with translated(step=f"create the schema {schema}"):
         if not connection.execute(query, (schema,)).fetchall():
             connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
+            connection.execute(comment_on_schema(schema).encode())
 
 
 def plan_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> list[Evolution]:
@@ -139,6 +147,19 @@ def _evolve(connection: Connection, schema: str, plans: Sequence[Evolution]) -> 
     except QueryFailed as failed:
         plan = statements[min(failed.index, len(statements) - 1)][0]
         raise _not_evolved(schema, plan, failed.error) from failed.error
+    _describe(connection, [each for plan in wanted for each in describing_statements(schema, plan)])
+
+
+def _describe(connection: Connection, statements: Sequence[str]) -> None:
+    """Write comments, if that can be done now: a freeze of DDL or somebody's lock must not keep rows waiting.
+
+    The next start tries again. A comment takes a lock that a running vacuum has (section "Table-Level Locks").
+    """
+    if not statements:
+        return
+    queries = ["set local lock_timeout = '1s'", *statements, "set local lock_timeout = 0"]
+    with translated(step="describe replicated tables"), suppress(QueryFailed), connection.transaction():
+        in_one_round_trip(connection, [Query(each.encode(), None) for each in queries])
 
 
 def _not_evolved(schema: str, plan: Evolution, error: psycopg.Error) -> ReplicatorError:
