@@ -1,8 +1,7 @@
 """Read-only checks of PostgreSQL before a start, of the server and of what the credentials allow.
 
-The session is read-only, so nothing here can change anything. The only thing taken is an advisory lock, for an
-instant, to see whether one can be held. Facts are gathered first, then each requirement judges them: a new check is one
-function in :mod:`server_requirements` or :mod:`table_requirements`.
+The session is read-only, so nothing here can change anything. Facts are gathered first, then each requirement judges
+them: a new check is one function in :mod:`server_requirements` or :mod:`table_requirements`.
 """
 
 from __future__ import annotations
@@ -12,13 +11,15 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import conninfo
 
-from replicator_service.core.errors import ReplicatorError
+from replicator_service.core.errors import ConfigurationError, ReplicatorError
 from replicator_service.core.mapping.model import TableSpec, tables_of
 from replicator_service.sink.check import control_checks, server_requirements, table_requirements
 from replicator_service.sink.check.server_facts import gather_server
 from replicator_service.sink.check.table_facts import gather_tables
 from replicator_service.sink.check.tables_wanted import wanted_tables
 from replicator_service.sink.connect.address import Address
+from replicator_service.sink.connect.dead_peer import HeardConnection
+from replicator_service.sink.connect.pooler import answering, is_pooled, require_own_session
 from replicator_service.sink.connect.session import session_settings
 from replicator_service.sink.control.checkpoint import read_checkpoint
 from replicator_service.sink.errors import translated
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 ADDRESS = "postgresql address"
 REACHABLE = "postgresql reachable"
-POOLER = "direct connection"
+POOLER = "session of our own"
 
 _LOOKS_ONLY = {"default_transaction_read_only": "on", "statement_timeout": "10s"}
 
@@ -44,7 +45,7 @@ def check_sink(
 
     Without a ``mapping`` (it could not be read) the tables are not compared. ``now`` is the wall clock in seconds.
     """
-    rest = (*server_requirements.NAMES, POOLER, *control_checks.NAMES, *table_requirements.NAMES)
+    rest = (POOLER, *server_requirements.NAMES, *control_checks.NAMES, *table_requirements.NAMES)
     try:
         conninfo.conninfo_to_dict(dsn)
     except psycopg.Error:
@@ -56,11 +57,17 @@ def check_sink(
         checks.skip(REACHABLE, *rest)
         return None
     checks.ok(ADDRESS, "well-formed")
+    address = Address.of(dsn)
     try:
-        with _connect(dsn) as connection:
+        with translated(address=address), answering(address), _connect(dsn) as connection:
             info = connection.info
             checks.ok(REACHABLE, f"connected to {info.dbname} as {info.user} at {info.host}:{info.port}")
-            return _check_connected(dsn, connection, stream, schema, mapping, checks, now=now)
+            if not _keeps_its_session(connection, dsn, checks):
+                checks.skip(*(name for name in rest if name != POOLER))
+                return None
+            connection.listen(lambda: True)
+            connection.execute(session_settings(info.server_version, _LOOKS_ONLY))
+            return _check_connected(connection, stream, schema, mapping, checks, now=now)
     except ReplicatorError as error:
         checks.fail(REACHABLE, error.message, error.hint, exit_code=error.exit_code)
         done = {found.name for found in checks.findings}
@@ -68,27 +75,30 @@ def check_sink(
         return None
 
 
-def _connect(dsn: str) -> Connection:
-    with translated(address=Address.of(dsn)):
-        connection = psycopg.connect(
-            dsn, autocommit=True, application_name="replicator check", connect_timeout=5, client_encoding="utf8"
-        )
-        connection.execute(session_settings(connection.info.server_version, _LOOKS_ONLY))
+def _connect(dsn: str) -> HeardConnection:
+    connection = HeardConnection.connect(
+        dsn, autocommit=True, application_name="replicator check", connect_timeout=5, client_encoding="utf8"
+    )
+    connection.listen(lambda: False)
     return connection
 
 
+def _keeps_its_session(connection: Connection, dsn: str, checks: Checklist) -> bool:
+    """Asked before anything is set: a pooler that shares sessions would hand our settings to others."""
+    try:
+        require_own_session(connection, dsn)
+    except ConfigurationError as error:
+        checks.fail(POOLER, error.message, error.hint)
+        return False
+    kind = "a pooler in between that keeps our session" if is_pooled(connection) else "no pooler in between"
+    checks.ok(POOLER, f"{kind}: an advisory lock can be held")
+    return True
+
+
 def _check_connected(
-    dsn: str,
-    connection: Connection,
-    stream: str,
-    schema: str,
-    mapping: Mapping | None,
-    checks: Checklist,
-    *,
-    now: float,
+    connection: Connection, stream: str, schema: str, mapping: Mapping | None, checks: Checklist, *, now: float
 ) -> Checkpoint | None:
     checks.judge(server_requirements.REQUIREMENTS, gather_server(connection, schema, now=now))
-    _check_pooler(dsn, connection, checks)
     control_checks.check_control_tables(connection, stream, checks)
     is_usable = not checks.failed(control_checks.TABLES)
     has_control_tables = is_usable and is_installed(connection)
@@ -104,23 +114,3 @@ def _check_connected(
 
 def _mapped_tables(mapping: Mapping) -> list[TableSpec]:
     return [table for typed in mapping.collections for table in tables_of(typed)]
-
-
-def _check_pooler(dsn: str, connection: Connection, checks: Checklist) -> None:
-    """Hold a server session with a second connection: behind a transaction pooler the first then gets another one."""
-    key = -connection.info.backend_pid - 1  # that only this check uses: nobody else waits for it
-    with translated():
-        before = connection.execute("select pg_backend_pid(), pg_try_advisory_lock(%s)", (key,)).fetchone()
-        with _connect(dsn) as other, other.transaction():
-            held = other.execute("select pg_backend_pid()").fetchone()
-            after = connection.execute("select pg_backend_pid()").fetchone()
-        connection.execute("select pg_advisory_unlock(%s)", (key,))
-    pids = (before and before[0], held and held[0], after and after[0])
-    if pids[0] == pids[2] != pids[1]:
-        checks.ok(POOLER, "the session stays the same, an advisory lock can be held")
-    else:
-        checks.fail(
-            POOLER,
-            "a pooler in between shares server sessions (transaction pooling): the lease could not be held",
-            "Connect to PostgreSQL itself, or to the pooler's session mode.",
-        )

@@ -9,6 +9,7 @@ import psycopg
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.sink.connect.address import Address
 from replicator_service.sink.connect.dead_peer import HeardConnection, Listener
+from replicator_service.sink.connect.pooler import answering, require_own_session
 from replicator_service.sink.connect.session import session_settings
 from replicator_service.sink.errors import translated
 
@@ -43,12 +44,17 @@ def connect(dsn: str, *, application_name: str, durable: bool = True) -> HeardCo
     A line on which the server cannot be heard any more counts as lost (see
     :mod:`replicator_service.sink.connect.dead_peer`).
 
-    Raises :class:`ConfigurationError` (credentials, address, version, encoding) or :class:`Retryable`.
+    Raises :class:`ConfigurationError` (credentials, address, version, encoding, a pooler that shares sessions) or
+    :class:`Retryable`.
     """
-    with translated(address=Address.of(dsn)):
+    address = Address.of(dsn)
+    with translated(address=address), answering(address):
         connection = HeardConnection.connect(dsn, autocommit=True, application_name=application_name, **_KEEPALIVES)
         try:
             _require_supported(connection)
+            # Nothing of what follows takes long, except where a pooler has no server session for us.
+            connection.listen(lambda: False)
+            require_own_session(connection, dsn)
             others = {"synchronous_commit": "on" if durable else "off"}
             connection.execute(session_settings(connection.info.server_version, others))
             row = connection.execute(_PID).fetchone()

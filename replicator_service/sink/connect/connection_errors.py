@@ -113,6 +113,21 @@ _FOR_A_PERSON: tuple[tuple[str, str, str], ...] = (
         "Check pg_service.conf and PGSERVICEFILE.",
     ),
     (
+        "unsupported startup parameter",
+        "the pooler in between does not take an option of the PostgreSQL connection",
+        f"Leave options out of {_DSN}, or let the pooler ignore it (PgBouncer: ignore_startup_parameters).",
+    ),
+    (
+        "no such database",
+        "the pooler in between knows no database of this name",
+        f"Add it to the pooler's databases, or correct the name in {_DSN}.",
+    ),
+    (
+        "no such user|SASL authentication failed|server login failed: wrong password type",
+        "the pooler in between refuses the user name or password",
+        f"Add the user to the pooler (PgBouncer: auth_file or auth_query), or correct {_DSN}.",
+    ),
+    (
         "invalid response to SSL negotiation",
         "what answers is not PostgreSQL",
         f"Check the host and port in {_DSN}.",
@@ -136,7 +151,7 @@ _PASSING: tuple[tuple[str, str, str], ...] = (
         f"Check the host and port in {_DSN}, and for a firewall in between.",
     ),
     (
-        "too many (connections|clients)|connection slots",
+        "too many (connections|clients)|connection slots|no more connections allowed",
         "has no connection left",
         "Raise max_connections, or the connection limit of the user or database; or close what is idle.",
     ),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psycopg_pool import ConnectionPool
 
 from replicator_service.sink.connect.address import Address
 from replicator_service.sink.connect.connection import Connection
+from replicator_service.sink.connect.pooler import require_own_session
 from replicator_service.sink.connect.session import session_settings
 from replicator_service.sink.errors import translated
 
@@ -44,7 +46,7 @@ def make_pool(dsn: str, *, application_name: str) -> Pool:
         max_size=2,
         timeout=WAIT_SECONDS,
         reconnect_timeout=WAIT_SECONDS,
-        configure=_configure,
+        configure=partial(_configure, dsn),
         open=False,
         name=application_name,
     )
@@ -67,7 +69,8 @@ _LOOKS_ONLY = {
 }
 
 
-def _configure(connection: Connection) -> None:
+def _configure(dsn: str, connection: Connection) -> None:
+    require_own_session(connection, dsn)
     connection.execute(session_settings(connection.info.server_version, _LOOKS_ONLY))
 
 
