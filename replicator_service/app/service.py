@@ -153,7 +153,9 @@ class Service:
     def _connect_and_lead(self, stopping: Event) -> None:
         with closing(self._servers.open_source()) as source, closing(self._servers.open_leader()) as leader:
             self._stand_by(leader, stopping)
+            seen = self._health.report().cluster_time
             checkpoint = leader.raise_epoch()
+            self._tell_what_is_lost(seen, checkpoint)
             with closing(self._servers.open_operator()) as operator, closing(source.beside()) as beside:
                 position = checkpoint.position
                 self._health.leading(cluster_time=position.cluster_time if position else None)
@@ -161,6 +163,23 @@ class Service:
                     # In an outage the lease may be taken at every try: its end says who leads.
                     self._log.info("leading", epoch=checkpoint.epoch, checkpoint=_wall_time(checkpoint))
                 self._lead(Doors(source, beside, leader, operator), checkpoint, stopping)
+
+    def _tell_what_is_lost(self, seen: int | None, checkpoint: Checkpoint) -> None:
+        """Say that PostgreSQL is at an earlier position than before, ``seen``. Its rows are of then, too.
+
+        The stream goes on from the earlier position; where MongoDB's history does not reach so far back, that is lost
+        history like any other.
+        """
+        position = checkpoint.position
+        if seen is not None and position is not None and position.cluster_time < seen:
+            self._log.warning(
+                "postgresql has lost its last commits",
+                cause="A standby was promoted that did not have them, PostgreSQL crashed, or a backup was restored.",
+                reached=wall_time(seen).isoformat(),
+                checkpoint=_wall_time(checkpoint),
+                hint="Nothing to do here: they are read again from MongoDB. Others who read those rows have seen what "
+                "is gone for a moment.",
+            )
 
     def _lead(self, doors: Doors, checkpoint: Checkpoint, stopping: Event) -> None:
         """One term after the other, as long as this session leads."""
