@@ -35,6 +35,11 @@ test: venv ## Run all tests on real servers
 	sh tests/tools.sh $(BIN)
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
+.PHONY: test-matrix
+test-matrix: venv ## Run the tests that need servers on all versions that this machine can have
+	sh tests/tools.sh $(BIN)
+	$(BIN)/python -m tests.matrix
+
 .PHONY: test-workers
 test-workers: venv ## Run Airflow's end-to-end tests with each of its executors for many machines
 	sh tests/tools.sh $(BIN)

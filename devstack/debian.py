@@ -94,6 +94,23 @@ def _ran(command: list[str], package: str, directory: Path) -> str:
     return ended.stdout
 
 
+def _is_installed(package: str) -> bool:
+    postgres = Path("/usr/lib/postgresql") / package.removeprefix("postgresql-") / "bin"
+    search = os.pathsep.join((os.environ.get("PATH", os.defpath), *_ADMINISTRATORS))
+    return postgres.is_dir() or shutil.which(package, path=search) is not None
+
+
+def main() -> int:
+    """Fetch the packages of the command line that are not installed."""
+    try:
+        for package in sys.argv[1:]:
+            if not _is_installed(package):
+                unpacked(package)
+    except DevstackError as error:
+        sys.stderr.write(f"error: {error.message}\n{error.hint}\n")
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    for each in sys.argv[1:]:
-        unpacked(each)
+    sys.exit(main())

@@ -42,14 +42,21 @@ def mongo_three_nodes() -> Iterator[MongoReplicaSet]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """PostgreSQL 18."""
-    with start_postgres(version=18) as server:
+    """PostgreSQL 18, unless `DEVSTACK_POSTGRES` says otherwise."""
+    with start_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres15_server() -> Iterator[PostgresServer]:
+    """Debian's PostgreSQL 15, the oldest that is supported."""
+    with start_postgres(version=15) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def postgres16_server() -> Iterator[PostgresServer]:
-    """PostgreSQL 16, the oldest that is supported."""
+    """PostgreSQL 16."""
     with start_postgres(version=16) as server:
         yield server
 

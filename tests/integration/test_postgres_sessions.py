@@ -84,11 +84,11 @@ def assert_exact(source: Source, sink: Sink) -> None:
             assert differences(connection, source.name, mapping, documents) == []
 
 
-@pytest.mark.parametrize("version", [16, 18])
+@pytest.mark.parametrize("version", [15, 18])
 def test_a_role_with_every_setting_against_us_replicates_and_proves_exactly(
-    source: Source, postgres_server: PostgresServer, postgres16_server: PostgresServer, version: int
+    source: Source, request: pytest.FixtureRequest, version: int
 ) -> None:
-    server = postgres_server if version == 18 else postgres16_server
+    server = server_of(request, version)
     with fresh_sink(server) as sink, hostile_role(sink) as dsn:
         fill(source, 0)
         with replicating(source, sink, Mapping((ALL_TYPES,)), limits=LIVELY, postgres_dsn=dsn) as replication:
@@ -135,11 +135,14 @@ def test_one_setting_at_a_time_does_not_reach_a_session(sink: Sink) -> None:
 _SETTING = "select setting from pg_catalog.pg_settings where pg_catalog.lower(name) = %s"
 
 
-@pytest.mark.parametrize("version", [16, 18])
-def test_every_setting_that_a_user_may_change_is_decided(
-    postgres_server: PostgresServer, postgres16_server: PostgresServer, version: int
-) -> None:
-    server = postgres_server if version == 18 else postgres16_server
+def server_of(request: pytest.FixtureRequest, version: int) -> PostgresServer:
+    found: PostgresServer = request.getfixturevalue(f"postgres{version}_server" if version < 18 else "postgres_server")
+    return found
+
+
+@pytest.mark.parametrize("version", [15, 16, 18])
+def test_every_setting_that_a_user_may_change_is_decided(request: pytest.FixtureRequest, version: int) -> None:
+    server = server_of(request, version)
     with psycopg.connect(server.dsn()) as connection:
         there = {name.lower() for name in user_settings(connection)}
         number = connection.info.server_version

@@ -135,8 +135,8 @@ def test_install_without_the_privilege_says_what_the_owner_can_run(connection: C
         connection.execute(f"drop role {role}")
 
 
-def test_the_marts_load_on_the_oldest_supported_server(postgres16_server: PostgresServer) -> None:
-    with fresh_sink(postgres16_server) as sink, psycopg.connect(sink.dsn, autocommit=True) as connection:
+def test_the_marts_load_on_the_oldest_supported_server(postgres15_server: PostgresServer) -> None:
+    with fresh_sink(postgres15_server) as sink, psycopg.connect(sink.dsn, autocommit=True) as connection:
         create_shop(connection)
         shop = Shop(connection)
         shop.session("anna", "a1", "2025-12-31 10:00", pages=2)

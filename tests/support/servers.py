@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from devstack.mongo import MongoReplicaSet
 from devstack.postgres import FAST_SETTINGS, PostgresServer
 
@@ -13,6 +15,10 @@ def start_mongo(*, members: int = 1) -> MongoReplicaSet:
     return MongoReplicaSet.start(members=members, parameters=TEST_COMMANDS)
 
 
-def start_postgres(*, version: int = 18) -> PostgresServer:
+POSTGRES_VERSION = int(os.environ.get("DEVSTACK_POSTGRES", "18"))
+"""What the tests run on that ask for no version. `DEVSTACK_MONGOD` chooses the mongod, see `devstack.binaries`."""
+
+
+def start_postgres(*, version: int = POSTGRES_VERSION) -> PostgresServer:
     """Start a temporary server that survives a kill, though not a power cut."""
     return PostgresServer.start(version=version, settings={**FAST_SETTINGS, "max_connections": "200"})
