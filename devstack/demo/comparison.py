@@ -103,7 +103,7 @@ def _collections(connection: Connection, stream: str, mapping: Mapping) -> list[
     for collection, table in connection.execute(query, (stream,)).fetchall():
         mapped = mapping_for(mapping, collection, ())
         if isinstance(mapped, DocumentCollection):
-            mapped = DocumentCollection(collection, table, mapped.keep_bson)
+            mapped = mapping.document_collection(collection, table)
         found.append(mapped)
     return found
 

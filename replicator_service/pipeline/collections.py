@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replicator_service.core.mapping.fingerprint import fingerprint
-from replicator_service.core.mapping.model import CollectionMapping, DocumentCollection, Mapping
 from replicator_service.core.mapping.resolution import mapped_tables, mapping_for
 from replicator_service.core.steps import CollectionState, TableRename
 from replicator_service.core.transform import Transform, compile_transform
@@ -15,6 +14,7 @@ from replicator_service.pipeline.collection import Collection, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from replicator_service.core.mapping.model import CollectionMapping, Mapping
     from replicator_service.core.sessions import Registered
 
 
@@ -123,5 +123,5 @@ class Collections:
             return typed
         given = self._tables.get(name)
         if given is not None and given not in self._mapped_tables:
-            return DocumentCollection(name, given, self._mapping.keep_bson)
+            return self._mapping.document_collection(name, given)
         return mapping_for(self._mapping, name, [table for other, table in self._tables.items() if other != name])

@@ -21,11 +21,11 @@ from replicator_service.core.events import (
     Rename,
     event_time,
     interpret,
-    is_temporary,
 )
 from replicator_service.core.failpoints import Failpoints, Window
 from replicator_service.core.rows import Encoder, RowGroup
 from replicator_service.core.steps import CollectionState, Commit, Step
+from replicator_service.core.temporary_names import is_temporary
 from replicator_service.pipeline.reading import Reads
 
 if TYPE_CHECKING:

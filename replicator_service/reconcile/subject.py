@@ -41,5 +41,5 @@ def subject_of(mapping: Mapping, collection: str, known: Sequence[Registered]) -
     given = {each.collection: each.table_name for each in known}
     mapped = mapping_for(mapping, collection, [table for name, table in given.items() if name != collection])
     if isinstance(mapped, DocumentCollection) and collection in given:
-        mapped = DocumentCollection(collection, given[collection], mapped.keep_bson)
+        mapped = mapping.document_collection(collection, given[collection])
     return Subject(collection, mapped, tables_of(mapped), compile_transform(mapped))

@@ -7,8 +7,9 @@ import pytest
 from bson.binary import Binary
 from bson.timestamp import Timestamp
 
-from replicator_service.core.events import Created, Drop, Rename, interpret, is_temporary
+from replicator_service.core.events import Created, Drop, Rename, interpret
 from replicator_service.core.replies import Reply
+from replicator_service.core.temporary_names import is_temporary
 
 UUID = bytes(range(16))
 

@@ -18,7 +18,7 @@ from replicator_service.core.mapping.model import TypedCollection
 if TYPE_CHECKING:
     from replicator_service.core.mapping.model import CollectionMapping
 
-_IGNORED = frozenset({"indexes", "description"})
+_IGNORED = frozenset({"indexes", "description", "rules"})
 _RULES = 2
 """Of what a typed row holds, see ``docs/reference/types.md``; 2: identifiers of every scalar type fit ``text``.
 
@@ -32,6 +32,11 @@ def fingerprint(mapping: CollectionMapping) -> str:
     Indexes and descriptions do not count, and neither does the order of columns: they change no row's content.
     """
     content = {"kind": type(mapping).__name__, **_content(asdict(mapping))}
+    if mapping.rules:
+        content["privacy"] = {
+            "exclude": sorted(mapping.rules.exclude),
+            "mask": sorted([path, asdict(mask)] for path, mask in mapping.rules.masks),
+        }
     if isinstance(mapping, TypedCollection):
         content["rules"] = _RULES
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from replicator_service.core.mapping.model import KeepBson, Mapping
 from replicator_service.core.mapping.nodes import Entry, known_keys, map_of, place_of
+from replicator_service.core.mapping.privacy import check_privacy, read_patterns
 from replicator_service.core.mapping.problems import Problems
 from replicator_service.core.mapping.rules import check_rules
 from replicator_service.core.mapping.syntax import compose
@@ -19,7 +20,7 @@ from replicator_service.core.mapping.tables import read_collections, read_keep_b
 if TYPE_CHECKING:
     import yaml
 
-_KEYS = ("version", "keep_bson", "collections")
+_KEYS = ("version", "keep_bson", "include", "exclude", "collections")
 
 
 def load_mapping(text: str | bytes, *, name: str) -> Mapping:
@@ -48,7 +49,18 @@ def _read(node: yaml.Node, problems: Problems) -> Mapping:
     collections = read_collections(fields["collections"], problems) if "collections" in fields else ()
     check_rules(collections, problems)
     default = keep_bson or KeepBson.WHEN_NEEDED
-    return Mapping(tuple(collection.as_typed(default) for collection in collections), default)
+    include, exclude = (read_patterns(fields[key], problems) if key in fields else () for key in ("include", "exclude"))
+    mapping = Mapping(
+        collections=tuple(each.as_typed(default) for each in collections if each.is_typed),
+        keep_bson=default,
+        document_rules=tuple((each.collection, each.rules.as_rules()) for each in collections if not each.is_typed),
+        include=tuple(pattern for pattern, _ in include),
+        exclude=tuple(pattern for pattern, _ in exclude),
+        acknowledged=tuple((each.collection, path) for each in collections for path in each.rules.acknowledged),
+    )
+    crosses = {each.collection: mapping.selection.crosses(each.collection) for each in collections}
+    check_privacy(collections, include, exclude, crosses, problems)
+    return mapping
 
 
 def _check_version(entry: Entry, problems: Problems) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from replicator_service.core.mapping import descriptions
+from replicator_service.core.masking.rules import NO_RULES, Path, Rules, Selection
 
 
 class ColumnType(StrEnum):
@@ -87,6 +88,7 @@ class TypedCollection:
     indexes: tuple[tuple[str, ...], ...] = ()
     keep_bson: KeepBson = KeepBson.WHEN_NEEDED
     description: str = ""
+    rules: Rules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class DocumentCollection:
     collection: str
     table: str
     keep_bson: KeepBson = KeepBson.WHEN_NEEDED
+    rules: Rules = NO_RULES
 
 
 CollectionMapping = TypedCollection | DocumentCollection
@@ -108,6 +111,30 @@ class Mapping:
     collections: tuple[TypedCollection, ...] = ()
     keep_bson: KeepBson = KeepBson.WHEN_NEEDED
     """For document tables; a typed collection has its own."""
+    document_rules: tuple[tuple[str, Rules], ...] = ()
+    """Of collections that are document tables, by name; a typed collection has its own."""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    """Patterns of collections' names, see :class:`Selection`."""
+    acknowledged: tuple[tuple[str, Path], ...] = ()
+    """Fields that look personal and may cross as they are, by collection: only ``check`` asks."""
+
+    @property
+    def rules(self) -> dict[str, Rules]:
+        """What of each collection's documents does not cross as it is."""
+        found = dict(self.document_rules) | {each.collection: each.rules for each in self.collections}
+        return {name: rules for name, rules in found.items() if rules}
+
+    @property
+    def selection(self) -> Selection:
+        """Which collections cross."""
+        return Selection(self.include, self.exclude, bool(self.include or self.exclude or self.rules))
+
+    def document_collection(self, collection: str, table: str) -> DocumentCollection:
+        """A collection without columns in this table, under the file's rules."""
+        return DocumentCollection(
+            collection, table, self.keep_bson, dict(self.document_rules).get(collection, NO_RULES)
+        )
 
 
 @dataclass(frozen=True, slots=True)

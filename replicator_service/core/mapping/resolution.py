@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replicator_service.core.mapping.model import CollectionMapping, DocumentCollection, Mapping, tables_of
+from replicator_service.core.mapping.model import CollectionMapping, Mapping, tables_of
 from replicator_service.core.naming import resolve_table_name
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def mapping_for(mapping: Mapping, collection: str, taken_tables: Collection[str]
         if typed.collection == collection:
             return typed
     taken = mapped_tables(mapping) | frozenset(taken_tables)
-    return DocumentCollection(collection, resolve_table_name(collection, taken), mapping.keep_bson)
+    return mapping.document_collection(collection, resolve_table_name(collection, taken))
 
 
 def mapped_tables(mapping: Mapping) -> frozenset[str]:

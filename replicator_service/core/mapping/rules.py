@@ -18,7 +18,7 @@ _KEY_PATH = "_id"
 
 def check_rules(collections: Sequence[ReadCollection], problems: Problems) -> None:
     """Note everything that is right by itself and wrong together."""
-    _check_tables(collections, problems)
+    _check_tables([each for each in collections if each.is_typed], problems)
     for collection in collections:
         arrays = [(child.path, child.place) for child in collection.children if child.path]
         _check_key(arrays, problems)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replicator_service.core import naming
+from replicator_service.core.mapping import privacy
 from replicator_service.core.mapping.columns import (
     ReadColumn,
     check_name,
@@ -22,7 +23,7 @@ from replicator_service.core.mapping.problems import Place, Problems, closest, q
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_COLLECTION_KEYS = ("table", "description", "keep_bson", "columns", "children", "indexes")
+_COLLECTION_KEYS = ("table", "description", "keep_bson", "columns", "children", "indexes", *privacy.KEYS)
 _CHILD_KEYS = ("table", "description", "path", "columns", "indexes")
 
 
@@ -43,9 +44,13 @@ class ReadCollection:
     """One collection with its own table and those of its arrays."""
 
     collection: str
+    place: Place
     keep_bson: KeepBson | None
     table: ReadTable
     children: tuple[ReadTable, ...]
+    rules: privacy.ReadRules
+    is_typed: bool
+    """Whether it has columns or child tables; one that has rules alone is a document table."""
 
     def as_typed(self, keep_bson: KeepBson) -> TypedCollection:
         """Give the model's value; ``keep_bson`` is what holds where the collection says nothing."""
@@ -57,6 +62,7 @@ class ReadCollection:
             indexes=tuple(read.columns for read in self.table.indexes),
             keep_bson=self.keep_bson or keep_bson,
             description=self.table.description,
+            rules=self.rules.as_rules(),
         )
 
 
@@ -86,7 +92,8 @@ def _read_collection(entry: Entry, problems: Problems) -> ReadCollection | None:
     if fields is None:
         return None
     known_keys(fields, _COLLECTION_KEYS, problems)
-    if not {"columns", "children"} & fields.keys():
+    is_typed = bool({"columns", "children"} & fields.keys())
+    if not is_typed and (not set(privacy.KEYS) & fields.keys() or set(fields) - set(privacy.KEYS)):
         fix = "add columns, or remove the collection from the file to replicate whole documents"
         problems.add(entry.place, "the collection has neither columns nor children", fix)
     table = _read_table(entry, fields, naming.table_name(entry.key), problems, child=False)
@@ -98,9 +105,12 @@ def _read_collection(entry: Entry, problems: Problems) -> ReadCollection | None:
     read = (_read_child(child, table, problems) for child in (children or {}).values())
     return ReadCollection(
         collection=entry.key,
+        place=entry.place,
         keep_bson=read_keep_bson(fields["keep_bson"], problems) if "keep_bson" in fields else None,
         table=table,
         children=tuple(child for child in read if child is not None),
+        rules=privacy.read_rules(fields, problems),
+        is_typed=is_typed,
     )
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import GaugeMetricFamily
 
 from replicator_service.core.errors import Server
-from replicator_service.core.events import is_temporary
 from replicator_service.core.steps import CollectionState
+from replicator_service.core.temporary_names import is_temporary
 from replicator_service.runtime.state.health import State
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from replicator_service.core.mapping.fingerprint import fingerprint
-from replicator_service.core.mapping.model import DocumentCollection, TableSpec, tables_of
+from replicator_service.core.mapping.model import TableSpec, tables_of
 from replicator_service.core.steps import CollectionState
 from replicator_service.sink.control.registry import registered
 
@@ -23,9 +23,9 @@ def wanted_tables(connection: Connection, stream: str, mapping: Mapping) -> tupl
     mappings: dict[str, CollectionMapping] = {typed.collection: typed for typed in mapping.collections}
     known: set[str] = set()
     for each in registered(connection, stream):
-        found = mappings.setdefault(
-            each.collection, DocumentCollection(each.collection, each.table_name, mapping.keep_bson)
-        )
+        if not mapping.selection.crosses(each.collection):
+            continue
+        found = mappings.setdefault(each.collection, mapping.document_collection(each.collection, each.table_name))
         if each.state is not CollectionState.DROPPED and fingerprint(found) == each.mapping_hash:
             known |= {table.name for table in tables_of(found)}
     return [table for found in mappings.values() for table in tables_of(found)], known

@@ -1,0 +1,157 @@
+"""The door: what MongoDB's replies hold, as the rules leave it, before anything else sees a byte of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bson.errors import InvalidBSON
+
+from replicator_service.core.codec.elements import DOCUMENT, elements, id_document, int32
+from replicator_service.core.masking.documents import masked_part
+from replicator_service.core.masking.key import missing_key
+from replicator_service.core.masking.rules import ANY_FIELD, Rules, Selection
+from replicator_service.core.masking.tree import Node, tree_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from replicator_service.core.masking.key import MaskKey
+
+EXCLUDED = "excluded"
+"""What the operation of an event is called that is about a document that does not cross: only its position is left."""
+
+_STRING = 0x02
+_POSITION = frozenset({b"_id", b"clusterTime", b"txnNumber", b"lsid", b"splitEvent"})
+
+
+class Door:
+    """Lets through what may cross. Belongs to no thread: nothing changes after it was made."""
+
+    __slots__ = ("_has_rules", "_rules", "_selection", "_trees")
+
+    def __init__(
+        self,
+        selection: Selection | None = None,
+        rules: Mapping[str, Rules] | None = None,
+        key: MaskKey | None = None,
+    ) -> None:
+        """Compile the rules of each collection.
+
+        Raises :class:`ConfigurationError` when one of them needs a key and there is none.
+        """
+        self._selection = selection or Selection()
+        self._rules = {name: each for name, each in (rules or {}).items() if each}
+        for name, each in self._rules.items():
+            if each.needs_key and key is None:
+                raise missing_key(name)
+        self._trees: dict[bytes, Node] = {name.encode(): tree_of(each, key) for name, each in self._rules.items()}
+        self._has_rules = bool(self._trees) or self._selection != Selection()
+
+    def crosses(self, collection: str) -> bool:
+        """Whether this collection is replicated."""
+        return self._selection.crosses(collection)
+
+    def documents(self, collection: str, array: bytes) -> bytes:
+        """A BSON array of documents of one collection."""
+        tree = self._trees.get(collection.encode())
+        if tree is None:
+            return array
+        pieces: list[bytes] = []
+        copied = 4
+        for start, after in _parts(array):
+            changed = masked_part(array, start, tree)
+            if changed is not None:
+                pieces += (array[copied:start], changed)
+                copied = after
+        return _joined(array, pieces, copied)
+
+    def events(self, array: bytes) -> bytes:
+        """A BSON array of change events: of any collection, each with the rules of its own."""
+        if not self._has_rules:
+            return array
+        pieces: list[bytes] = []
+        copied = 4
+        for start, after in _parts(array):
+            changed = self._event(array, start, after)
+            if changed is not None:
+                pieces += (array[copied:start], changed)
+                copied = after
+        return _joined(array, pieces, copied)
+
+    def projection(self, collection: str) -> dict[str, int] | None:
+        """Excluded fields that the server can leave out, so that they do not leave MongoDB; the door decides all."""
+        rules = self._rules.get(collection)
+        paths = [path for path in rules.exclude if _is_projectable(path)] if rules else []
+        return {".".join(path): 0 for path in paths} or None
+
+    def _event(self, array: bytes, start: int, after: int) -> bytes | None:
+        """One event; None when it stays as it is."""
+        event = array[start:after]
+        parts = {name: (kind, value) for kind, name, value in elements(event)}
+        namespace = parts.get(b"ns")
+        collection = _text_of(namespace[1], b"coll") if namespace is not None else None
+        is_of_a_document = b"documentKey" in parts or b"fullDocument" in parts
+        if b"splitEvent" in parts and b"fullDocument" in parts:
+            # The part that says whose document this is may be another one: the document is looked up.
+            del parts[b"fullDocument"]
+            if collection is None:
+                return _document(parts)
+        elif not is_of_a_document or collection is None:
+            return None
+        if is_of_a_document and not self._selection.crosses(collection.decode()):
+            left = {name: part for name, part in parts.items() if name in _POSITION}
+            left[b"operationType"] = (_STRING, _bson_text(EXCLUDED))
+            return _document(left)
+        tree = self._trees.get(collection)
+        if tree is None:
+            return _document(parts) if b"splitEvent" in parts else None
+        whole = parts.get(b"fullDocument")
+        changed = masked_part(whole[1], 0, tree) if whole is not None and whole[0] == DOCUMENT else None
+        if changed is not None:
+            parts[b"fullDocument"] = (DOCUMENT, changed)
+        key = parts.get(b"documentKey")
+        if key is not None:
+            # Of a sharded collection, it holds the fields of the shard key as well.
+            parts[b"documentKey"] = (DOCUMENT, id_document(key[1]))
+        return _document(parts)
+
+
+def _parts(array: bytes) -> list[tuple[int, int]]:
+    """Where each document of an array begins and ends."""
+    parts = []
+    position, end = 4, len(array) - 1
+    while position < end:
+        if array[position] != DOCUMENT:
+            raise InvalidBSON("a reply's batch holds something that is not a document")
+        start = array.index(b"\0", position + 1) + 1
+        position = start + int32(array, start)
+        if not start < position <= end:
+            raise InvalidBSON("a document reaches beyond its array")
+        parts.append((start, position))
+    return parts
+
+
+def _joined(array: bytes, pieces: list[bytes], copied: int) -> bytes:
+    if not pieces:
+        return array
+    pieces.append(array[copied:])
+    size = sum(map(len, pieces)) + 4
+    return b"".join([size.to_bytes(4, "little"), *pieces])
+
+
+def _document(parts: Mapping[bytes, tuple[int, bytes]]) -> bytes:
+    body = b"".join([b"%c%b\0%b" % (kind, name, value) for name, (kind, value) in parts.items()])
+    return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
+
+
+def _text_of(document: bytes, wanted: bytes) -> bytes | None:
+    return next((value[4:-1] for kind, name, value in elements(document) if name == wanted and kind == _STRING), None)
+
+
+def _bson_text(text: str) -> bytes:
+    return (len(text) + 1).to_bytes(4, "little") + text.encode() + b"\0"
+
+
+def _is_projectable(path: tuple[str, ...]) -> bool:
+    """Whether the server takes this path, and means the same by it."""
+    return all(part and part != ANY_FIELD and not part.startswith("$") and not part.isdigit() for part in path)
