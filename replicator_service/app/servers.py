@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replicator_service.configuration.privacy import door_of, key_fingerprint
 from replicator_service.sink.check.start import explained, prepare
 from replicator_service.sink.connect.connection import connect as connect_sink
+from replicator_service.sink.control.mask_key import take_key
 from replicator_service.sink.control.requests import PostgresOperator
 from replicator_service.sink.errors import Forbidden
 from replicator_service.sink.write.session import PostgresLeader
@@ -25,16 +27,19 @@ class RealServers:
     def __init__(self, settings: Settings, mapping: Mapping) -> None:
         self._settings = settings
         self._mapping = mapping
+        self._door = door_of(settings, mapping)
 
     def open_source(self) -> Source:
         """MongoDB, through a client of its own."""
-        return open_source(self._settings.mongo_uri.get_secret_value(), self._settings.mongo_database)
+        uri = self._settings.mongo_uri.get_secret_value()
+        return open_source(uri, self._settings.mongo_database, self._door)
 
     def open_leader(self) -> LeaderSession:
         """The session that writes. ``synchronous_commit`` is off: rows and position are lost together or not at all."""
         connection = connect_sink(self._dsn, application_name="replicator writer", durable=False)
         try:
             prepare(connection, self._settings.mongo_database, self._mapping)
+            take_key(connection, self._settings.mongo_database, key_fingerprint(self._settings, self._mapping))
         except BaseException:
             connection.close()
             raise

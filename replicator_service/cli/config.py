@@ -52,7 +52,8 @@ def settings_help() -> str:
 def _shown(value: object) -> object:
     match value:
         case SecretStr():
-            return mask_address(value.get_secret_value())
+            secret = value.get_secret_value()
+            return mask_address(secret) if "://" in secret or "=" in secret else "***"
         case Enum():
             return value.value
         case bool() | int() | float() | None:

@@ -19,6 +19,7 @@ from replicator_service.app.service import Service
 from replicator_service.cli.errors import unexpected
 from replicator_service.cli.output import Json  # noqa: TC001 - read when the command is made
 from replicator_service.configuration.mapping_file import read_mapping
+from replicator_service.configuration.privacy import door_of
 from replicator_service.configuration.settings import LogFormat, Settings, load_settings, unknown_variables
 from replicator_service.core.compiled import path_told
 from replicator_service.core.errors import ReplicatorError
@@ -62,6 +63,7 @@ def run_command(
         log_format=LogFormat.JSON if json else None,
     )
     mapping = read_mapping(settings.mapping)
+    door_of(settings, mapping)
     log = _logger(settings)
     for variable, meant in unknown_variables().items():
         log.warning("unknown setting", variable=variable, hint=f"Did you mean {meant}?" if meant else "")

@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     mapping: Path | None = Field(
         None, description="Path of the mapping file (YAML). Without one, every collection is a document table."
     )
+    mask_key: SecretStr | None = Field(
+        None,
+        description="The secret key of hmac masks, at least 16 characters; better in a file that only the service may "
+        "read. Without it, or with another one, nothing starts.",
+    )
     http_host: str = Field(DEFAULT_HTTP_HOST, description="Address that the health endpoints and the page listen on.")
     http_port: int = Field(
         DEFAULT_HTTP_PORT, ge=0, le=65535, description="Its port; 0 takes a free one, which the log names."

@@ -17,6 +17,7 @@ import bson
 from replicator_service.core.codec import CODEC_OPTIONS
 from replicator_service.core.codec.document_id import ExactId, exact_id
 from replicator_service.core.codec.key import encode_key
+from replicator_service.core.masking.door import EXCLUDED
 from replicator_service.core.position import ResumeToken, to_cluster_time
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ _WITHOUT_DATA = frozenset(
         "shardCollection",
         "reshardCollection",
         "refineCollectionShardKey",
+        EXCLUDED,
     },
 )
 
@@ -226,7 +228,11 @@ def interpret(event: StreamEvent, source: RawDocuments, index: int) -> Event:
     operation = _DATA.get(name)
     if operation is not None:
         source_id = event["documentKey"]["_id"]
-        is_whole = operation is Operation.INSERT or operation is Operation.REPLACE
+        # Without its document (the parts of a split event bring none where rules hold) it is looked up like an update.
+        is_new = operation is Operation.INSERT or operation is Operation.REPLACE
+        is_whole = is_new and "fullDocument" in event
+        if is_new and not is_whole:
+            operation = Operation.UPDATE
         return Change(
             event["ns"]["coll"],
             encode_key(source_id),

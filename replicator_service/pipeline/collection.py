@@ -210,6 +210,7 @@ class Collection:
             shapes[0] == shapes[1]
             and type(self.mapping) is type(other.mapping)
             and _paths(self.mapping) == _paths(other.mapping)
+            and self.mapping.rules == other.mapping.rules
         )
 
     def enter(self, state: CollectionState) -> None:

@@ -23,12 +23,13 @@ class Changes:
     """What another mapping means for what is there.
 
     ``collections`` have to be read again, ``renames`` are tables that have other names now, ``left`` are child tables
-    that no collection has any more.
+    that no collection has any more. ``excluded`` are collections that do not cross any more.
     """
 
     collections: list[Collection]
     renames: tuple[TableRename, ...]
     left: tuple[str, ...]
+    excluded: tuple[Registered, ...] = ()
 
 
 class Collections:
@@ -36,6 +37,7 @@ class Collections:
 
     def __init__(self, mapping: Mapping) -> None:
         self._mapping = mapping
+        self._selection = mapping.selection
         self._typed = {each.collection: each for each in mapping.collections}
         self._mapped_tables = mapped_tables(mapping)
         self._tables: dict[str, str] = {}
@@ -52,13 +54,20 @@ class Collections:
     def __getitem__(self, name: str) -> Collection:
         return self._known[name]
 
+    def crosses(self, name: str) -> bool:
+        """Whether a collection of this name is replicated."""
+        return self._selection.crosses(name)
+
     def get(self, name: str) -> Collection | None:
         """A collection, if it is known."""
         return self._known.get(name)
 
     def restore(self, registered: Iterable[Registered]) -> Changes:
         """Make known what PostgreSQL remembers; gives what the mapping has changed since."""
-        known = list(registered)
+        known: list[Registered] = []
+        excluded: list[Registered] = []
+        for each in registered:
+            (known if self.crosses(each.collection) else excluded).append(each)
         self._tables = {each.collection: each.table_name for each in known}
         changed, renames, before = [], [], set()
         for each in known:
@@ -72,7 +81,7 @@ class Collections:
                 changed.append(collection)
                 before |= set(each.tables) - {each.table_name}
         now = {table.name for each in self for table in each.tables} | self._mapped_tables
-        return Changes(changed, tuple(renames), tuple(sorted(before - now)))
+        return Changes(changed, tuple(renames), tuple(sorted(before - now)), tuple(excluded))
 
     def add(self, name: str) -> Collection:
         """A collection, made known as one that does not exist when it is not known yet."""

@@ -129,6 +129,9 @@ class Planner:
                 keys[meaning.key] = meaning
             else:
                 yield from self._without_document(meaning)
+        # The source lets none of them through but as a part of a split event.
+        for name in [name for name in folded if not self.collections.crosses(name)]:
+            del folded[name]
         for name in folded:
             yield from self._make_known(name, None)
         absent: list[Change] = []
@@ -257,6 +260,8 @@ class Planner:
 
     def _created(self, name: str, uuid: bytes | None, *, is_hidden: bool) -> Iterator[Step]:
         """A collection came into being; one that we hold under its name was another one, if their identities differ."""
+        if not self.collections.crosses(name):
+            return
         collection = self.collections.add(name)
         is_another = collection.is_streamed and collection.is_another_than(uuid)
         yield from self._make_known(name, uuid)
@@ -276,12 +281,19 @@ class Planner:
 
         Otherwise the target is read anew, and what was there under its name stays until that has replaced it.
         """
+        if target_name is not None and not self.collections.crosses(target_name):
+            target_name = None
         source = self.collections.get(name)
         held = self.collections.get(target_name) if target_name is not None else None
         if target_name is None or (held is not None and held.state is CollectionState.PAUSED):
             yield from self._gone(name, uuid)
             return
         target = self.collections.add(target_name)
+        if source is not None and source.mapping.rules and not target.mapping.rules:
+            # Rules go by name, and nobody has said what may cross under this one: it waits until somebody does.
+            yield from self._gone(name, uuid)
+            yield from target.pause()
+            return
         if source is not None and self._can_move(source, target) and not source.is_another_than(uuid):
             yield from target.create(source.uuid)
             yield from source.move_to(target)

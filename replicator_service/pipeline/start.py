@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replicator_service.core.mapping.model import TableSpec
 from replicator_service.core.steps import (
     CollectionState,
+    RemoveTables,
     RenameTables,
     RequestHandled,
     Step,
@@ -49,6 +51,7 @@ class Start:
         # Known collections that do not exist are read as well: what is read of them is nothing.
         wanted = [each for each in self._collections if each.state is not CollectionState.PAUSED]
         self._session.damaged({each.name: each.tables for each in wanted})
+        yield from _removals(changes.excluded)
         if changes.renames or changes.left:
             yield RenameTables(changes.renames, changes.left)
         yield begin_snapshots(
@@ -70,13 +73,15 @@ class Start:
         existing = [each for each in self._collections if each.is_streamed]
         damaged = self._session.damaged({each.name: each.tables for each in self._collections})
         for each in existing:
-            each.has_tables = each.name not in damaged
+            # Under another mapping they are looked at again, columns that are left behind included.
+            each.has_tables = each.name not in damaged and each not in changes.collections
         again = [
             each
             for each in existing
             if each in changes.collections or (damaged.get(each.name) and not _is_registered_alone(each))
         ]
         # What is renamed or registered commits with the first tables: a conflict leaves everything as it was.
+        yield from _removals(changes.excluded)
         if changes.renames or changes.left:
             yield RenameTables(changes.renames, changes.left)
         for each in again:
@@ -112,6 +117,13 @@ class Start:
 
     def _may_rebuild(self, collection: Collection) -> bool:
         return any(request.collection in (None, collection.name) for request in self._requests)
+
+
+def _removals(excluded: Iterable[Registered]) -> Iterator[Step]:
+    """Collections that do not cross any more leave nothing behind: no table, no letter, no finding."""
+    for each in excluded:
+        names = dict.fromkeys([each.table_name, *each.tables])
+        yield RemoveTables(each.collection, tuple(TableSpec(name, (), ()) for name in names))
 
 
 def _is_registered_alone(collection: Collection) -> bool:

@@ -81,7 +81,7 @@ def reconcile_part(
     :class:`ConfigurationError` when a person has to act. What was found until then is remembered.
     """
     options, progress = options or Options(), progress or NoProgress()
-    with opened(settings) as servers, _collector_kept_out():
+    with opened(settings, mapping) as servers, _collector_kept_out():
         attempt = Attempt(servers, run_id, part)
         for each in part.singles():
             findings = attempt.findings(each.collection)

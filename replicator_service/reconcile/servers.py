@@ -6,10 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from replicator_service.configuration.mapping_file import read_mapping
+from replicator_service.configuration.privacy import door_of, key_fingerprint
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.naming import schema_name
 from replicator_service.sink.connect.connection import Connection
 from replicator_service.sink.connect.connection import connect as connect_sink
+from replicator_service.sink.control.mask_key import require_key
 from replicator_service.sink.control.migrations import require_known
 from replicator_service.sink.overview.stream import is_installed
 from replicator_service.source.read.mongo import MongoSource, opened_sources
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from replicator_service.configuration.settings import Settings
+    from replicator_service.core.mapping.model import Mapping
 
 _APPLICATION = "replicator reconciliation"
 
@@ -62,13 +66,16 @@ def opened_sink(settings: Settings) -> Iterator[Connection]:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Servers]:
-    """Connections to both servers, checked, closed at the end of the block."""
+def opened(settings: Settings, mapping: Mapping | None = None) -> Iterator[Servers]:
+    """Connections to both servers, checked, closed at the end of the block; documents come as ``mapping`` lets them."""
+    mapping = read_mapping(settings.mapping) if mapping is None else mapping
+    door = door_of(settings, mapping)
     with (
         opened_sink(settings) as look,
         connect_sink(settings.postgres_dsn.get_secret_value(), application_name=_APPLICATION) as write,
         opened_sources(
-            settings.mongo_uri.get_secret_value(), settings.mongo_database, app_name=_APPLICATION, number=2
+            settings.mongo_uri.get_secret_value(), settings.mongo_database, app_name=_APPLICATION, number=2, door=door
         ) as (source, reading),
     ):
+        require_key(look, settings.mongo_database, key_fingerprint(settings, mapping))
         yield Servers(source, reading, look, write)

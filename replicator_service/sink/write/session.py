@@ -30,7 +30,15 @@ from replicator_service.core.steps import (
     StartSweep,
     Sweep,
 )
-from replicator_service.sink.control import checkpoint, dead_letters, lease, registry, requests, schema_findings
+from replicator_service.sink.control import (
+    checkpoint,
+    dead_letters,
+    filled_columns,
+    lease,
+    registry,
+    requests,
+    schema_findings,
+)
 from replicator_service.sink.errors import Where, translate, translated
 from replicator_service.sink.write import table_moves, tables
 from replicator_service.sink.write.checked import Checked
@@ -178,6 +186,7 @@ class PostgresLeader:
             case RemoveTables():
                 table_moves.remove_tables(self._connection, self._schema, step.tables)
                 registry.unregister(self._connection, self._stream, step.collection)
+                filled_columns.forget(self._connection, self._stream, step.collection)
                 self._forget(step.collection)
             case EmptyTables():
                 self._pending.append(registry.set_state(self._stream, step.collection, CollectionState.DROPPED))
@@ -234,7 +243,9 @@ class PostgresLeader:
             tables.rebuild_tables(self._connection, self._schema, wanted)
         else:
             tables.ensure_tables(self._connection, self._schema, wanted)
-        self._pending += registry.queries(self._stream, step)
+        mappings = [each.mapping for each in step.collections]
+        filled_columns.empty_left(self._connection, self._schema, self._stream, mappings)
+        self._pending += [*registry.queries(self._stream, step), filled_columns.remembers(self._stream, mappings)]
 
     def _forget(self, collection: str) -> None:
         dead_letters.settle_collection(self._connection, self._stream, collection)

@@ -17,6 +17,7 @@ from pymongo import errors
 from replicator_service.core.batching import StreamReply
 from replicator_service.core.codec.elements import elements
 from replicator_service.core.errors import ConfigurationError, Fatal, NoAnswer, ResyncRequired, SourceUnavailable
+from replicator_service.core.masking.door import Door
 from replicator_service.core.position import Position, ResumeToken, token_time, wall_time
 from replicator_service.core.replies import Reply, read_cursor
 from replicator_service.source.connect.connection import RAW, Client, ServerFacts
@@ -86,12 +87,14 @@ class ChangeStream:
         *,
         start: Position | None,
         batch_size: int,
+        door: Door | None = None,
         pause: Callable[[float], object] = time.sleep,
     ) -> None:
         self._client = client
         self._database = database
         self._facts = facts
         self._batch_size = batch_size
+        self._door = door or Door()
         self._pause = pause
         self._deadline = Deadline(_SILENCE_SECONDS)
         self._opening = Deadline(_SILENCE_SECONDS)
@@ -248,7 +251,7 @@ class ChangeStream:
         if not cursor.has_documents:
             return StreamReply(None, self.position)
         self._singly = max(0, self._singly - 1)
-        return StreamReply(Reply(cursor.array, field="fullDocument"), self.position)
+        return StreamReply(Reply(self._door.events(cursor.array), field="fullDocument"), self.position)
 
 
 def require_forward(position: Position, token: ResumeToken, events: bytes) -> None:

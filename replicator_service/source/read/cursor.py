@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
     from pymongo.database import Database
 
+    from replicator_service.core.masking.door import Door
+
 _CLOSE_SECONDS = 1.0
 _QUERY_PLAN_KILLED = 175
 """The collection was dropped or renamed while a cursor stood on it."""
@@ -43,13 +45,17 @@ _NOTHING = CursorReply(b"", {"id": 0})
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What every read of one source shares. ``uuid_of`` looks a collection up in the catalog."""
+    """What every read of one source shares.
+
+    ``uuid_of`` looks a collection up in the catalog; whatever is read comes through the ``door``.
+    """
 
     database: Database[dict[str, Any]]
     session: ClientSession
     deadline: Deadline
     takes_uuid: bool
     uuid_of: Callable[[str], bytes | None]
+    door: Door
 
     def run(self, command: dict[str, Any]) -> Any:  # noqa: ANN401 - a raw reply
         """One command, once."""
@@ -126,7 +132,7 @@ class ReadCursor:
         while True:
             cursor = self._latest
             if cursor.has_documents:
-                yield Reply(cursor.array)
+                yield Reply(self._line.door.documents(self._collection, cursor.array))
             # Whoever takes a reply may have closed this meanwhile.
             if not self._latest.cursor_id:
                 return

@@ -15,6 +15,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import PyMongoError
 
 from replicator_service.core.history import require_same_collections
+from replicator_service.core.masking.door import Door
 from replicator_service.source.connect.connection import (
     Client,
     ServerFacts,
@@ -72,6 +73,7 @@ class MongoSource:
         database: Database[dict[str, Any]],
         facts: ServerFacts,
         *,
+        door: Door | None = None,
         owns_client: bool = False,
         batch_size: int = 5_000,
         poll_events: int = 4_000,
@@ -82,8 +84,11 @@ class MongoSource:
         self._facts = facts
         self._batch_size = batch_size
         self._poll_events = poll_events
+        self._door = door or Door()
         self._session = client.start_session(causal_consistency=False)
-        self._line = Line(database, self._session, Deadline(_READ_SECONDS), facts.takes_collection_uuid, self._uuid_of)
+        self._line = Line(
+            database, self._session, Deadline(_READ_SECONDS), facts.takes_collection_uuid, self._uuid_of, self._door
+        )
 
     @property
     def name(self) -> str:
@@ -110,7 +115,12 @@ class MongoSource:
     def beside(self) -> MongoSource:
         """Another session with the same database, through the same client, for another thread."""
         return MongoSource(
-            self._client, self._database, self._facts, batch_size=self._batch_size, poll_events=self._poll_events
+            self._client,
+            self._database,
+            self._facts,
+            door=self._door,
+            batch_size=self._batch_size,
+            poll_events=self._poll_events,
         )
 
     def operation_time(self) -> int:
@@ -122,12 +132,17 @@ class MongoSource:
         return server_times.settled_time(self._client)
 
     def collections(self) -> dict[str, SourceCollection]:
-        """All collections by name, without the server's own (``system.*``)."""
-        return catalog.list_collections(self._database)
+        """All collections by name, without the server's own (``system.*``) and those that do not cross."""
+        listed = catalog.list_collections(self._database)
+        return {name: each for name, each in listed.items() if self.crosses(name)}
+
+    def crosses(self, name: str) -> bool:
+        """Whether a collection of this name is replicated."""
+        return self._door.crosses(name)
 
     def collection(self, name: str) -> SourceCollection | None:
-        """One collection: the server looks the name up, however many there are."""
-        return catalog.find_collection(self._database, name)
+        """One collection that may cross: the server looks the name up, however many there are."""
+        return catalog.find_collection(self._database, name) if self.crosses(name) else None
 
     def estimate(self, name: str) -> int:
         """About how many documents a collection has, from its metadata."""
@@ -193,7 +208,9 @@ class MongoSource:
 
         Raises :class:`ResyncRequired` when ``start`` is not in the server's history, or not any more.
         """
-        stream = ChangeStream(self._client, self._database, self._facts, start=start, batch_size=self._poll_events)
+        stream = ChangeStream(
+            self._client, self._database, self._facts, start=start, batch_size=self._poll_events, door=self._door
+        )
         try:
             # Looked at after that: a server that takes this one's place from now on ends the stream.
             if start is not None:
@@ -258,6 +275,9 @@ class MongoSource:
         behind: dict[str, Any] | None = None,
     ) -> ReadCursor:
         size = batch_size or self._batch_size
+        projection = self._door.projection(command["find"])
+        if projection is not None and "projection" not in command:
+            command = {**command, "projection": projection}
         return ReadCursor(self._line, command, at=at, uuid=uuid, batch_size=size, behind=behind)
 
 
@@ -265,21 +285,23 @@ def _max_key_of(name: str) -> dict[str, Any]:
     return {"find": name, "filter": id_filter([MaxKey()])}
 
 
-def open_source(uri: str, name: str) -> MongoSource:
+def open_source(uri: str, name: str, door: Door | None = None) -> MongoSource:
     """One source that owns its client: closing it closes that, so it is closed after those beside it.
 
     Raises what :func:`server_facts` does when the server cannot be replicated from.
     """
     client = connect(uri)
     try:
-        return MongoSource(client, read_only_database(client, name), server_facts(client), owns_client=True)
+        return MongoSource(client, read_only_database(client, name), server_facts(client), door=door, owns_client=True)
     except BaseException:
         disconnect(client)
         raise
 
 
 @contextmanager
-def opened_sources(uri: str, name: str, *, app_name: str, number: int = 1) -> Iterator[list[MongoSource]]:
+def opened_sources(
+    uri: str, name: str, *, app_name: str, number: int = 1, door: Door | None = None
+) -> Iterator[list[MongoSource]]:
     """So many sources of one database on connections of their own, closed at the end of the block.
 
     Raises what :func:`server_facts` does when the server cannot be replicated from.
@@ -287,7 +309,7 @@ def opened_sources(uri: str, name: str, *, app_name: str, number: int = 1) -> It
     client = connect(uri, app_name=app_name)
     try:
         facts = server_facts(client)
-        sources = [MongoSource(client, read_only_database(client, name), facts) for _ in range(number)]
+        sources = [MongoSource(client, read_only_database(client, name), facts, door=door) for _ in range(number)]
         yield sources
         for source in sources:
             source.close()
