@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from replicator_service.core.errors import ConfigurationError, RecordRejected
+from replicator_service.core.mapping.ddl import identifier, qualified
 from replicator_service.core.mapping.model import tables_of
 from replicator_service.sink.errors import translated
 from replicator_service.sink.write.existing import existing_tables
@@ -54,12 +56,25 @@ def empty_left(connection: Connection, schema: str, stream: str, mappings: Seque
     left = sorted(each for each in known if each not in now)
     existing = existing_tables(connection, schema, sorted({table for _, table, _ in left})) if left else {}
     for collection, table, column in left:
-        with translated(step=f"empty the column {column} of the table {schema}.{table}, which is not mapped any more"):
-            if table in existing and column in existing[table].columns:
-                name = sql.Identifier(column)
-                statement = sql.SQL("update {} set {} = null where {} is not null")
-                connection.execute(statement.format(sql.Identifier(schema, table), name, name))
+        if table in existing and column in existing[table].columns:
+            _empty(connection, schema, table, column)
+        with translated():
             connection.execute(_FORGET, (stream, collection, table, column))
+
+
+def _empty(connection: Connection, schema: str, table: str, column: str) -> None:
+    name = sql.Identifier(column)
+    statement = sql.SQL("update {} set {} = null where {} is not null")
+    try:
+        # Not as a step: then the message would quote the row.
+        with translated():
+            connection.execute(statement.format(sql.Identifier(schema, table), name, name))
+    except RecordRejected as error:
+        raise ConfigurationError(
+            f"the column {column} of {schema}.{table} is not mapped any more, and its values cannot be removed: "
+            f"{error.message}",
+            hint=f"Remove it with its values: alter table {qualified(schema, table)} drop column {identifier(column)}",
+        ) from error
 
 
 def forget(connection: Connection, stream: str, collection: str) -> None:
