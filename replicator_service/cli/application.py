@@ -41,6 +41,10 @@ COMMANDS = {
         f"{_HERE}.requests:forget_command",
         "Forget a collection that is gone: its tables are dropped, or emptied where something else depends on them.",
     ),
+    "erase": Lazy(
+        f"{_HERE}.erase:erase_command",
+        "Erase what is left of a document that was deleted in MongoDB: rows, dead letters, differences, marts' versions.",
+    ),
     "pause": Lazy(
         f"{_HERE}.requests:pause_command",
         "Hold the whole stream (nothing is lost while the oplog lasts), or stop following one collection.",

@@ -1,0 +1,80 @@
+"""``replicator erase``: that nothing of a document is left in PostgreSQL, once it is gone from MongoDB."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from bson.objectid import ObjectId
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from replicator_service.configuration.mapping_file import read_mapping
+from replicator_service.configuration.privacy import door_of
+from replicator_service.core.codec.key import decode_key
+from replicator_service.core.naming import schema_name
+from replicator_service.pipeline.reading import Reads, decoded_id
+from replicator_service.sink.control.erasure import NotYet, Receipt, StillThere, Subject, erase
+from replicator_service.source.read.mongo import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from replicator_service.configuration.settings import Settings
+    from replicator_service.core.sessions import Registered
+    from replicator_service.sink.connect.connection import Connection
+
+_LOOK_SECONDS = 0.5
+_LEAST_TRACE = 6
+"""Shorter texts are found in any position by chance."""
+
+
+def erase_document(
+    settings: Settings,
+    connection: Connection,
+    collection: Registered,
+    key: str,
+    *,
+    mart_keys: Sequence[str] = (),
+    patience: float,
+) -> Receipt:
+    """Erase the document whose row has this ``_id``; waits ``patience`` seconds for the stream to pass its delete.
+
+    Raises :class:`StillThere` while MongoDB has it, :class:`NotYet` when the stream did not come so far.
+    """
+    subject = Subject(collection, key, _gone_at(settings, collection.collection, key), tuple(mart_keys), _traces(key))
+    retrying = Retrying(
+        retry=retry_if_exception_type(NotYet),
+        wait=wait_fixed(_LOOK_SECONDS),
+        stop=stop_after_delay(patience),
+        reraise=True,
+    )
+    receipt: Receipt = retrying(
+        erase, connection, schema_name(settings.mongo_database), settings.mongo_database, subject
+    )
+    return receipt
+
+
+def _gone_at(settings: Settings, collection: str, key: str) -> int:
+    """A cluster time at which MongoDB has no document of this key."""
+    mapping = read_mapping(settings.mapping)
+    times: list[int] = []
+    uri = settings.mongo_uri.get_secret_value()
+    with closing(open_source(uri, settings.mongo_database, door_of(settings, mapping))) as source:
+        times.append(source.operation_time())
+        if Reads(source, times.append).existing(collection, [key], at=None, uuid=None) and source.crosses(collection):
+            raise StillThere(
+                f"the document exists in {collection} in MongoDB: what is erased would come back",
+                hint="Delete it there first; the service deletes its rows, and this proves that nothing is left.",
+            )
+    return max(times)
+
+
+def _traces(key: str) -> tuple[str, ...]:
+    """How a resume token, which is a key string in hexadecimal digits, would hold the ``_id``."""
+    known = decode_key(key)
+    value = None if known is None else decoded_id(known.document)
+    if isinstance(value, ObjectId):
+        return (value.binary.hex(),)
+    if isinstance(value, str) and len(value) >= _LEAST_TRACE:
+        return (value.encode(errors="surrogateescape").hex(),)
+    return ()
