@@ -43,7 +43,7 @@ COMMANDS = {
     ),
     "erase": Lazy(
         f"{_HERE}.erase:erase_command",
-        "Erase what is left of a document that was deleted in MongoDB: rows, dead letters, differences, marts' versions.",
+        "Erase what is left of a document deleted in MongoDB: rows, dead letters, differences, versions in marts.",
     ),
     "pause": Lazy(
         f"{_HERE}.requests:pause_command",

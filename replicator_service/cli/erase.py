@@ -28,7 +28,7 @@ def erase_command(
     *,
     json: Json = False,  # noqa: ARG001 - read from the context
 ) -> None:
-    """Erase what is left of a document that was deleted in MongoDB: rows, dead letters, differences, marts' versions.
+    """Erase what is left of a document deleted in MongoDB: rows, dead letters, differences, versions in marts.
 
     Everything in one transaction, with a receipt that does not name the document.
     """

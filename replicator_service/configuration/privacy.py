@@ -7,8 +7,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from replicator_service.configuration.environment import PREFIX
 from replicator_service.configuration.mapping_file import read_mapping
-from replicator_service.configuration.settings import PREFIX
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.masking.door import Door
 from replicator_service.core.masking.key import MaskKey, mask_key

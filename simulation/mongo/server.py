@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from replicator_service.core.events import is_temporary
 from replicator_service.core.ports import CollectionKind
+from replicator_service.core.temporary_names import is_temporary
 from simulation.mongo.events import EventMaker
 from simulation.mongo.history import Catalog, Collection, id_of, stored
 from simulation.mongo.replication import ReplicatedLog
