@@ -284,11 +284,16 @@ def test_an_id_that_became_a_digest_is_kept_in_extra() -> None:
     assert found[2] == json.dumps({"_id": name}, separators=(",", ":"))
 
 
-def test_other_ids_are_held_by_the_key_alone() -> None:
+def test_an_id_that_its_column_cannot_hold_is_kept_in_extra() -> None:
     ((found,),) = rows_of(
         typed(("_id", ColumnType.INTEGER), ("_id.a", ColumnType.TEXT)), bson.encode({"_id": {"a": "t\t"}})
     )
-    assert found == ['$object:{"a":"t\\t"}', None, "t\t", None, None, VALID_FROM]
+    assert found == ['$object:{"a":"t\\t"}', None, "t\t", '{"_id":{"a":"t\\t"}}', None, VALID_FROM]
+
+
+def test_an_id_that_no_column_takes_is_held_by_the_key_alone() -> None:
+    ((found,),) = rows_of(TEXT, bson.encode({"_id": {"a": "t\t"}}))
+    assert found == ['$object:{"a":"t\\t"}', None, None, None, VALID_FROM]
 
 
 def test_a_key_is_escaped_in_the_line_and_plain_in_the_answer() -> None:
