@@ -26,14 +26,15 @@ class Marks:
         self._source = source
         self._known = known
         self._clock = clock
-        self._is_first = False
         self._due_at: float | None = clock()
         """None when the user may not read the oplog."""
 
     def begin_anew(self) -> None:
-        """The next position is the first of a new stream."""
-        self._known = None
-        self._is_first = True
+        """A new stream is about to be opened: it has to be of the history that the server has now."""
+        try:
+            self._known = self._source.history_mark(self._source.operation_time())
+        except ConfigurationError:
+            self._due_at = None
 
     def at(self, cluster_time: int) -> HistoryMark | None:
         """The mark to store with a position, when the next is due.
@@ -44,21 +45,20 @@ class Marks:
             return None
         self._due_at = self._clock() + _SECONDS
         try:
-            mark = self._source.history_mark(cluster_time)
-            # A stream begins at the latest entry.
-            is_another = self._is_other_than_known() or (mark is None and self._is_first)
+            mark, known = self._source.history_mark(cluster_time), self._known
+            again = None if known is None else self._source.history_mark(known.cluster_time)
+            oldest = self._source.oldest_time()
         except ConfigurationError:
             self._due_at = None
             return None
-        if is_another:
+        # What has left the oplog proves nothing. Every position is the time of an entry.
+        is_lost = mark is None and _is_kept(cluster_time, oldest)
+        is_another = known is not None and again != known and _is_kept(known.cluster_time, oldest)
+        if is_lost or is_another:
             raise SourceUnavailable("MongoDB's history is not the one of a moment ago: the stream is opened again")
-        self._known = mark or self._known
-        self._is_first = False
+        self._known = mark or known
         return mark
 
-    def _is_other_than_known(self) -> bool:
-        if self._known is None:
-            return False
-        at, oldest = self._source.history_mark(self._known.cluster_time), self._source.oldest_time()
-        is_kept = oldest is not None and oldest <= self._known.cluster_time
-        return is_kept and at != self._known
+
+def _is_kept(cluster_time: int, oldest: int | None) -> bool:
+    return oldest is not None and oldest <= cluster_time

@@ -108,7 +108,6 @@ class Planner:
         Nothing that was ahead of the former position is ahead of this one.
         """
         self.converging_until = listed_at
-        self._marks.begin_anew()
 
     def batch(self, batch: Batch) -> Iterator[Step]:
         """The steps of a batch, or of a part of one."""

@@ -90,6 +90,7 @@ class Term:
         self._failpoints = failpoints
         self._threads = threads
         self._collections = Collections(mapping)
+        self._marks = Marks(doors.reads, checkpoint.mark, threads.monotonic)
         self._changed = threads.condition()
         self._inbox: Channel[StreamReply] = Channel(
             limits.inbox_bytes, self._changed, tick=lambda: observer.ticked("stream-reader")
@@ -112,6 +113,8 @@ class Term:
         :class:`Fatal` as they come.
         """
         start = None if anew else self._checkpoint.position
+        if start is None:
+            self._marks.begin_anew()
         known = {each.collection: each.uuid for each in self._doors.leader.registered() if each.uuid is not None}
         stream = self._doors.stream.open_stream(start, mark=self._checkpoint.mark, known=known)
         try:
@@ -127,7 +130,7 @@ class Term:
             position=stream.position,
             converging_until=self._checkpoint.converging_until,
             failpoints=self._failpoints,
-            marks=Marks(doors.reads, self._checkpoint.mark, self._threads.monotonic),
+            marks=self._marks,
         )
         writer = Writer(
             doors.leader, epoch=self._checkpoint.epoch, limit=self._dead_letter_limit, failpoints=self._failpoints

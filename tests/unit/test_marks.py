@@ -31,6 +31,9 @@ class Oplog:
             raise ConfigurationError("not allowed")
         return self.marks.get(time)
 
+    def operation_time(self) -> int:
+        return max(self.marks)
+
     def oldest_time(self) -> int | None:
         return min(self.marks, default=None)
 
@@ -82,12 +85,27 @@ def test_a_known_entry_that_has_left_the_oplog_proves_nothing(oplog: Oplog) -> N
     assert marks_of(oplog, HistoryMark(2, 1, 0)).at(3) == latest
 
 
-def test_the_server_at_which_a_stream_began_has_its_first_entry(oplog: Oplog) -> None:
-    oplog.write(2)
+def test_a_server_that_takes_over_before_the_first_commit_is_another_history(oplog: Oplog) -> None:
+    oplog.write(1)
     marks = marks_of(oplog)
     marks.begin_anew()
+    oplog.write(1, wall=7)
     with pytest.raises(SourceUnavailable):
         marks.at(1)
+
+
+def test_a_position_that_the_oplog_reaches_back_to_is_an_entry(oplog: Oplog) -> None:
+    oplog.write(1)
+    oplog.write(3)
+    with pytest.raises(SourceUnavailable):
+        marks_of(oplog).at(2)
+
+
+def test_a_stream_that_begins_anew_has_nothing_to_do_with_what_was_known(oplog: Oplog) -> None:
+    first = oplog.write(2)
+    marks = marks_of(oplog, HistoryMark(2, 1, 9))
+    marks.begin_anew()
+    assert marks.at(2) == first
 
 
 def test_without_the_privilege_nothing_is_stored(oplog: Oplog) -> None:
