@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from deploy.check.compose_file import is_valid, secrets_are_asked_for
 from deploy.check.composition import Composition, find_compose
 from deploy.check.engine import Engine, find_engine
@@ -53,13 +51,13 @@ def main() -> int:
     engine = find_engine(environ)
     if engine is None:
         report.not_checked(f"{_IMAGES} and {_SYSTEM}", "no container engine answers (DOCKER_HOST or the default one)")
-    elif bases := _bases(report, engine):
+    elif bases := _bases(report, engine, values):
         _check_images(report, engine, bases)
         if composition is None or report.exit_code:
             report.not_checked(_SYSTEM, "it needs the above")
         else:
             _check_system(report, engine, composition, bases, values)
-        report.not_checked("Grafana", "no package of it is published where stand-ins come from")
+        report.not_checked("Grafana and Alertmanager", "no package of them is published where stand-ins come from")
     report.summary()
     return report.exit_code
 
@@ -75,9 +73,9 @@ def _check_file(report: Report, environ: dict[str, str]) -> Composition | None:
     return composition
 
 
-def _bases(report: Report, engine: Engine) -> BaseImages | None:
+def _bases(report: Report, engine: Engine, values: dict[str, str]) -> BaseImages | None:
     """The published base images where they can be had, otherwise stand-ins; None where neither is possible."""
-    published = _published()
+    published = _published(values)
     if all(engine.pull(image) for image in astuple(published)):
         report.check("the published base images are here", lambda: f"engine {engine.version}")
         return published
@@ -95,20 +93,14 @@ def _bases(report: Report, engine: Engine) -> BaseImages | None:
     return made[0] if made else None
 
 
-def _published() -> BaseImages:
-    services = yaml.safe_load(_FILE.read_text(encoding="utf-8"))["services"]
+def _published(values: dict[str, str]) -> BaseImages:
     return BaseImages(
-        python=_default_of(ROOT / "replicator_service" / "Dockerfile", "PYTHON_IMAGE"),
-        airflow=_default_of(ROOT / "airflow" / "Dockerfile", "AIRFLOW_IMAGE"),
-        mongo=services["mongo-origin"]["image"],
-        postgres=services["postgres-destination"]["image"],
-        prometheus=services["prometheus"]["image"],
+        python=values["PYTHON_IMAGE"],
+        airflow=values["AIRFLOW_IMAGE"],
+        mongo=values["MONGO_IMAGE"],
+        postgres=values["POSTGRES_IMAGE"],
+        prometheus=values["PROMETHEUS_IMAGE"],
     )
-
-
-def _default_of(dockerfile: Path, argument: str) -> str:
-    lines = dockerfile.read_text(encoding="utf-8").splitlines()
-    return next(line.split("=", 1)[1] for line in lines if line.startswith(f"ARG {argument}="))
 
 
 def _check_images(report: Report, engine: Engine, bases: BaseImages) -> None:

@@ -24,11 +24,16 @@ function readSettings(environment) {
   if (images !== "on" && images !== "off") {
     problems.push("MONGO_PRE_AND_POST_IMAGES is neither on nor off");
   }
+  const database = environment.MONGO_DATABASE || "origin";
+  // It is the name of a schema in PostgreSQL, too.
+  if (!/^[a-z_][a-z0-9_]*$/.test(database) || ["admin", "local", "config"].includes(database)) {
+    problems.push("MONGO_DATABASE may only have small letters, digits and _, and is none of MongoDB's own");
+  }
   const settings = {
     address: environment.MONGO_ADDRESS || "127.0.0.1:27017",
     member: environment.MONGO_MEMBER || "mongo-origin:27017",
     replicaSet: "rs0",
-    database: "origin",
+    database,
     images: images === "on",
     root: { name: "root", password: plain("MONGO_ROOT_PASSWORD") },
     replicator: { name: "replicator", password: plain("MONGO_REPLICATOR_PASSWORD") },

@@ -3,13 +3,16 @@
 -- What an earlier set-up left to another owner is handed over: the service adds columns, which only an owner may.
 
 \getenv airflow POSTGRES_CONN_LOGIN
+\getenv source MONGO_DATABASE
 
 create schema if not exists replicator;
-create schema if not exists origin;
 create schema if not exists mart;
 
+select format('create schema if not exists %I', :'source')
+\gexec
+
 select format('alter schema %I owner to %I', space.nspname, wanted.owner)
-from (values ('replicator', 'replicator'), ('origin', 'replicator'), ('mart', :'airflow')) as wanted (name, owner)
+from (values ('replicator', 'replicator'), (:'source', 'replicator'), ('mart', :'airflow')) as wanted (name, owner)
 inner join pg_namespace as space on wanted.name = space.nspname
 where pg_get_userbyid(space.nspowner) <> wanted.owner
 \gexec
@@ -19,7 +22,7 @@ select
         'alter %s %I.%I owner to %I',
         case relation.relkind when 'v' then 'view' else 'table' end, space.nspname, relation.relname, wanted.owner
     )
-from (values ('replicator', 'replicator'), ('origin', 'replicator'), ('mart', :'airflow')) as wanted (name, owner)
+from (values ('replicator', 'replicator'), (:'source', 'replicator'), ('mart', :'airflow')) as wanted (name, owner)
 inner join pg_namespace as space on wanted.name = space.nspname
 inner join pg_class as relation on space.oid = relation.relnamespace
 where relation.relkind in ('r', 'p', 'v') and pg_get_userbyid(relation.relowner) <> wanted.owner
@@ -28,7 +31,7 @@ order by relation.oid
 
 -- "select * from user_activity" works. The marts come first: no collection can hide one by having its name. A path that
 -- an administrator has chosen stays.
-select 'alter database destination set search_path = "$user", public, mart, origin'
+select format('alter database destination set search_path = "$user", public, mart, %I', :'source')
 from pg_database as this
 left join pg_db_role_setting as settings on this.oid = settings.setdatabase and settings.setrole = 0
 where this.datname = current_database() and coalesce(array_to_string(settings.setconfig, ' ') !~ 'search_path=', true)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the database, the roles, the schemas and their privileges in PostgreSQL. Again changes nothing but passwords.
 #
-# The server and its administrator are in psql's own variables (PGHOST, PGPORT, PGUSER, PGPASSWORD), the passwords of
+# MONGO_DATABASE names the schema of the replicated tables. The server and its administrator are in psql's own variables (PGHOST, PGPORT, PGUSER, PGPASSWORD), the passwords of
 # the roles in those that are asked for below. They reach psql by the environment alone: a command line could be read by
 # others. All but the creation of the database is one transaction.
 set -eu
@@ -24,6 +24,11 @@ case "${POSTGRES_CONN_LOGIN:-}" in
 esac
 login=${POSTGRES_CONN_LOGIN:-}
 [ "${#login}" -le 63 ] || problems="${problems}POSTGRES_CONN_LOGIN has more than 63 characters; "
+export MONGO_DATABASE="${MONGO_DATABASE:-origin}"
+case "$MONGO_DATABASE" in
+    [0-9]* | *[!a-z0-9_]*) problems="${problems}MONGO_DATABASE may only have small letters, digits and _; " ;;
+    replicator | mart | public | pg_*) problems="${problems}MONGO_DATABASE is the name of another schema; " ;;
+esac
 [ -z "$problems" ] || fail "${problems%; } (see .env and .env-dev)"
 
 here=$(dirname "$0")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +88,50 @@ def test_every_server_is_watched_and_stopped_patiently(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_images_are_pinned(name: str) -> None:
-    assert re.search(r":v?\d+(\.\d+)+$", SERVICES[name]["image"])
+    assert re.search(r":v?\d+(\.\d+)+$", default_of(SERVICES[name]["image"]))
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_published_image_can_be_replaced_in_env_and_ours_is_never_pulled(name: str) -> None:
+    service = SERVICES[name]
+    if service["image"].startswith("${"):
+        assert re.match(r"\$\{[A-Z]+_IMAGE:-", service["image"])
+        assert "pull_policy" not in service
+    else:
+        assert service["image"].startswith("mongo-pg-replicator/")
+        assert service["pull_policy"] == "never"
+
+
+def test_the_images_that_ours_are_built_on_are_those_of_their_dockerfiles() -> None:
+    for name, argument in (("replicator", "PYTHON_IMAGE"), ("airflow-init", "AIRFLOW_IMAGE")):
+        build = SERVICES[name]["build"]
+        dockerfile = (ROOT / build["dockerfile"]).read_text(encoding="utf-8")
+        assert f"\nARG {argument}={default_of(build['args'][argument])}\n" in dockerfile
+
+
+def default_of(value: str) -> str:
+    """What a value is with nothing in the environment."""
+    return _REFERENCE.sub(lambda match: match[3], value)
+
+
+def test_alerts_go_to_the_receiver_of_env_and_to_nobody_without_one(tmp_path: Path) -> None:
+    started = tmp_path / "alertmanager"
+    started.write_text('#!/bin/sh\ncat "${1#--config.file=}"\n', encoding="utf-8")
+    started.chmod(0o755)
+    script = (ROOT / "deploy/monitoring/alertmanager.sh").read_text(encoding="utf-8")
+    script = script.replace("/start/", f"{ROOT}/deploy/monitoring/").replace("/tmp/", f"{tmp_path}/")  # noqa: S108
+    for address, receiver in (("http://hooks.example/1", "webhook"), ("", "nobody")):
+        environ = {"PATH": os.defpath, "ALERTMANAGER": str(started), "ALERT_WEBHOOK_URL": address}
+        ran = subprocess.run([shutil.which("sh") or "sh", "-c", script], env=environ, capture_output=True, text=True, check=True)
+        configuration = yaml.safe_load(ran.stdout)
+        assert configuration["route"]["receiver"] == receiver
+        assert receiver in {each["name"] for each in configuration["receivers"]}
+        assert (tmp_path / "webhook-url").read_text(encoding="utf-8") == address
 
 
 def test_published_ports_are_this_machines_alone() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 6
+    assert len(ports) == 7
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
@@ -123,6 +164,7 @@ def test_only_monitoring_and_workers_are_optional() -> None:
     profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
     assert profiles == {
         "prometheus": ["monitoring"],
+        "alertmanager": ["monitoring"],
         "grafana": ["monitoring"],
         "airflow-redis": ["workers"],
         "airflow-worker": ["workers"],
