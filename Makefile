@@ -19,29 +19,33 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 .PHONY: venv
 venv: $(VENV)/.installed ## Create .venv with the console scripts
 
+.PHONY: machine
+machine:
+	@$(PYTHON) devstack/machine.py
+
 .PHONY: demo
-demo: venv ## Run the whole system on this machine until Ctrl-C (WORKERS=2: Airflow's tasks in two workers)
+demo: machine venv ## Run the whole system on this machine until Ctrl-C (WORKERS=2: Airflow's tasks in two workers)
 	$(BIN)/python -m devstack.demo --workers $(WORKERS)
 
 # How many workers run the tasks of Airflow; none: its own scheduler does.
 WORKERS ?= 0
 
 .PHONY: demo-check
-demo-check: venv ## The same, bounded in time, with an exit code
+demo-check: machine venv ## The same, bounded in time, with an exit code
 	$(BIN)/python -m devstack.demo --check --workers $(WORKERS)
 
 .PHONY: test
-test: venv ## Run all tests on real servers
+test: machine venv ## Run all tests on real servers
 	sh tests/tools.sh $(BIN)
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 .PHONY: test-matrix
-test-matrix: venv ## Run the tests that need servers on all versions that this machine can have
+test-matrix: machine venv ## Run the tests that need servers on all versions that this machine can have
 	sh tests/tools.sh $(BIN)
 	$(BIN)/python -m tests.matrix
 
 .PHONY: test-workers
-test-workers: venv ## Run Airflow's end-to-end tests with each of its executors for many machines
+test-workers: machine venv ## Run Airflow's end-to-end tests with each of its executors for many machines
 	sh tests/tools.sh $(BIN)
 	AIRFLOW_EXECUTOR=celery $(BIN)/pytest tests/e2e/test_airflow.py
 	AIRFLOW_EXECUTOR=edge $(BIN)/pytest tests/e2e/test_airflow.py
@@ -84,7 +88,7 @@ compose-check: venv ## Check docker-compose.yml and the images, as far as there 
 	$(BIN)/python -m deploy.check
 
 .PHONY: bench
-bench: venv ## Measure speed against the raw limits, in one run
+bench: machine venv ## Measure speed against the raw limits, in one run
 	$(BIN)/python -m benchmarks.replication
 	$(BIN)/python -m benchmarks.marts --scale 0.1
 

@@ -122,7 +122,8 @@ def test_alerts_go_to_the_receiver_of_env_and_to_nobody_without_one(tmp_path: Pa
     script = script.replace("/start/", f"{ROOT}/deploy/monitoring/").replace("/tmp/", f"{tmp_path}/")  # noqa: S108
     for address, receiver in (("http://hooks.example/1", "webhook"), ("", "nobody")):
         environ = {"PATH": os.defpath, "ALERTMANAGER": str(started), "ALERT_WEBHOOK_URL": address}
-        ran = subprocess.run([shutil.which("sh") or "sh", "-c", script], env=environ, capture_output=True, text=True, check=True)
+        command = [shutil.which("sh") or "sh", "-c", script]
+        ran = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
         configuration = yaml.safe_load(ran.stdout)
         assert configuration["route"]["receiver"] == receiver
         assert receiver in {each["name"] for each in configuration["receivers"]}
