@@ -87,10 +87,27 @@ docs: venv ## Write the reference part of the docs from the code
 compose-check: venv ## Check docker-compose.yml and the images, as far as there is a container engine
 	$(BIN)/python -m deploy.check
 
+# Further options of the benchmark: OPTIONS="--scale 0.1 --rounds 1", OPTIONS=--ten-million.
+OPTIONS ?=
+RESULTS ?= .devstack/bench.json
+
 .PHONY: bench
-bench: machine venv ## Measure speed against the raw limits, in one run
-	$(BIN)/python -m benchmarks.replication
+bench: machine venv ## Measure speed against the raw limits in one run of three rounds; RESULTS=FILE gets its JSON
+	mkdir -p $(dir $(RESULTS))
+	$(BIN)/python -m benchmarks.replication --json $(RESULTS) $(OPTIONS)
+
+.PHONY: bench-peers
+bench-peers: machine venv ## The same for ingestr, Sling and dlt beside the service, each in an environment of its own
+	mkdir -p $(dir $(RESULTS))
+	$(BIN)/python -m benchmarks.replication --only peers --json $(RESULTS) $(OPTIONS)
+
+.PHONY: bench-marts
+bench-marts: machine venv ## Measure the loads of the marts
 	$(BIN)/python -m benchmarks.marts --scale 0.1
+
+.PHONY: bench-plot
+bench-plot: venv ## Write the pictures and tables of the docs from RESULTS
+	$(BIN)/python -m benchmarks.publish $(RESULTS)
 
 # What the published image of Airflow lacks, or may lack: providers without their own dependencies, which it has.
 PROVIDERS := apache-airflow-providers-mongo apache-airflow-providers-edge3 retryhttp aiofiles

@@ -17,12 +17,14 @@ from psycopg.errors import UndefinedTable
 from pymongo import MongoClient
 
 from benchmarks.processes import cpu_seconds, peak_bytes
+from benchmarks.results import Run
 from devstack.ports import free_port
 from devstack.scratch import scratch_directory
 from devstack.service import ServiceOptions, ServiceProcess
 from devstack.stack import Stack, running_stack
 from replicator_service.core.mapping.loader import load_mapping
 from replicator_service.core.naming import schema_name
+from replicator_service.core.position import to_cluster_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +38,8 @@ POSTGRES_VERSION = 18
 
 _POLL_SECONDS = 0.005
 _LONGEST_RUN_SECONDS = 900.0
+_SAY_SECONDS = 15.0
+_PASSED_ON = ("REPLICATOR_COMPILED",)
 _DATABASE = "benchmark"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -51,21 +55,6 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What one run of the service took: from the moment it led, and from the start of its process.
-
-    Processor times are those between the two ends of ``seconds``.
-    """
-
-    seconds: float
-    seconds_from_start: float
-    service_cpu: float
-    mongod_cpu: float
-    postgres_cpu: float
-    peak_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class Lab:
     """Both servers, with a database for everything that is measured."""
 
@@ -75,6 +64,10 @@ class Lab:
     dsn: str
     directory: Path
     program: Path | None
+    variables: dict[str, str]
+    """Settings of the service under measure, from the environment of the benchmark."""
+    say: Callable[[str], None]
+    """Tells somebody who waits how far things are."""
 
     def fresh_source(self, name: str) -> Database[dict[str, Any]]:
         """An empty MongoDB database."""
@@ -82,15 +75,18 @@ class Lab:
         return self.client[name]
 
     @contextmanager
-    def service(self, database: str, *, mapping: Path | None) -> Iterator[ServiceProcess]:
-        """The service, replicating a database."""
+    def service(
+        self, database: str, *, mapping: Path | None, mongo_uri: str | None = None, dsn: str | None = None
+    ) -> Iterator[ServiceProcess]:
+        """The service, replicating a database; at other addresses of the same servers, if they are given."""
         options = ServiceOptions(
-            mongo_uri=self.stack.mongo.uri,
-            postgres_dsn=self.dsn,
+            mongo_uri=mongo_uri or self.stack.mongo.uri,
+            postgres_dsn=dsn or self.dsn,
             mongo_database=database,
             http_port=free_port(),
             mapping=mapping,
             program=self.program,
+            variables=self.variables,
         )
         with ServiceProcess(self.directory / "service", options) as process:
             yield process
@@ -113,18 +109,22 @@ class Lab:
         started = time.perf_counter()
         with self.service(database, mapping=mapping) as process:
             self.wait(process, database, lambda progress: progress.epoch > epoch)
-            led, before = time.perf_counter(), self._costs(process)
+            led, before = time.perf_counter(), self.costs(process)
             self.wait(process, database, lambda progress: progress.cluster_time > 0 and done(progress))
-            ended, after = time.perf_counter(), self._costs(process)
+            ended, after = time.perf_counter(), self.costs(process)
             service, mongod, postgres = (late - early for early, late in zip(before, after, strict=True))
-            return Run(ended - led, ended - started, service, mongod, postgres, peak_bytes(process.pid))
+            return Run(ended - led, ended - started, service, mongod, postgres, peak_bytes(process.pid), process.path())
 
     def wait(self, process: ServiceProcess, database: str, done: Callable[[Progress], bool]) -> None:
         """Wait until the progress of a stream is ``done``."""
-        deadline = time.monotonic() + _LONGEST_RUN_SECONDS
+        began = told = time.monotonic()
         while not done(self.progress(database)):
             process.require_running()
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now - told > _SAY_SECONDS:
+                told = now
+                self.say(f"the service has worked on {database} for {now - began:.0f} s")
+            if now - began > _LONGEST_RUN_SECONDS:
                 raise TimeoutError(f"The service was not done after {_LONGEST_RUN_SECONDS:.0f} s, see {process.log}.")
             time.sleep(_POLL_SECONDS)
 
@@ -133,15 +133,20 @@ class Lab:
 
         The time is from the moment it has connected until the last part is compared.
         """
+        told = self.replicator(database, "reconcile", "--collection", collection, mapping=mapping)
+        return sum(float(part["seconds"]) for part in told["parts"])
+
+    def replicator(self, database: str, *arguments: str, mapping: Path | None = None) -> Any:  # noqa: ANN401 - any JSON
+        """Run a command of the service and give the JSON that it prints."""
         program = self.program or Path(sys.executable).with_name("replicator")
         variables = {
             "REPLICATOR_MONGO_URI": self.stack.mongo.uri,
             "REPLICATOR_MONGO_DATABASE": database,
             "REPLICATOR_POSTGRES_DSN": self.dsn,
-            "REPLICATOR_MAPPING": str(mapping),
+            **({"REPLICATOR_MAPPING": str(mapping)} if mapping else {}),
         }
         done = subprocess.run(  # noqa: S603 - our own command
-            [program, "reconcile", "--collection", collection, "--json"],
+            [program, *arguments, "--json"],
             env={**os.environ, **variables},
             capture_output=True,
             text=True,
@@ -149,8 +154,22 @@ class Lab:
             check=False,
         )
         if done.returncode != 0:
-            raise AssertionError(f"reconcile ended with {done.returncode}: {done.stdout}{done.stderr}")
-        return sum(float(part["seconds"]) for part in json.loads(done.stdout)["parts"])
+            raise AssertionError(f"{arguments[0]} ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return json.loads(done.stdout)
+
+    def now(self) -> int:
+        """The cluster time of now: everything that was acknowledged is not later."""
+        return to_cluster_time(self.client.admin.command("ping")["operationTime"])
+
+    def peak(self, process: ServiceProcess) -> int:
+        """The most memory that the service has held so far, in bytes."""
+        return peak_bytes(process.pid)
+
+    def resyncs(self, stream: str) -> int:
+        """How many requests of operators the service has taken from the table."""
+        query = "select count(*) from replicator.request where stream = %s and handled_at is not null"
+        row = self.connection.execute(query, (stream,)).fetchone()
+        return int(row[0]) if row else 0
 
     def rows(self, database: str, table: str) -> int:
         """How many rows a replicated table has."""
@@ -158,7 +177,8 @@ class Lab:
         row = self.connection.execute(query).fetchone()
         return int(row[0]) if row else 0
 
-    def _costs(self, process: ServiceProcess) -> tuple[float, float, float]:
+    def costs(self, process: ServiceProcess) -> tuple[float, float, float]:
+        """The processor time so far of the service, mongod and PostgreSQL."""
         return (
             cpu_seconds(process.pid),
             cpu_seconds(self.stack.mongo.pid),
@@ -167,7 +187,9 @@ class Lab:
 
 
 @contextmanager
-def running_lab(directory: Path, *, program: Path | None = None) -> Iterator[Lab]:
+def running_lab(
+    directory: Path, *, program: Path | None = None, say: Callable[[str], None] = lambda _: None
+) -> Iterator[Lab]:
     """Start both servers with new, empty files and durable settings; only logs are left afterwards."""
     with (
         scratch_directory(directory, postgres_version=POSTGRES_VERSION) as scratch,
@@ -180,7 +202,8 @@ def running_lab(directory: Path, *, program: Path | None = None) -> Iterator[Lab
             MongoClient[dict[str, Any]](stack.mongo.uri, tz_aware=True) as client,
             psycopg.connect(dsn, autocommit=True) as connection,
         ):
-            yield Lab(stack, client, connection, dsn, scratch, program)
+            variables = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+            yield Lab(stack, client, connection, dsn, scratch, program, variables, say)
 
 
 def shop_collection(name: str) -> TypedCollection:

@@ -1,6 +1,7 @@
-"""The command: ``python -m benchmarks.replication`` measures everything in one run and prints it.
+"""The command: ``python -m benchmarks.replication`` measures everything in one run, in interleaved rounds.
 
-Bad numbers are printed like good ones; the exit code is 0 whenever everything could be measured.
+Bad numbers are printed like good ones; the exit code is 0 whenever everything could be measured. It ends in a bounded
+time: what does not fit into ``--minutes`` is named as left out.
 """
 
 from __future__ import annotations
@@ -8,33 +9,64 @@ from __future__ import annotations
 import gc
 import json
 import os
+import platform
 import sys
+import time
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pymongo.errors import PyMongoError
 from rich.console import Console
 
-from benchmarks.experiments import EXPERIMENTS, Results
+from benchmarks.distance import commits, far_servers
+from benchmarks.experiments import catch_up, first_load, growth, large_documents, latency, million
 from benchmarks.lab import running_lab
-from benchmarks.report import as_plain, figures_table, verdicts_table
+from benchmarks.many import many_collections, starting
+from benchmarks.peers import peers
+from benchmarks.report import as_plain, rows_table, verdicts_table
+from benchmarks.results import Results
 from devstack.errors import DevstackError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from benchmarks.lab import Lab
+
 _DIRECTORY = Path(__file__).resolve().parents[1] / ".devstack" / "bench"
-_PIPED_WIDTH = 130
-_STANDARD = ("catch-up", "first-load", "latency")
+_PIPED_WIDTH = 150
+
+EXPERIMENTS: dict[str, Callable[[Lab, Results, float], None]] = {
+    "start": starting,
+    "catch-up": catch_up,
+    "first-load": first_load,
+    "latency": latency,
+    "commits": commits,
+    "far": far_servers,
+    "large-documents": large_documents,
+    "many": many_collections,
+    "million": million,
+    "growth": growth,
+    "growth-10": partial(growth, sizes=(1_000_000, 10_000_000)),
+    "peers": peers,
+}
+_BY_OPTION = ("growth-10", "peers")
 
 
 def measure(
     only: Annotated[list[str] | None, typer.Option(help=f"Experiments: {', '.join(EXPERIMENTS)}.")] = None,
-    million: Annotated[bool, typer.Option("--million", help="Add a backlog of a million changes.")] = False,  # noqa: FBT002 - a flag
+    ten_million: Annotated[bool, typer.Option("--ten-million", help="Add a load of ten million documents.")] = False,  # noqa: FBT002 - a flag
+    with_peers: Annotated[bool, typer.Option("--peers", help="Add ingestr, Sling and dlt.")] = False,  # noqa: FBT002 - a flag
     scale: Annotated[float, typer.Option(min=0.001, max=10, help="Multiplies every volume.")] = 1.0,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="How often everything is measured, in turn.")] = 3,
+    minutes: Annotated[float, typer.Option(min=1, help="After so many, nothing more is begun.")] = 90.0,
     as_json: Annotated[Path | None, typer.Option("--json", help="Also write the results to this file.")] = None,
     program: Annotated[Path | None, typer.Option(help="The replicator to measure. Default: this checkout's.")] = None,
 ) -> None:
     """Measure the service against the raw limits of the same servers."""
-    names = list(only or _STANDARD) + (["million"] if million and not only else [])
+    wanted = {"growth-10": ten_million, "peers": with_peers}
+    names = list(only or [name for name in EXPERIMENTS if wanted.get(name, True)])
     unknown = [name for name in names if name not in EXPERIMENTS]
     if unknown:
         raise typer.BadParameter(f"{unknown[0]} is none of {', '.join(EXPERIMENTS)}.")
@@ -44,22 +76,45 @@ def measure(
     if not console.is_terminal:
         console = Console(width=_PIPED_WIDTH)
     results = Results()
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        console.print(f"{(time.monotonic() - began) / 60:6.1f} min  {text}", style="dim", highlight=False)
+
     try:
-        with running_lab(_DIRECTORY, program=program) as lab:
-            for name in names:
-                with console.status(f"measuring {name} (scale {scale:g}) …"):
+        with running_lab(_DIRECTORY, program=program, say=say) as lab:
+            for number in range(1, rounds + 1):
+                for name in names:
+                    if time.monotonic() - began > minutes * 60:
+                        results.left_out.append(f"{name}, round {number}: {minutes:g} minutes were over")
+                        continue
+                    say(f"round {number} of {rounds}: {name}")
                     EXPERIMENTS[name](lab, results, scale)
+                    gc.collect()
     finally:
         # What was measured before a failure is worth something, too.
-        _show(console, results)
-    if as_json is not None:
-        as_json.write_text(json.dumps(as_plain(results), indent=2) + "\n", encoding="utf-8")
+        about = {
+            "command": " ".join(["python -m benchmarks.replication", *sys.argv[1:]]),
+            "taken": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+            "processors": os.cpu_count(),
+            "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+            "load_average_at_the_end": round(os.getloadavg()[0], 1),
+            "scale": scale,
+            "rounds": rounds,
+            "compiled": os.environ.get("REPLICATOR_COMPILED", "as delivered"),
+            "minutes": round((time.monotonic() - began) / 60, 1),
+        }
+        if as_json is not None:
+            as_json.write_text(json.dumps(as_plain(results, about), indent=2) + "\n", encoding="utf-8")
+        _show(console, results, about)
 
 
-def _show(console: Console, results: Results) -> None:
-    console.print(f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f} at the end")
-    console.print(figures_table(results))
+def _show(console: Console, results: Results, about: Mapping[str, object]) -> None:
+    console.print(", ".join(f"{name} {value}" for name, value in about.items()), highlight=False)
+    console.print(rows_table(results))
     console.print(verdicts_table(results))
+    for each in results.left_out:
+        console.print(f"left out: {each}", highlight=False, markup=False)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The results as tables for a terminal, and as plain values."""
+"""The rows as tables for a terminal, and as plain values."""
 
 from __future__ import annotations
 
@@ -8,90 +8,78 @@ from rich import box
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from benchmarks.experiments import Figure, Results, Verdict
+    from benchmarks.results import Results, Row
+
+_COLOURS = {"goal met": "green", "must met": "yellow", "not met": "red"}
 
 
-def figures_table(results: Results) -> Table:
-    """Every number, by section. Processor times are microseconds an event or document."""
-    table = Table(box=box.SIMPLE_HEAD, title="Measured in this run", title_justify="left")
+def rows_table(results: Results) -> Table:
+    """Every row, by section: medians, and what lies between the lowest and the highest round."""
+    table = Table(box=box.SIMPLE_HEAD, title="Measured in this run, medians of its rounds", title_justify="left")
     table.add_column("what", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
-    for header in ("seconds", "from start", "µs service", "µs mongod", "µs PostgreSQL"):
+    table.add_column("range", justify="right", style="dim", no_wrap=True)
+    for header in ("µs service", "µs mongod", "µs PostgreSQL"):
         table.add_column(header, justify="right", style="dim", no_wrap=True)
-    for section, figures in results.sections.items():
-        table.add_section()
-        table.add_row(f"[bold]{section}[/bold]")
-        for each in figures:
-            table.add_row(f"  {each.name}", _number(each.value), each.unit, *_costs(each))
+    table.add_column("path", style="dim", no_wrap=True)
+    section = ""
+    for each in results:
+        if each.section != section:
+            section = each.section
+            table.add_section()
+            table.add_row(f"[bold]{section}[/bold]")
+        costs = [number(cost) for cost in each.cost] or ["", "", ""]
+        table.add_row(f"  {each.name}", number(each.value), each.unit, spread(each), *costs, path(each.note))
     return table
 
 
 def verdicts_table(results: Results) -> Table:
-    """The numbers that have bounds."""
+    """The rows that have bounds."""
     table = Table(box=box.SIMPLE_HEAD, title="Against the design", title_justify="left")
-    for header in ("what", "value", "must", "goal", ""):
+    for header in ("what", "value", "range", "must", "goal", ""):
         table.add_column(header, justify="left" if header in ("what", "") else "right", no_wrap=True)
-    for each in results.verdicts:
-        sign = "≤" if each.at_most else "≥"
-        bounds = (f"{sign} {bound:g} {each.unit}".strip() for bound in (each.must, each.goal))
-        table.add_row(each.name, f"{_number(each.value)} {each.unit}".strip(), *bounds, _word(each))
+    for each in results:
+        if each.bounds is not None:
+            sign = "≤" if each.bounds.at_most else "≥"
+            bounds = (f"{sign} {bound:g}" for bound in (each.bounds.must, each.bounds.goal))
+            told = f"{number(each.value)} {each.unit}".strip()
+            verdict = f"[{_COLOURS[each.verdict]}]{each.verdict}[/]"
+            table.add_row(f"{each.section}: {each.name}", told, spread(each), *bounds, verdict)
     return table
 
 
-def as_plain(results: Results) -> dict[str, Any]:
-    """The results as JSON values."""
-    return {
-        "figures": {section: [_plain(each) for each in figures] for section, figures in results.sections.items()},
-        "verdicts": [
-            {
-                "name": each.name,
-                "value": each.value,
-                "unit": each.unit,
-                "must": each.must,
-                "goal": each.goal,
-                "reaches_must": each.reaches_must,
-                "reaches_goal": each.reaches_goal,
-            }
-            for each in results.verdicts
-        ],
-    }
+def as_plain(results: Results, about: dict[str, Any]) -> dict[str, Any]:
+    """The rows as JSON values; ``about`` says of what run they are."""
+    return {**about, "left_out": results.left_out, "rows": [_plain(each) for each in results]}
 
 
-def _plain(figure: Figure) -> dict[str, Any]:
-    plain: dict[str, Any] = {"name": figure.name.strip(), "value": figure.value, "unit": figure.unit}
-    if figure.run is not None:
-        run = figure.run
-        plain |= {"seconds": run.seconds, "seconds_from_start": run.seconds_from_start, "peak_bytes": run.peak_bytes}
-        plain |= {
-            "service_cpu_us": _each(run.service_cpu, figure),
-            "mongod_cpu_us": _each(run.mongod_cpu, figure),
-            "postgres_cpu_us": _each(run.postgres_cpu, figure),
-        }
-    return plain
-
-
-def _costs(figure: Figure) -> list[str]:
-    run = figure.run
-    if run is None:
-        return []
-    cpu = (run.service_cpu, run.mongod_cpu, run.postgres_cpu)
-    return [f"{run.seconds:.1f}", f"{run.seconds_from_start:.1f}", *(f"{_each(each, figure):.1f}" for each in cpu)]
-
-
-def _each(seconds: float, figure: Figure) -> float:
-    return seconds / figure.number * 1e6
-
-
-def _word(verdict: Verdict) -> str:
-    if verdict.reaches_goal:
-        return "[green]goal reached[/green]"
-    if verdict.reaches_must:
-        return "[yellow]must reached[/yellow]"
-    return "[red]too high[/red]" if verdict.at_most else "[red]too low[/red]"
-
-
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A number as one reads it in a table."""
     if value >= 1_000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def spread(row: Row) -> str:
+    """The lowest and the highest value, of more than one round."""
+    return " … ".join(map(number, row.spread)) if len(row.values) > 1 else ""
+
+
+def path(note: str) -> str:
+    """The first word of what ``/status`` says of the path."""
+    return note.partition(":")[0].partition(",")[0].partition(" (")[0]
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    low, high = row.spread
+    plain: dict[str, Any] = {"section": row.section, "name": row.name, "unit": row.unit, "median": row.value}
+    plain |= {"lowest": low, "highest": high, "values": row.values}
+    if row.costs:
+        plain["cpu_us"] = dict(zip(("service", "mongod", "postgres"), row.cost, strict=True))
+    if row.note:
+        plain["path"] = row.note
+    if row.bounds is not None:
+        bounds = row.bounds
+        plain |= {"must": bounds.must, "goal": bounds.goal, "at_most": bounds.at_most, "verdict": row.verdict}
+    return plain

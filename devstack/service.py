@@ -6,10 +6,12 @@ passwords reach it in files that only this user may read, never on a command lin
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
-from dataclasses import dataclass
+import urllib.request
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -17,6 +19,7 @@ from devstack.errors import DevstackError
 from devstack.process import ServerProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
 _DRAIN_SECONDS = 15.0
@@ -35,6 +38,8 @@ class ServiceOptions:
     mapping: Path | None = None
     program: Path | None = None
     """The ``replicator`` to run; by default the one beside this Python."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Other settings."""
 
 
 class ServiceProcess:
@@ -52,11 +57,13 @@ class ServiceProcess:
             "REPLICATOR_MONGO_DATABASE": options.mongo_database,
             "REPLICATOR_HTTP_PORT": str(options.http_port),
             "REPLICATOR_LOG_FORMAT": "json",
+            **options.variables,
         }
         if _COMPILED in os.environ:
             variables[_COMPILED] = os.environ[_COMPILED]
         if options.mapping is not None:
             variables["REPLICATOR_MAPPING"] = str(options.mapping.resolve())
+        self.url = f"http://127.0.0.1:{options.http_port}/"
         self._process = ServerProcess(
             [str(program), "run"],
             directory=directory,
@@ -82,6 +89,14 @@ class ServiceProcess:
                 f"The service ended by itself (exit code {self._process.exit_code}).",
                 hint=f"The end of {self.log}:\n{self._process.log_tail()}",
             )
+
+    def path(self) -> str:
+        """Which path makes its rows, as ``/status`` says; nothing while it does not answer."""
+        try:
+            with urllib.request.urlopen(f"{self.url}status", timeout=3) as answer:  # noqa: S310 - our own address
+                return str(json.load(answer).get("compiled") or "")
+        except (OSError, ValueError):
+            return ""
 
     def stop(self) -> None:
         """Let it finish what it has in hand, and end it. Idempotent."""
