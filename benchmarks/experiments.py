@@ -161,7 +161,7 @@ def large_documents(lab: Lab, results: Results, _scale: float) -> None:
 
 def growth(lab: Lab, results: Results, scale: float, *, sizes: tuple[int, ...] = (100_000, 1_000_000)) -> None:
     """What a document costs in a first load, at several sizes."""
-    section = "growth, first load of flat documents"
+    section = "growth, first load"
     costs = []
     for size in sizes:
         count, source = int(size * scale), f"growth_{size}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -34,6 +35,7 @@ _INSTALL_SECONDS = 600.0
 _RUN_SECONDS = 300.0
 _POLL_SECONDS = 0.02
 _SCHEMA = "peer"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _QUIET = {"DO_NOT_TRACK": "1", "SLING_DISABLE_TELEMETRY": "true", "RUNTIME__DLTHUB_TELEMETRY": "false"}
 
 # Wheels of Sling from 1.5 on fetch the program from elsewhere at the first start, as those of ingestr from 1.1.50 on.
@@ -117,7 +119,7 @@ def _sling(home: Path, wanted: Load) -> tuple[list[str], dict[str, str]]:
     if not found:
         raise PeerFailed("its package holds no program for this machine")
     found[0].chmod(0o755)
-    variables = {"SOURCE": wanted.uri, "TARGET": wanted.dsn, "SLING_HOME_DIR": str(home / "work")}
+    variables = {"SOURCE": wanted.uri, "TARGET": f"{wanted.dsn}?sslmode=disable", "SLING_HOME_DIR": str(home / "work")}
     return [
         *(str(found[0]), "run", "--src-conn", "SOURCE", "--tgt-conn", "TARGET", "--mode", "full-refresh"),
         *("--src-stream", f"{wanted.database}.{wanted.collection}", "--src-options", "{flatten: true}"),
@@ -294,7 +296,7 @@ def _ran(command: Sequence[str], seconds: float, directory: Path, variables: dic
 
 def _end(text: str) -> str:
     """The last words, without addresses, which may hold a password."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and "://" not in line]
+    lines = [_COLOUR.sub("", line).strip() for line in text.splitlines() if line.strip() and "://" not in line]
     return " / ".join(lines[-3:])[-400:]
 
 
