@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from replicator_service.app.preflight import SETTINGS, preflight
+from replicator_service.cli.addresses import From, MappingFile, To  # noqa: TC001 - read when the command is made
 from replicator_service.cli.errors import address_mask
 from replicator_service.cli.output import Json, console, print_json, wants_json
 from replicator_service.configuration.settings import load_settings, unknown_variables
@@ -27,7 +28,14 @@ _SIGNS = {
 }
 
 
-def check_command(context: typer.Context, *, json: Json = False) -> None:  # noqa: ARG001 - read from the context
+def check_command(
+    context: typer.Context,
+    _from: From = None,
+    _to: To = None,
+    _mapping: MappingFile = None,
+    *,
+    json: Json = False,  # noqa: ARG001 - read from the context
+) -> None:
     """Check both servers, the credentials and the mapping, without changing anything."""
     try:
         settings = load_settings()

@@ -2,45 +2,80 @@
 
 from __future__ import annotations
 
-import os
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import typer
 from pydantic import SecretStr
+from rich.text import Text
 
+from replicator_service.cli.addresses import From, MappingFile, To  # noqa: TC001 - read when the command is made
 from replicator_service.cli.output import Json, print_json, print_table, wants_json
-from replicator_service.configuration.environment import PREFIX
-from replicator_service.configuration.settings import Settings, load_settings
+from replicator_service.configuration.environment import PREFIX, Given
+from replicator_service.configuration.settings import Settings, given_settings
+from replicator_service.core.errors import ConfigurationError
 from replicator_service.runtime.log.masking import mask_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic.fields import FieldInfo
+
 config_app = typer.Typer(help="The settings.", no_args_is_help=True)
 
 
 @config_app.command("show")
-def show_command(context: typer.Context, *, json: Json = False) -> None:  # noqa: ARG001 - read from the context
-    """Show every setting, its value without secrets, and where it comes from."""
-    shown = settings_shown(load_settings(), os.environ)
+def show_command(
+    context: typer.Context,
+    _from: From = None,
+    _to: To = None,
+    _mapping: MappingFile = None,
+    *,
+    json: Json = False,  # noqa: ARG001 - read from the context
+) -> None:
+    """Show every setting, its value without secrets, where it comes from, and what is missing or wrong.
+
+    Ends with 2 when the service could not start with them.
+    """
+    given, settings = given_settings()
+    shown = settings_shown(given, settings)
     if wants_json(context):
         print_json(shown)
-        return
-    rows = [(name, "" if each["value"] is None else each["value"], each["from"]) for name, each in shown.items()]
-    print_table(("setting", "value", "from"), rows)
+    else:
+        print_table(("setting", "value", "from"), [_row(name, each) for name, each in shown.items()])
+    if settings is None:
+        if wants_json(context):
+            raise typer.Exit(ConfigurationError.exit_code)
+        raise given.error
 
 
-def settings_shown(settings: Settings, environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Each setting by the name of its variable: its value and its origin."""
+def settings_shown(given: Given, settings: Settings | None) -> dict[str, dict[str, Any]]:
+    """Each setting by the name of its variable: its value, its origin, and what is wrong with it."""
     return {
         PREFIX + name.upper(): {
-            "value": _shown(getattr(settings, name)),
-            "from": _origin(PREFIX + name.upper(), environ),
+            "value": _value(name, field, given, settings),
+            "from": given.origins.get(name, None if field.is_required() else "default"),
+            "problem": given.problems.get(name),
             "description": field.description,
         }
         for name, field in Settings.model_fields.items()
     }
+
+
+def _value(name: str, field: FieldInfo, given: Given, settings: Settings | None) -> object:
+    if settings is not None:
+        return _shown(field, getattr(settings, name))
+    if name in given.values:
+        return _shown(field, given.values[name])
+    return None if field.is_required() else _shown(field, field.default)
+
+
+def _row(name: str, setting: Mapping[str, Any]) -> tuple[object, ...]:
+    if setting["problem"] is None:
+        value = setting["value"]
+        return name, "" if value is None else value, setting["from"] or "the address, once it is there"
+    told = "is wrong" if setting["from"] else "is missing"
+    return Text(name, "bold red"), Text(told, "bold red"), setting["from"] or ""
 
 
 def settings_help() -> str:
@@ -49,20 +84,14 @@ def settings_help() -> str:
     return "\n\n".join(["Settings, each also as ..._FILE that names a file with the value:", *lines])
 
 
-def _shown(value: object) -> object:
+def _shown(field: FieldInfo, value: object) -> object:
+    if "SecretStr" in str(field.annotation) and value is not None:
+        secret = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        return mask_address(secret) if "://" in secret or "=" in secret else "***"
     match value:
-        case SecretStr():
-            secret = value.get_secret_value()
-            return mask_address(secret) if "://" in secret or "=" in secret else "***"
         case Enum():
             return value.value
         case bool() | int() | float() | None:
             return value
         case _:
             return str(value)
-
-
-def _origin(variable: str, environ: Mapping[str, str]) -> str:
-    if environ.get(variable, "") != "":
-        return "environment"
-    return "file" if variable + "_FILE" in environ else "default"

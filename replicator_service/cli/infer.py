@@ -11,6 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from replicator_service.app.inference import Inferred, infer
+from replicator_service.cli.addresses import From  # noqa: TC001 - read when the command is made
 from replicator_service.cli.output import Json, console, print_json, print_table, print_text, wants_json
 from replicator_service.configuration.settings import load_settings
 from replicator_service.core.errors import ConfigurationError
@@ -40,6 +41,7 @@ def infer_command(
     collection: Collections = None,
     sample: Documents = DEFAULT_SAMPLE,
     output: Output = None,
+    _from: From = None,
     *,
     force: Force = False,
     json: Json = False,  # noqa: ARG001 - read from the context

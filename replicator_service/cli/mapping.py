@@ -11,6 +11,7 @@ from replicator_service.cli.drift import drift_command
 from replicator_service.cli.infer import infer_command
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
 from replicator_service.configuration.mapping_file import read_mapping
+from replicator_service.configuration.settings import given_settings
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.ddl import render_ddl
 from replicator_service.core.mapping.model import tables_of
@@ -22,7 +23,10 @@ mapping_app = typer.Typer(help="Write a mapping file, check it, and show its tab
 mapping_app.command("infer")(infer_command)
 mapping_app.command("drift")(drift_command)
 
-File = Annotated[Path, typer.Argument(help="The mapping file (YAML).", metavar="FILE")]
+File = Annotated[
+    Path,
+    typer.Argument(envvar="REPLICATOR_MAPPING", help="The mapping file (YAML).", metavar="FILE"),
+]
 
 
 @mapping_app.command("check")
@@ -51,15 +55,25 @@ def ddl_command(
     context: typer.Context,
     file: File,
     database: Annotated[
-        str, typer.Option("--database", envvar="REPLICATOR_MONGO_DATABASE", help="The MongoDB database.")
-    ] = "origin",
+        str | None, typer.Option("--database", help="The MongoDB database. Default: that of the settings.")
+    ] = None,
     *,
     json: Json = False,  # noqa: ARG001 - read from the context
 ) -> None:
     """Print the SQL that creates the tables; the service does this by itself."""
-    schema = schema_name(database)
+    schema = schema_name(database or _database())
     ddl = render_ddl(schema, read_mapping(file))
     if wants_json(context):
         print_json({"schema": schema, "ddl": ddl})
     else:
         print_text(ddl)
+
+
+def _database() -> str:
+    database = given_settings()[0].values.get("mongo_database")
+    if not database:
+        raise ConfigurationError(
+            "the schema is called as the database, and none is named",
+            hint="Give --database NAME, or set REPLICATOR_MONGO_DATABASE.",
+        )
+    return str(database)

@@ -16,6 +16,7 @@ import typer
 from replicator_service.app.failures import leave_behind
 from replicator_service.app.monitor import Monitor
 from replicator_service.app.service import Service
+from replicator_service.cli.addresses import From, MappingFile, To  # noqa: TC001 - read when the command is made
 from replicator_service.cli.errors import unexpected
 from replicator_service.cli.output import Json  # noqa: TC001 - read when the command is made
 from replicator_service.configuration.mapping_file import read_mapping
@@ -49,13 +50,19 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run_command(
+    _from: From = None,
+    _to: To = None,
+    _mapping: MappingFile = None,
     http_host: Annotated[str | None, typer.Option("--http-host", help="Instead of REPLICATOR_HTTP_HOST.")] = None,
     http_port: Annotated[int | None, typer.Option("--http-port", help="Instead of REPLICATOR_HTTP_PORT.")] = None,
     log_level: Annotated[str | None, typer.Option("--log-level", help="Instead of REPLICATOR_LOG_LEVEL.")] = None,
     *,
     json: Json = False,
 ) -> None:
-    """Replicate until SIGTERM or Ctrl-C; a second signal ends at once. With --json, log lines are JSON."""
+    """Replicate until SIGTERM or Ctrl-C; a second signal ends at once. With --json, log lines are JSON.
+
+    All it needs is two addresses: replicator run --from mongodb://HOST/DATABASE --to postgresql://HOST/DATABASE
+    """
     settings = load_settings(
         http_host=http_host,
         http_port=http_port,

@@ -53,29 +53,63 @@ def load_http_address(environ: Mapping[str, str] = os.environ) -> HttpAddress:
 
     Raises :class:`ConfigurationError` as ``load_settings`` does.
     """
-    values, flaws = found(("http_host", "http_port"), environ)
-    if flaws:
-        raise explained(flaws, {})
-    port = values.get("http_port", DEFAULT_HTTP_PORT)
-    return HttpAddress(values.get("http_host", DEFAULT_HTTP_HOST), int(port))
+    given = found(("http_host", "http_port"), environ)
+    if given.problems:
+        raise given.error
+    port = given.values.get("http_port", str(DEFAULT_HTTP_PORT))
+    return HttpAddress(given.values.get("http_host", DEFAULT_HTTP_HOST), int(port))
 
 
-def found(names: Iterable[str], environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Flaw]]:
-    """Those of the settings that are set, and what is wrong with which; an empty variable counts as not set.
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the environment says: the text of each setting that has one, and what is wrong with which, by name.
 
-    Raises :class:`ConfigurationError` for a file that cannot be read.
+    ``origins`` say where a value comes from: environment, file, address.
     """
-    values = {name: value for name in names if (value := _value(PREFIX + name.upper(), environ))}
-    flaws = {name: flaw for name, value in values.items() if name in _FLAWS and (flaw := _FLAWS[name](value))}
-    return values, flaws
+
+    values: Mapping[str, str]
+    origins: Mapping[str, str]
+    problems: Mapping[str, str]
+    fixes: tuple[str, ...] = ()
+
+    @property
+    def error(self) -> ConfigurationError:
+        """One error that names every setting that is missing or wrong, without its value."""
+        fixes = self.fixes or tuple(fix for name, fix in _MISSING.items() if name in self.problems)
+        hint = " ".join(fixes) or "'replicator run --help' lists the settings."
+        return ConfigurationError("; ".join(self.problems.values()), hint=hint)
 
 
-def explained(flaws: Mapping[str, Flaw], problems: Mapping[str, str]) -> ConfigurationError:
-    """One error that names every setting that is missing or wrong, without its value."""
-    told = {**problems, **{name: f"is wrong: it {flaw.cause}" for name, flaw in flaws.items()}}
-    message = "; ".join(f"{PREFIX}{name.upper()} {problem}" for name, problem in told.items())
-    fixes = list(dict.fromkeys(flaw.fix for flaw in flaws.values()))
-    return ConfigurationError(message, hint=" ".join(fixes) or "'replicator run --help' lists the settings.")
+def found(names: Iterable[str], environ: Mapping[str, str]) -> Given:
+    """Those of the settings that are set, and what is wrong with which; an empty variable counts as not set."""
+    values: dict[str, str] = {}
+    origins: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    fixes: dict[str, None] = {}
+    for name in names:
+        variable = PREFIX + name.upper()
+        try:
+            value = _value(variable, environ)
+        except ConfigurationError as error:
+            problems[name] = error.message
+            fixes[error.hint] = None
+            continue
+        if not value:
+            continue
+        values[name] = value
+        origins[name] = "file" if environ.get(variable + "_FILE") else "environment"
+        if name in _FLAWS and (flaw := _FLAWS[name](value)):
+            problems[name] = f"{variable} is wrong: it {flaw.cause}"
+            fixes[flaw.fix] = None
+    return Given(values, origins, problems, tuple(fixes))
+
+
+_MISSING = {
+    "mongo_uri": "Give --from mongodb://USER:PASSWORD@HOST/DATABASE, or set REPLICATOR_MONGO_URI to it.",
+    "mongo_database": "Name the database in the address, mongodb://HOST/DATABASE, or set REPLICATOR_MONGO_DATABASE.",
+    "postgres_dsn": "Give --to postgresql://USER:PASSWORD@HOST/DATABASE, or set REPLICATOR_POSTGRES_DSN to it.",
+}
+"""What to write where a setting is missing that has no default."""
 
 
 def _value(variable: str, environ: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ Read once, when a command begins, and passed on as values. A wrong setting is on
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - read when the model is made
 from typing import TYPE_CHECKING
@@ -17,9 +18,10 @@ from replicator_service.configuration.environment import (
     DEFAULT_HTTP_HOST,
     DEFAULT_HTTP_PORT,
     PREFIX,
-    explained,
+    Given,
     found,
 )
+from replicator_service.core.addresses import database_in
 from replicator_service.core.mapping.problems import closest
 
 if TYPE_CHECKING:
@@ -71,10 +73,10 @@ class Settings(BaseSettings):
 
     mongo_uri: SecretStr = Field(description="Address of the MongoDB replica set, mongodb://USER:PASSWORD@HOST/...")
     mongo_database: str = Field(
-        "origin",
         min_length=1,
         max_length=63,
-        description="The database to replicate; the tables are in a schema of the same name.",
+        description="The database to replicate, by default the one that the address names "
+        "(mongodb://HOST/DATABASE); the tables are in a schema of the same name.",
     )
     postgres_dsn: SecretStr = Field(description="Address of PostgreSQL, postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
     mapping: Path | None = Field(
@@ -128,15 +130,32 @@ def load_settings(environ: Mapping[str, str] = os.environ, **overrides: object) 
 
     Raises :class:`ConfigurationError` naming every variable that is missing or wrong, without its value.
     """
-    given = {name: value for name, value in overrides.items() if value is not None}
-    texts, flaws = found([name for name in Settings.model_fields if name not in given], environ)
-    try:
-        settings = Settings.model_validate({**texts, **given})
-    except ValidationError as error:
-        raise explained(flaws, _problems(error, environ)) from None
-    if flaws:
-        raise explained(flaws, {})
+    given, settings = _read(environ, {name: value for name, value in overrides.items() if value is not None})
+    if settings is None:
+        raise given.error
     return settings
+
+
+def given_settings(environ: Mapping[str, str] = os.environ) -> tuple[Given, Settings | None]:
+    """Read what there is of the settings, right or wrong, and themselves unless something is wrong. Raises nothing."""
+    return _read(environ, {})
+
+
+def _read(environ: Mapping[str, str], overrides: Mapping[str, object]) -> tuple[Given, Settings | None]:
+    given = found([name for name in Settings.model_fields if name not in overrides], environ)
+    uri = overrides.get("mongo_uri", given.values.get("mongo_uri"))
+    is_named = "mongo_database" in overrides or "mongo_database" in given.values
+    if not is_named and isinstance(uri, str) and "mongo_uri" not in given.problems and (name := database_in(uri)):
+        given = replace(
+            given,
+            values={**given.values, "mongo_database": name},
+            origins={**given.origins, "mongo_database": "address"},
+        )
+    try:
+        settings = Settings.model_validate({**given.values, **overrides})
+    except ValidationError as error:
+        return replace(given, problems=_problems(error, environ, given, has_uri=bool(uri))), None
+    return given, None if given.problems else settings
 
 
 def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str | None]:
@@ -147,16 +166,22 @@ def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str 
     return {PREFIX + name: right and PREFIX + right for name, right in meant.items()}
 
 
-def _problems(error: ValidationError, environ: Mapping[str, str]) -> dict[str, str]:
+def _problems(error: ValidationError, environ: Mapping[str, str], given: Given, *, has_uri: bool) -> dict[str, str]:
     """What is wrong with each setting."""
     meant = {right: wrong for wrong, right in unknown_variables(environ).items() if right is not None}
-    problems = {}
+    problems = dict(given.problems)
     for each in error.errors(include_input=False, include_url=False, include_context=False):
         name = str(each["loc"][0]) if each["loc"] else "setting"
+        variable = PREFIX + name.upper()
+        if name in given.problems:
+            continue
+        if name == "mongo_database" and (not has_uri or "mongo_uri" in given.problems):
+            # The address, once it is right, may well name it.
+            continue
         if each["type"] != "missing":
-            problems[name] = f"is wrong: {each['msg']}"
-        elif wrong := meant.get(PREFIX + name.upper()):
-            problems[name] = f"is missing, and {wrong} is set but unknown"
+            problems[name] = f"{variable} is wrong: {each['msg']}"
+        elif wrong := meant.get(variable):
+            problems[name] = f"{variable} is missing, and {wrong} is set but unknown"
         else:
-            problems[name] = "is missing"
+            problems[name] = f"{variable} is missing"
     return problems

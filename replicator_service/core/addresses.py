@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 _QUOTES = ("'", '"', "`")
 _DRIVER = re.compile(r"postgres(ql)?\+\w+://")
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*)(?::(?P<port>.*))?")
+_DATABASE = re.compile(r"mongodb(?:\+srv)?://[^/?]*/(?P<database>[^?/.]*)")
 _ENCODING = "User and password are percent-encoded: @ is %40, : is %3A, / is %2F, ? is %3F, % is %25."
 _UNENCODED = "has a user name or password with a character that stands for something else in an address"
 
@@ -41,6 +42,16 @@ def mongo_uri_flaw(uri: str) -> Flaw | None:
     if not found or scheme not in ("mongodb", "mongodb+srv"):
         return Flaw("does not begin with mongodb:// or mongodb+srv://", f"Write {form}")
     return _flaw_after_scheme(rest, ends_authority="/?", is_colon_plain=False)
+
+
+def database_in(uri: str) -> str:
+    """The database that an address of MongoDB names, ``mongodb://HOST/DATABASE?...``; empty when it names none.
+
+    One of MongoDB's own says where the user is kept, not what is to be replicated.
+    """
+    found = _DATABASE.match(uri)
+    name = "" if found is None else unquote(found["database"])
+    return "" if name in SYSTEM_DATABASES else name
 
 
 def postgres_dsn_flaw(dsn: str) -> Flaw | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 WORD = "geh/eim"
 NOWHERE = {
-    "REPLICATOR_MONGO_URI": "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=200",
+    "REPLICATOR_MONGO_URI": "mongodb://127.0.0.1:9/data?serverSelectionTimeoutMS=200",
     "REPLICATOR_POSTGRES_DSN": f"postgresql://u:{WORD.replace('/', '%2F')}@127.0.0.1:9/d",
     "REPLICATOR_HTTP_PORT": "9",
 }
@@ -66,7 +67,7 @@ def test_check_reports_missing_settings_as_a_failed_check() -> None:
 
 
 def test_errors_are_json_when_json_was_asked_for() -> None:
-    result = replicator("config", "show", "--json")
+    result = replicator("pause", "--json")
     assert error(result)["class"] == "ConfigurationError"
 
 
@@ -117,6 +118,62 @@ def test_config_show_masks_secrets_and_tells_origins() -> None:
     assert shown["REPLICATOR_BATCH_MAX_MS"]["from"] == "default"
 
 
+def test_config_show_marks_what_is_missing_and_what_is_wrong_among_all_the_others() -> None:
+    environ = {"REPLICATOR_MONGO_URI": "mongodb://u:hidden@h/data", "REPLICATOR_HTTP_PORT": "http"}
+    result = replicator("config", "show", **environ)
+    assert result.exit_code == 2
+    lines = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()}
+    assert lines["REPLICATOR_POSTGRES_DSN"] == ["is", "missing"]
+    assert lines["REPLICATOR_HTTP_PORT"] == ["is", "wrong", "environment"]
+    assert lines["REPLICATOR_MONGO_DATABASE"] == ["data", "address"]
+    assert lines["REPLICATOR_MONGO_URI"] == ["mongodb://u:***@h/data", "environment"]
+    assert "REPLICATOR_POSTGRES_DSN is missing" in result.stderr
+    problems = {
+        name: each["problem"] for name, each in json.loads(replicator("config", "show", "--json").stdout).items()
+    }
+    assert problems["REPLICATOR_MONGO_URI"] == "REPLICATOR_MONGO_URI is missing"
+    assert problems["REPLICATOR_HTTP_PORT"] is None
+
+
+def test_addresses_may_stand_in_the_command_and_win_over_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "dsn").write_text("postgresql://u:filed@h/d")
+    environ = {"REPLICATOR_MONGO_URI": "mongodb://other/other", "REPLICATOR_POSTGRES_DSN_FILE": str(tmp_path / "dsn")}
+    words = ["--from", "mongodb://u:hidden@h/data", "--to", "postgresql://u:hidden@h/d", "--mapping", "m.yml", "--json"]
+    shown = json.loads(replicator("config", "show", *words, **environ).stdout)
+    assert {name: each["value"] for name, each in shown.items() if "hidden" in str(each) or "***" in str(each)} == {
+        "REPLICATOR_MONGO_URI": "mongodb://u:***@h/data",
+        "REPLICATOR_POSTGRES_DSN": "postgresql://u:***@h/d",
+    }
+    assert shown["REPLICATOR_MONGO_DATABASE"]["value"] == "data"
+    assert shown["REPLICATOR_MAPPING"]["value"] == "m.yml"
+    # Nothing of it is left for whoever uses this process next.
+    assert "REPLICATOR_MAPPING" not in os.environ
+
+
+def test_what_a_command_was_given_is_kept_out_of_its_errors() -> None:
+    words = ["--from", "mongodb://u:hidden-one@127.0.0.1:9/data", "--to", "postgresql://u:hidden-two@127.0.0.1:9/d"]
+    result = replicator("check", *words)
+    assert result.exit_code == 3
+    assert "hidden" not in result.output
+
+
+@pytest.mark.parametrize("command", ["check", "ddl"])
+def test_commands_about_the_mapping_take_the_file_of_the_settings(command: str, tmp_path: Path) -> None:
+    file = tmp_path / "mapping.yml"
+    file.write_text("version: 1\ncollections:\n  Things:\n    columns: {a: text}\n")
+    result = replicator("mapping", command, REPLICATOR_MAPPING=str(file), REPLICATOR_MONGO_DATABASE="data")
+    assert result.exit_code == 0, result.output
+    assert ("no problems" if command == "check" else 'create table if not exists "data"."things"') in result.stdout
+
+
+def test_ddl_guesses_no_schema(tmp_path: Path) -> None:
+    file = tmp_path / "mapping.yml"
+    file.write_text("version: 1")
+    result = replicator("mapping", "ddl", str(file))
+    assert result.exit_code == 2
+    assert "--database NAME" in result.stderr
+
+
 def test_resync_wants_one_collection_or_all() -> None:
     for arguments in (["resync"], ["resync", "Orders", "--all"]):
         result = replicator(*arguments, **NOWHERE)
@@ -150,7 +207,7 @@ def test_a_fault_of_the_program_is_told_without_its_text(monkeypatch: pytest.Mon
     def fail(*_arguments: object) -> None:
         raise KeyError("the card number is 4711")
 
-    monkeypatch.setattr("replicator_service.cli.config.load_settings", fail)
+    monkeypatch.setattr("replicator_service.cli.config.given_settings", fail)
     result = replicator("config", "show")
     assert result.exit_code == 5
     assert "unexpected KeyError" in result.stderr

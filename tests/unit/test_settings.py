@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replicator_service.configuration.settings import LogFormat, load_settings, unknown_variables
+from replicator_service.configuration.settings import LogFormat, given_settings, load_settings, unknown_variables
 from replicator_service.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMPLETE = {"REPLICATOR_MONGO_URI": "mongodb://u:hidden@h/", "REPLICATOR_POSTGRES_DSN": "postgresql://u:hidden@h/d"}
+COMPLETE = {"REPLICATOR_MONGO_URI": "mongodb://u:hidden@h/data", "REPLICATOR_POSTGRES_DSN": "postgresql://u:hidden@h/d"}
 
 
 def test_addresses_are_all_that_has_to_be_set() -> None:
     settings = load_settings(COMPLETE)
-    assert (settings.mongo_database, settings.http_host, settings.http_port) == ("origin", "127.0.0.1", 8081)
+    assert (settings.mongo_database, settings.http_host, settings.http_port) == ("data", "127.0.0.1", 8081)
 
 
 def test_a_secret_may_be_in_a_file_whose_last_line_break_does_not_count(tmp_path: Path) -> None:
@@ -45,11 +45,11 @@ def test_a_file_that_cannot_be_a_value_is_named_by_its_variable(tmp_path: Path, 
 
 
 def test_blanks_and_a_byte_order_mark_around_a_value_do_not_count(tmp_path: Path) -> None:
-    (tmp_path / "uri").write_text("\ufeffmongodb://from-file/\r\n")
+    (tmp_path / "uri").write_text("\ufeffmongodb://from-file/data\r\n")
     settings = load_settings(
         {"REPLICATOR_MONGO_URI_FILE": str(tmp_path / "uri"), "REPLICATOR_POSTGRES_DSN": " postgresql://h/d "}
     )
-    assert settings.mongo_uri.get_secret_value() == "mongodb://from-file/"
+    assert settings.mongo_uri.get_secret_value() == "mongodb://from-file/data"
     assert settings.postgres_dsn.get_secret_value() == "postgresql://h/d"
 
 
@@ -120,7 +120,7 @@ def test_nothing_is_read_from_anywhere_else(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("REPLICATOR_HTTP_PORT", "")
     monkeypatch.setenv("REPLICATOR_MONGO_DATABASE", "other")
     settings = load_settings(COMPLETE)
-    assert (settings.http_port, settings.mongo_database) == (8081, "origin")
+    assert (settings.http_port, settings.mongo_database) == (8081, "data")
 
 
 def test_the_command_line_wins_over_the_environment() -> None:
@@ -130,3 +130,53 @@ def test_the_command_line_wins_over_the_environment() -> None:
 
 def test_secrets_do_not_show_when_settings_are_printed() -> None:
     assert "hidden" not in repr(load_settings(COMPLETE))
+
+
+@pytest.mark.parametrize(
+    ("uri", "database"),
+    [
+        ("mongodb://h/shop", "shop"),
+        ("mongodb://u:p%40@h1:27017,h2/my%20shop?replicaSet=rs0", "my shop"),
+        ("mongodb+srv://u:p@cluster.example/shop?retryWrites=true", "shop"),
+        ("mongodb://u:p@h/shop.orders", "shop"),
+    ],
+)
+def test_the_address_names_the_database(uri: str, database: str) -> None:
+    assert load_settings({**COMPLETE, "REPLICATOR_MONGO_URI": uri}).mongo_database == database
+
+
+@pytest.mark.parametrize("uri", ["mongodb://h", "mongodb://h/", "mongodb://h/?replicaSet=rs0", "mongodb://u:p@h/admin"])
+def test_no_database_is_guessed(uri: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({**COMPLETE, "REPLICATOR_MONGO_URI": uri})
+    assert caught.value.message == "REPLICATOR_MONGO_DATABASE is missing"
+    assert "mongodb://HOST/DATABASE" in caught.value.hint
+
+
+def test_a_database_that_is_named_wins_over_that_of_the_address() -> None:
+    assert load_settings({**COMPLETE, "REPLICATOR_MONGO_DATABASE": "other"}).mongo_database == "other"
+
+
+def test_what_is_missing_says_what_to_write() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({})
+    assert caught.value.message == "REPLICATOR_MONGO_URI is missing; REPLICATOR_POSTGRES_DSN is missing"
+    assert "--from mongodb://" in caught.value.hint
+    assert "--to postgresql://" in caught.value.hint
+
+
+def test_files_and_values_that_are_wrong_are_named_together() -> None:
+    environ = {"REPLICATOR_MONGO_URI_FILE": "/nowhere", "REPLICATOR_POSTGRES_DSN": "x", "REPLICATOR_HTTP_PORT": "http"}
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(environ)
+    for variable in ("REPLICATOR_MONGO_URI_FILE", "REPLICATOR_POSTGRES_DSN", "REPLICATOR_HTTP_PORT"):
+        assert variable in caught.value.message
+
+
+def test_given_settings_are_read_however_many_are_missing() -> None:
+    environ = {"REPLICATOR_MONGO_URI": "mongodb://u:hidden@h/data", "REPLICATOR_HTTP_PORT": "9000"}
+    given, settings = given_settings(environ)
+    assert settings is None
+    assert given.values["mongo_database"] == "data"
+    assert given.origins == {"mongo_uri": "environment", "http_port": "environment", "mongo_database": "address"}
+    assert given.problems == {"postgres_dsn": "REPLICATOR_POSTGRES_DSN is missing"}
