@@ -9,12 +9,26 @@ BIN    := $(VENV)/bin
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
 
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@echo "Installing what tests and checks need into $(VENV): 1.2 GB, some minutes; only the first time."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) --require-hashes -r requirements/dev.txt
+	$(PIP) --no-build-isolation --editable .
 	$(BIN)/python -m replicator_service.core.compiled.build
 	@touch $@
+
+# The demo needs a quarter of that. Byte code is left to the first import: most of it is never imported.
+$(VENV)/.demo: requirements/demo.txt pyproject.toml
+	@echo "Installing what the demo needs into $(VENV): 275 MB (80 MB to download), one or two minutes; only the first time."
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --no-compile --require-hashes -r requirements/demo.txt
+	$(PIP) --no-compile --no-build-isolation --editable .
+	@touch $@
+
+# What is there for the tests does for the demo, and workers of Airflow need it.
+DEMO_VENV = $(if $(or $(wildcard $(VENV)/.installed),$(filter-out 0,$(WORKERS))),$(VENV)/.installed,$(VENV)/.demo)
 
 .PHONY: venv
 venv: $(VENV)/.installed ## Create .venv with the console scripts
@@ -23,16 +37,18 @@ venv: $(VENV)/.installed ## Create .venv with the console scripts
 machine:
 	@$(PYTHON) devstack/machine.py
 
-.PHONY: demo
-demo: machine venv ## Run the whole system on this machine until Ctrl-C (WORKERS=2: Airflow's tasks in two workers)
-	$(BIN)/python -m devstack.demo --workers $(WORKERS)
-
 # How many workers run the tasks of Airflow; none: its own scheduler does.
 WORKERS ?= 0
 
+.PHONY: demo
+demo: machine ## Run the whole system on this machine until Ctrl-C (WORKERS=2: Airflow's tasks in two workers)
+	@$(MAKE) --no-print-directory $(DEMO_VENV)
+	@$(BIN)/python -m devstack.demo --workers $(WORKERS)
+
 .PHONY: demo-check
-demo-check: machine venv ## The same, bounded in time, with an exit code
-	$(BIN)/python -m devstack.demo --check --workers $(WORKERS)
+demo-check: machine ## The same, bounded in time, with an exit code
+	@$(MAKE) --no-print-directory $(DEMO_VENV)
+	@$(BIN)/python -m devstack.demo --check --workers $(WORKERS)
 
 .PHONY: test
 test: machine venv ## Run all tests on real servers
@@ -117,6 +133,7 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-
 lock: ## Compute requirements/*.txt anew (needs uv)
 	$(COMPILE) --upgrade pyproject.toml --all-extras --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra aws --extra compression -c requirements/dev.txt -o requirements/service.txt
+	$(COMPILE) pyproject.toml --extra warehouse --extra airflow --group editable -c requirements/dev.txt -o requirements/demo.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) pyproject.toml --extra warehouse -c requirements/dev.txt -o requirements/airflow.txt
 	printf '%s\n' $(PROVIDERS) | $(COMPILE) --no-deps - -c requirements/dev.txt >> requirements/airflow.txt

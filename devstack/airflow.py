@@ -114,6 +114,9 @@ class AirflowProcesses:
                     hint=f"Its logs are in {self.home}.",
                 )
             time.sleep(_POLL_SECONDS)
+        # Whoever answers must be ours: another Airflow on the port would be as healthy, and refuse our login.
+        self.require_running()
+        self.api.log_in()
 
     @property
     def pids(self) -> dict[str, int]:

@@ -48,6 +48,18 @@ class AirflowApi:
             return ("api-server",)
         return tuple(name for name in _COMPONENTS if (health.get(name) or {}).get("status") != "healthy")
 
+    def log_in(self) -> None:
+        """Get a token with the password that this Airflow was started with."""
+        self._token = None
+        status, answer = self._send("POST", "/auth/token", self._credentials)
+        if status >= http.client.BAD_REQUEST or not isinstance(answer, dict) or "access_token" not in answer:
+            raise DevstackError(
+                f"What answers on port {self._port} is not the Airflow that was started here: it refuses the login "
+                f"({status}).",
+                hint="Another program has the port. Start again: a free port is taken then.",
+            )
+        self._token = str(answer["access_token"])
+
     def dags(self) -> set[str]:
         """The ids of the DAGs that the dag processor has read."""
         return {each["dag_id"] for each in self._ask("GET", "/api/v2/dags")["dags"]}
@@ -122,10 +134,7 @@ class AirflowApi:
 
     def _ask(self, method: str, path: str, told: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         if self._token is None:
-            status, answer = self._send("POST", "/auth/token", self._credentials)
-            if status >= http.client.BAD_REQUEST:
-                raise DevstackError(f"Airflow refused the login ({status}).")
-            self._token = str(answer["access_token"])
+            self.log_in()
         status, answer = self._send(method, path, told)
         if status >= http.client.BAD_REQUEST:
             raise DevstackError(f"Airflow refused {method} {path}: {status} {answer}.")

@@ -58,7 +58,7 @@ def _run(stage: Stage, *, goes_on: bool) -> int:
     screen = stage.screen
     screen.opening()
     for step in STEPS:
-        with screen.step(step.title) as line:
+        with screen.step(step.title, step.about) as line:
             step.run(stage, line.tell)
     show_marts(stage)
     screen.proof(stage.comparison)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ def start_airflow(stage: Stage, tell: Callable[[str], None]) -> None:
         dags=places.ROOT / "airflow" / "dags",
         metadata_dsn=stage.stack.postgres.dsn(METADATA),
         port=places.friendly_port(HTTP_PORT),
+        # Another Airflow on this machine may well have admin, too: this one is told from it by its password.
+        password=secrets.token_urlsafe(6),
         secrets={
             "MONGO_DB_CONN_HOST": stage.client.address[0] if stage.client.address else "",
             "MONGO_DB_CONN_PORT": str(stage.stack.mongo.port),
@@ -69,7 +72,8 @@ def start_airflow(stage: Stage, tell: Callable[[str], None]) -> None:
     stage.airflow = stage.ends.enter_context(AirflowProcesses(stage.directory / "airflow", options))
     stage.airflow.wait_until_healthy()
     fleet = f"{stage.workers} workers, " if stage.workers else ""
-    tell(f"{fleet}{stage.airflow.url}, user {stage.airflow.user}, password {stage.airflow.password}")
+    port = places.port_told(options.port, HTTP_PORT)
+    tell(f"{fleet}{stage.airflow.url} on port {port}, user {stage.airflow.user}, password {stage.airflow.password}")
 
 
 def run_the_dags(stage: Stage, tell: Callable[[str], None]) -> None:

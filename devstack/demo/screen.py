@@ -42,11 +42,17 @@ class Screen:
         self._console.print()
 
     @contextmanager
-    def step(self, title: str) -> Iterator[StepLine]:
-        """One step: a spinner while it lasts, then a line with what it did and how long it took."""
+    def step(self, title: str, about: str = "") -> Iterator[StepLine]:
+        """One step: a spinner while it lasts, then a line with what it did and how long it took.
+
+        ``about`` says beforehand what it takes; without a terminal in a line of its own.
+        """
         line = StepLine()
         began = time.monotonic()
-        with self._console.status(f"{title} …"):
+        expected = f" [dim](about {escape(about)})[/dim]" if about else ""
+        if not self._console.is_terminal:
+            self._console.print(f"… {title}{expected}")
+        with self._console.status(f"{title} …{expected}"):
             yield line
         seconds = time.monotonic() - began
         self._console.print(

@@ -67,3 +67,8 @@ class Stage:
 def friendly_port(wanted: int) -> int:
     """The port that people expect, or another one when somebody has it."""
     return free_port() if taken(wanted) else wanted
+
+
+def port_told(port: int, wanted: int) -> str:
+    """A port for people, with the reason when it is not the usual one."""
+    return str(port) if port == wanted else f"{port} (somebody has {wanted})"

@@ -49,6 +49,8 @@ class Step:
 
     title: str
     run: Callable[[Stage, Report], None]
+    about: str = ""
+    """What is to be expected where a step takes long: seconds, megabytes."""
 
 
 def fetch_programs(_stage: Stage, tell: Report) -> None:
@@ -70,7 +72,9 @@ def start_servers(stage: Stage, tell: Report) -> None:
     with psycopg.connect(stage.stack.postgres.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(places.SINK)))
     stage.dsn = stage.stack.postgres.dsn(places.SINK)
-    tell(f"ports {stage.stack.mongo.port} and {stage.stack.postgres.port}")
+    mongo = places.port_told(stage.stack.mongo.port, places.MONGO_PORT)
+    postgres = places.port_told(stage.stack.postgres.port, places.POSTGRES_PORT)
+    tell(f"ports {mongo} and {postgres}")
 
 
 def start_service(stage: Stage, tell: Report) -> None:
@@ -86,7 +90,7 @@ def start_service(stage: Stage, tell: Report) -> None:
     stage.service = stage.ends.enter_context(ServiceProcess(stage.directory, options))
     stage.url = f"http://{LOOPBACK}:{port}"
     _wait(stage, lambda: _answers(port), _READY_SECONDS, "The service did not become ready.")
-    tell(f"log {stage.service.log.relative_to(places.ROOT)}")
+    tell(f"port {places.port_told(port, places.HTTP_PORT)}, log {stage.service.log.relative_to(places.ROOT)}")
 
 
 def write_the_past(stage: Stage, tell: Report) -> None:
@@ -138,14 +142,14 @@ def prove(stage: Stage, tell: Report) -> None:
 
 
 STEPS = (
-    Step("Find the server programs", fetch_programs),
-    Step("Start MongoDB and PostgreSQL", start_servers),
-    Step("Start the replication service", start_service),
-    Step("Write two weeks of a shop", write_the_past),
-    Step("Start Airflow", start_airflow),
-    Step("Generate, reconcile, load the marts", run_the_dags),
-    Step("Let customers in", let_customers_in),
-    Step("Compare both sides", prove),
+    Step("Find the server programs", fetch_programs, "75 MB are fetched the first time, a minute"),
+    Step("Start MongoDB and PostgreSQL", start_servers, "5 seconds"),
+    Step("Start the replication service", start_service, "3 seconds"),
+    Step("Write two weeks of a shop", write_the_past, "5 seconds"),
+    Step("Start Airflow", start_airflow, "30 seconds, the first time a minute"),
+    Step("Generate, reconcile, load the marts", run_the_dags, "20 seconds"),
+    Step("Let customers in", let_customers_in, "5 seconds"),
+    Step("Compare both sides", prove, "2 seconds"),
 )
 
 
