@@ -30,8 +30,12 @@ $(VENV)/.demo: requirements/demo.txt pyproject.toml
 # What is there for the tests does for the demo, and workers of Airflow need it.
 DEMO_VENV = $(if $(or $(wildcard $(VENV)/.installed),$(filter-out 0,$(WORKERS))),$(VENV)/.installed,$(VENV)/.demo)
 
+.PHONY: install
+install: ## Create .venv with the console scripts, and no more than the demo needs
+	@$(MAKE) --no-print-directory $(DEMO_VENV)
+
 .PHONY: venv
-venv: $(VENV)/.installed ## Create .venv with the console scripts
+venv: $(VENV)/.installed ## Create .venv with everything that tests and checks need
 
 .PHONY: machine
 machine:

@@ -13,6 +13,7 @@ main = typer.Typer(
     cls=ErrorsShown,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 main.add_typer(marts_app, name="marts")
 

@@ -58,6 +58,8 @@ def _check_mapping(settings: Settings, checks: Checklist) -> Mapping | None:
         checks.fail(MAPPING, error.message, error.hint, exit_code=error.exit_code)
         return None
     count = len(mapping.collections)
-    told = "none: every collection becomes a document table" if settings.mapping is None else f"{count} collections"
+    told = (
+        "none: every collection becomes a document table" if settings.mapping is None else f"typed collections: {count}"
+    )
     checks.ok(MAPPING, told)
     return mapping

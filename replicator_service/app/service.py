@@ -21,6 +21,7 @@ from replicator_service.core.errors import (
 )
 from replicator_service.core.failpoints import Failpoints
 from replicator_service.core.position import wall_time
+from replicator_service.core.times import time_text
 from replicator_service.pipeline.loop import Pace
 from replicator_service.pipeline.term import Doors, Limits, Term
 from replicator_service.runtime.threads import MachineThreads
@@ -258,7 +259,7 @@ class Service:
 def _wall_time(checkpoint: Checkpoint | None) -> str | None:
     """From when the stream goes on, for the log; None before the first commit."""
     position = checkpoint.position if checkpoint else None
-    return None if position is None else wall_time(position.cluster_time).isoformat()
+    return None if position is None else time_text(wall_time(position.cluster_time))
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -74,7 +74,6 @@ application = typer.Typer(
     help="Keep PostgreSQL equal to MongoDB, continuously.",
     cls=Replicator,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 ok, 1 difference found, 2 configuration, 3 connection, 4 resync required.",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as json_format
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import bson
@@ -10,18 +12,24 @@ import typer
 from bson import json_util
 
 from replicator_service.cli.database import control_tables, known_collection
-from replicator_service.cli.output import Json, print_json, print_table, print_text, wants_json
+from replicator_service.cli.output import Json, print_json, print_records, print_table, print_text, wants_json
 from replicator_service.configuration.settings import Settings, load_settings
 from replicator_service.core.errors import ConfigurationError
+from replicator_service.core.times import time_text
+from replicator_service.runtime.judgement.words import counted, listed
 from replicator_service.sink.control import dead_letters
 from replicator_service.sink.control.requests import add_request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from replicator_service.sink.connect.connection import Connection
     from replicator_service.sink.control.dead_letters import DeadLetter
 
 dead_letters_app = typer.Typer(help="Documents that PostgreSQL refused.", no_args_is_help=True)
 
+_NUMBERS = 8
+_NUMBER = re.compile(r"(?<!SQLSTATE )\b[0-9]+\b")
 _CANONICAL = json_util.CANONICAL_JSON_OPTIONS
 
 Numbers = Annotated[list[int] | None, typer.Argument(help="Numbers of letters, as 'list' shows.", metavar="[ID]...")]
@@ -33,24 +41,79 @@ OfCollection = Annotated[str | None, typer.Option("--collection", "-c", help="On
 def list_command(
     context: typer.Context,
     collection: OfCollection = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Letters to show.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Letters, or reasons, to show.")] = 100,
     *,
+    each: Annotated[bool, typer.Option("--each", help="A line for each letter, the oldest first.")] = False,
     json: Json = False,  # noqa: ARG001 - read from the context
 ) -> None:
-    """List them with the reason, the oldest first."""
+    """List them by reason, the most frequent first, with the numbers of some."""
     settings = load_settings()
     with control_tables(settings) as connection:
         found = _letters(connection, settings, collection, None)
+    reasons = by_reason(found)
     if wants_json(context):
-        print_json({"total": len(found), "dead_letters": [_fields(letter) for letter in found[:limit]]})
+        print_json(
+            {
+                "total": len(found),
+                "reasons": [reason.as_json() for reason in reasons],
+                "dead_letters": [_fields(letter) for letter in found[:limit]],
+            }
+        )
         return
     if not found:
         print_text("no dead letters")
         return
-    columns = ("id", "collection", "source id", "operation", "since", "tried again", "error")
-    print_table(columns, [_row(letter) for letter in found[:limit]], right=("id",))
-    if len(found) > limit:
-        print_text(f"{len(found) - limit} more: --limit shows them")
+    if each:
+        columns = ("id", "collection", "source id", "operation", "since", "tried again", "error")
+        print_table(columns, [_row(letter) for letter in found[:limit]], right=("id",))
+        if len(found) > limit:
+            print_text(f"{len(found) - limit} more: --limit shows them")
+        return
+    for reason in reasons[:limit]:
+        print_records([(f"{reason.collection}: {reason.error}", list(reason.facts()))])
+    if len(reasons) > limit:
+        print_text(f"{counted(len(reasons) - limit, 'more reason')}: --limit shows them")
+    print_text(
+        f"{counted(len(found), 'dead letter')}, {counted(len(reasons), 'reason')}. --each lists every letter; once the "
+        "reason is gone: replicator dead-letters retry --all"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Letters of one collection that were refused for the same reason, the oldest first."""
+
+    collection: str
+    error: str
+    letters: tuple[DeadLetter, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """What programs get."""
+        return {
+            "collection": self.collection,
+            "reason": self.error,
+            "count": len(self.letters),
+            "first": time_text(min(letter.created_at for letter in self.letters)),
+            "last": time_text(max(letter.created_at for letter in self.letters)),
+        }
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        """What people get below the reason."""
+        told = self.as_json()
+        yield "letters", f"{len(self.letters):,}"
+        yield "since", told["first"] if told["first"] == told["last"] else f"{told['first']}, last {told['last']}"
+        numbers = [str(letter.id) for letter in self.letters]
+        yield "numbers", listed(numbers, most=_NUMBERS)
+        yield "look at one", f"replicator dead-letters show {numbers[0]}"
+
+
+def by_reason(letters: Sequence[DeadLetter]) -> list[Reason]:
+    """Letters by collection and reason, the most frequent first; numbers inside a reason tell no two apart."""
+    groups: dict[tuple[str, str], list[DeadLetter]] = {}
+    for letter in letters:
+        groups.setdefault((letter.collection, _NUMBER.sub("…", letter.error)), []).append(letter)
+    found = [Reason(collection, error, tuple(each)) for (collection, error), each in groups.items()]
+    return sorted(found, key=lambda reason: (-len(reason.letters), reason.collection, reason.error))
 
 
 @dead_letters_app.command("show")
@@ -91,7 +154,7 @@ def retry_command(
         if ids:
             dead_letters.mark_retried(connection, stream, ids)
             add_request(connection, stream, "retry", None)
-    _tell(context, {"request": "retry", "dead_letters": ids}, f"{len(ids)} dead letters will be tried again")
+    _tell(context, {"request": "retry", "dead_letters": ids}, f"{counted(len(ids), 'dead letter')} will be tried again")
 
 
 @dead_letters_app.command("drop")
@@ -108,7 +171,7 @@ def drop_command(
     with control_tables(settings) as connection, connection.transaction():
         ids = _ids(connection, settings, numbers, collection, everything=everything)
         dropped = dead_letters.drop_letters(connection, settings.mongo_database, ids) if ids else 0
-    _tell(context, {"dropped": dropped, "dead_letters": ids}, f"{dropped} dead letters dropped")
+    _tell(context, {"dropped": dropped, "dead_letters": ids}, f"{counted(dropped, 'dead letter')} dropped")
 
 
 def _letters(
@@ -154,8 +217,8 @@ def _fields(letter: DeadLetter) -> dict[str, Any]:
         "operation": letter.operation,
         "error": letter.error,
         "cluster_time": letter.cluster_time,
-        "created_at": letter.created_at.isoformat(),
-        "retried_at": letter.retried_at.isoformat() if letter.retried_at else None,
+        "created_at": time_text(letter.created_at),
+        "retried_at": time_text(letter.retried_at) if letter.retried_at else None,
     }
 
 
@@ -165,7 +228,7 @@ def _row(letter: DeadLetter) -> tuple[object, ...]:
         letter.collection,
         letter.source_id,
         letter.operation,
-        f"{letter.created_at:%Y-%m-%d %H:%M}",
+        time_text(letter.created_at),
         "yes" if letter.retried_at else "no",
         letter.error,
     )

@@ -15,6 +15,7 @@ from replicator_service.configuration.settings import load_settings
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.inference.drift import Drift, render
 from replicator_service.core.naming import schema_name
+from replicator_service.core.times import time_text
 from replicator_service.sink.control import schema_findings
 
 File = Annotated[Path | None, typer.Argument(help="The mapping file (YAML).", envvar="REPLICATOR_MAPPING")]
@@ -70,8 +71,8 @@ def report(drifts: list[Drift], *, is_forgotten: bool) -> dict[str, Any]:
                         "path": finding.path,
                         "kind": finding.kind.value,
                         "count": finding.count,
-                        "first_seen": finding.first_seen.isoformat(),
-                        "last_seen": finding.last_seen.isoformat(),
+                        "first_seen": time_text(finding.first_seen),
+                        "last_seen": time_text(finding.last_seen),
                     }
                     for finding in each.findings
                 ],
@@ -98,11 +99,11 @@ def report(drifts: list[Drift], *, is_forgotten: bool) -> dict[str, Any]:
 def show(drifts: list[Drift], *, is_forgotten: bool) -> None:
     """The findings as a table, and below it the lines."""
     rows = [
-        (each.collection, finding.path, finding.kind.value, f"{finding.count:,}", f"{finding.last_seen:%Y-%m-%d %H:%M}")
+        (each.collection, finding.path, finding.kind.value, f"{finding.count:,}", time_text(finding.last_seen))
         for each in drifts
         for finding in each.findings
     ]
-    print_table(("collection", "path", "kind", "count", "last seen (UTC)"), rows, right=("count",))
+    print_table(("collection", "path", "kind", "count", "last seen"), rows, right=("count",))
     print_text("")
     print_text(render(drifts))
     if is_forgotten:

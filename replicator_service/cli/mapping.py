@@ -17,6 +17,7 @@ from replicator_service.core.mapping.ddl import render_ddl
 from replicator_service.core.mapping.model import tables_of
 from replicator_service.core.mapping.problems import MappingError
 from replicator_service.core.naming import schema_name
+from replicator_service.runtime.judgement.words import counted
 
 mapping_app = typer.Typer(help="Write a mapping file, check it, and show its tables.", no_args_is_help=True)
 
@@ -47,7 +48,8 @@ def check_command(context: typer.Context, file: File, *, json: Json = False) -> 
     if wants_json(context):
         print_json({"ok": True, "problems": [], "collections": tables})
         return
-    print_text(f"{file}: {len(tables)} collections, {sum(map(len, tables.values()))} tables, no problems")
+    named = counted(len(tables), "collection")
+    print_text(f"{file}: {named}, {counted(sum(map(len, tables.values())), 'table')}, no problems")
 
 
 @mapping_app.command("ddl")

@@ -11,6 +11,7 @@ from replicator_service.cli.output import Json, console, print_json, print_table
 from replicator_service.configuration.mapping_file import read_mapping
 from replicator_service.configuration.settings import load_settings
 from replicator_service.core.position import wall_time
+from replicator_service.core.times import time_text
 from replicator_service.reconcile import Difference, Options, Part, PartResult, RunResult, differences_of, reconcile
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def show(result: RunResult, found: Sequence[tuple[str, Difference]]) -> None:
             f"{part.documents:,}",
             f"{part.differences:,}",
             f"{part.repaired:,}",
-            "" if part.cluster_time is None else f"{wall_time(part.cluster_time):%Y-%m-%d %H:%M:%S}Z",
+            "" if part.cluster_time is None else time_text(wall_time(part.cluster_time)),
             f"{part.seconds:.1f}",
             f"not compared: {part.skipped}" if part.skipped else "",
         )

@@ -6,7 +6,7 @@ Made from the JSON of ``/status`` alone. Words of other people (names, reasons) 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -162,4 +162,4 @@ def _unsupported(found: Mapping[str, str]) -> Text:
 
 
 def _clock(time: str | None) -> str:
-    return "" if time is None else datetime.fromisoformat(time).astimezone().strftime("%H:%M:%S")
+    return "" if time is None else datetime.fromisoformat(time).astimezone(UTC).strftime("%H:%M:%SZ")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import ResyncRequired, SourceUnavailable
 from replicator_service.core.position import seconds_of, token_time, wall_time
+from replicator_service.core.times import time_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,8 +58,8 @@ def require_same_history(position: int, mark: HistoryMark | None, server: Server
     behind = seconds_of(position) - seconds_of(server.present)
     if behind > _AHEAD_SECONDS:
         raise ResyncRequired(
-            f"the checkpoint ({wall_time(position).isoformat()}) is ahead of MongoDB "
-            f"({wall_time(server.present).isoformat()}), which was restored from a backup or set up anew",
+            f"the checkpoint ({time_text(wall_time(position))}) is ahead of MongoDB "
+            f"({time_text(wall_time(server.present))}), which was restored from a backup or set up anew",
             hint=_RESYNC,
         )
     if server.oldest is None:
@@ -77,7 +78,7 @@ def require_same_history(position: int, mark: HistoryMark | None, server: Server
     is_another = mark is not None and mark.cluster_time >= server.oldest and server.at_mark != mark
     if is_another or server.has_position is False:
         raise ResyncRequired(
-            f"MongoDB's history is another one than at {wall_time(known).isoformat()}: another replica set answers at "
+            f"MongoDB's history is another one than at {time_text(wall_time(known))}: another replica set answers at "
             "this address, or it was restored from a backup",
             hint=_RESYNC,
         )

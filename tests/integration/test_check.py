@@ -121,7 +121,7 @@ def test_after_a_start_the_position_and_the_tables_are_looked_at(source: Source,
     assert found["position in history"].cause == "the stream can go on from the checkpoint"
     assert found["control tables"].cause.startswith("version")
     assert found["lease"].cause.startswith("free")
-    assert found["tables fit the mapping"].cause == "1 tables are as they should be"
+    assert found["tables fit the mapping"].cause == "all as they should be: 1"
 
 
 def test_a_lost_position_asks_for_a_resync(source: Source, sink: Sink) -> None:

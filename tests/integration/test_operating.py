@@ -150,6 +150,14 @@ def test_dead_letters_are_listed_shown_tried_again_and_dropped(operator: Operato
         assert listed["total"] == 2
         assert "positive" in listed["dead_letters"][0]["error"]
         first, second = (letter["id"] for letter in listed["dead_letters"])
+        # Both by their one reason; the times of both are told.
+        (reason,) = listed["reasons"]
+        assert (reason["collection"], reason["count"]) == ("orders", 2)
+        told = operator.replicator("dead-letters", "list").stdout
+        assert told.count("violates check constraint") == 1
+        assert f"replicator dead-letters show {first}" in told
+        assert "2 dead letters, 1 reason." in told
+        assert operator.replicator("dead-letters", "list", "--each").stdout.count("violates check constraint") == 2
         shown = operator.answer("dead-letters", "show", str(first))
         assert shown["document"] == {"_id": {"$numberInt": "1"}, "total": {"$numberInt": "-1"}}
 
@@ -261,8 +269,20 @@ def test_commands_need_control_tables(operator: Operator) -> None:
     assert "replicator run" in done.stderr
 
 
-def test_check_prints_a_line_for_each_check(operator: Operator) -> None:
-    done = operator.replicator("check")
+def test_check_folds_what_is_fine_and_ends_with_the_problems(operator: Operator) -> None:
+    done = operator.replicator("check", COLUMNS="80", REPLICATOR_MONGO_URI="mongodb://127.0.0.1:9/")
+    assert done.exit_code == 3, done.output
+    lines = done.stdout.splitlines()
+    assert "not checked" not in done.stdout
+    (folded,) = [line for line in lines if line.startswith("✘ MongoDB ")]
+    assert "not made because of: mongodb reachable" in folded
+    problem = next(number for number, line in enumerate(lines) if line.startswith("✘ mongodb reachable: "))
+    assert problem > max(number for number, line in enumerate(lines) if line.startswith("✔"))
+    assert "0 warnings, 1 failed" in lines[-1]
+
+
+def test_check_verbose_prints_a_line_for_each_check(operator: Operator) -> None:
+    done = operator.replicator("check", "--verbose")
     assert done.exit_code == 0, done.output
     assert done.stdout.count("✔") > 20
 

@@ -43,7 +43,7 @@ def test_a_process_that_lost_its_session_waits_and_is_no_leader(around: Surround
     assert (found["state"], found["role"]) == ("waiting", "standby")
     assert found["waiting"] == {
         "server": "postgresql",
-        "since": "2026-03-04T11:59:03+00:00",
+        "since": "2026-03-04T11:59:03Z",
         "seconds": 57.0,
         "attempts": 1,
         "reason": "PostgreSQL cannot be reached",

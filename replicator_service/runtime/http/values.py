@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.position import wall_time
 from replicator_service.core.schema_findings import FindingKind
 from replicator_service.core.steps import CollectionState
+from replicator_service.core.times import time_text
 
 if TYPE_CHECKING:
     from replicator_service.core.overview import CollectionView, DatabaseView, MartView
@@ -190,7 +191,7 @@ def server(seen: Sighting, now: float) -> Json:
 
 def utc(time: datetime) -> str:
     """A time in UTC."""
-    return time.astimezone(UTC).isoformat()
+    return time_text(time)
 
 
 def wall(cluster_time: int | None) -> str | None:
@@ -199,4 +200,4 @@ def wall(cluster_time: int | None) -> str | None:
         time: datetime | None = None if cluster_time is None else wall_time(cluster_time)
     except (OverflowError, ValueError):
         return None
-    return None if time is None else time.isoformat()
+    return None if time is None else time_text(time)

@@ -6,12 +6,13 @@ Pure functions of the present. The page and ``replicator status`` show the same 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import ResyncRequired, Server
 from replicator_service.core.schema_findings import FindingKind
+from replicator_service.core.times import time_text
 from replicator_service.runtime.judgement.probes import liveness
 from replicator_service.runtime.judgement.words import counted, sentence, spelled
 from replicator_service.runtime.state.health import State
@@ -83,7 +84,7 @@ def _waiting(present: Present, at: datetime) -> Iterator[Notice]:
     yield Notice(
         Severity.CRITICAL,
         "waiting",
-        f"Waiting for {name} since {since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}: {sentence(wait.error.message)}",
+        f"Waiting for {name} since {time_text(since)}: {sentence(wait.error.message)}",
         f"{sentence(wait.error.hint)} {_MEANWHILE}".strip(),
     )
 

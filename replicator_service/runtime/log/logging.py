@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from replicator_service.core.times import FORMAT
 from replicator_service.runtime.log.traces import trace_of
 
 Line = MutableMapping[str, Any]
@@ -58,7 +59,7 @@ def make_logger(
         structlog.WriteLogger(target),
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S" if is_console else "iso", utc=not is_console, key="time"),
+            structlog.processors.TimeStamper(fmt=FORMAT if is_console else "iso", utc=True, key="time"),
             show_exception,
             _Masking(mask),
             in_order,

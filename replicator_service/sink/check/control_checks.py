@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 from replicator_service.core.mapping.ddl import identifier
 from replicator_service.core.schema_findings import FindingKind
+from replicator_service.core.times import time_text
 from replicator_service.sink.control.migrations import SET_ASIDE, applied_versions, missing_tables, read_migrations
 from replicator_service.sink.errors import translated
 from replicator_service.sink.overview.stream import is_installed, read_overview
@@ -56,7 +56,7 @@ def check_control_tables(connection: Connection, stream: str, checks: Checklist)
     if view.leader is None:
         checks.ok(LEASE, "free: nobody replicates this stream now")
     else:
-        since = view.leader.since.astimezone(UTC).isoformat(timespec="seconds")
+        since = time_text(view.leader.since)
         where = f" from {view.leader.address}" if view.leader.address else ""
         checks.ok(LEASE, f"held{where} since {since}: another instance would stand by")
     if view.is_paused:

@@ -40,8 +40,8 @@ def _told(facts: TableFacts) -> str:
     created = sum(plan.create for plan in facts.plans)
     changed = sum(not plan.is_empty for plan in facts.plans)
     if not changed:
-        return f"{len(facts.plans)} tables are as they should be" if facts.plans else "none yet"
-    return f"{created} tables will be created, {changed - created} added to"
+        return f"all as they should be: {len(facts.plans)}" if facts.plans else "none yet"
+    return f"to be created: {created}, to be added to: {changed - created}"
 
 
 def _whole(facts: TableFacts) -> Iterator[Problem]:

@@ -195,7 +195,7 @@ def _check_collections(database: Database[dict[str, Any]], checks: Checklist) ->
             "write measurements into an ordinary collection if they are needed.",
         )
     else:
-        checks.ok(COLLECTIONS, f"none among {len(kinds)} collections")
+        checks.ok(COLLECTIONS, f"none, of collections: {len(kinds)}")
     options = {entry["name"]: entry.get("options", {}) for entry in listed}
     capped = _named(name for name, each in options.items() if each.get("capped"))
     checks.ok(

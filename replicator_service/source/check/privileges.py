@@ -33,7 +33,7 @@ def check_privileges(client: Client, database: Database[dict[str, Any]], facts: 
         with translated():
             listed = [each["name"] for each in database.list_collections(filter={"type": "collection"})]
         collection = next((name for name in sorted(listed) if not name.startswith("system.")), _ABSENT)
-        checks.ok(LIST, f"{len(listed)} collections in {database.name}")
+        checks.ok(LIST, f"collections in {database.name}: {len(listed)}")
     _try_find(database, collection, checks, FIND, {}, "documents can be read")
     with checks.failing(STREAM):
         stream = ChangeStream(client, database, facts, start=None, batch_size=1)

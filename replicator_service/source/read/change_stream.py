@@ -20,6 +20,7 @@ from replicator_service.core.errors import ConfigurationError, Fatal, NoAnswer, 
 from replicator_service.core.masking.door import Door
 from replicator_service.core.position import Position, ResumeToken, token_time, wall_time
 from replicator_service.core.replies import Reply, read_cursor
+from replicator_service.core.times import time_text
 from replicator_service.source.connect.connection import RAW, Client, ServerFacts
 from replicator_service.source.connect.deadline import Deadline, ask, require_reachable
 from replicator_service.source.errors import translated
@@ -193,7 +194,7 @@ class ChangeStream:
             name = (cause.details or {}).get("codeName", "unknown")
             raise ResyncRequired(
                 "MongoDB cannot deliver the change event after "
-                f"{wall_time(self.position.cluster_time).isoformat()} (code {cause.code}: {name})",
+                f"{time_text(wall_time(self.position.cluster_time))} (code {cause.code}: {name})",
                 hint="The service can only continue behind it and read everything again: 'replicator resync --all'. "
                 + _TOO_LARGE[self._facts.splits_large_events],
             ) from error
@@ -263,7 +264,7 @@ def require_forward(position: Position, token: ResumeToken, events: bytes) -> No
     """
     if _sorts_before(token, position.resume_token) or _begins_before(events, position.cluster_time):
         raise SourceUnavailable(
-            f"MongoDB went back in its history, to before {wall_time(position.cluster_time).isoformat()}: the position "
+            f"MongoDB went back in its history, to before {time_text(wall_time(position.cluster_time))}: the position "
             "is kept, and the stream is opened again",
             hint="If it lasts: MongoDB was restored from a backup ('replicator resync --all' reads everything again), "
             "or this version has a bug (sharded streams of 9.0.0 and 9.0.1): upgrade MongoDB.",
