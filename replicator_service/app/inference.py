@@ -10,6 +10,7 @@ from replicator_service.core.errors import ConfigurationError, ReplicatorError
 from replicator_service.core.mapping.inference import Origin, Proposal, Sampled, Skipped, fold, propose, render_file
 from replicator_service.core.mapping.loader import load_mapping
 from replicator_service.core.mapping.problems import MappingError, closest
+from replicator_service.core.masking.personal import Sightings
 from replicator_service.core.ports import CollectionKind, SourceCollection
 from replicator_service.source.connect.connection import connect, disconnect
 from replicator_service.source.read.catalog import list_collections, list_databases
@@ -68,17 +69,17 @@ def infer(
         chosen = _chosen(listed, collections, settings.mongo_database)
         streamed = {name: collection_size(database, name) for name in chosen if listed[name].is_streamed}
         progress.planned(sum(min(size.documents, bounds.documents) for size in streamed.values()))
-        samples = [
-            Sampled(
-                name, size.documents, fold(_documents(database, name, size, bounds, progress=progress, clock=clock))
-            )
-            for name, size in streamed.items()
-        ]
+        seen = {name: Sightings() for name in streamed}
+        samples = []
+        for name, size in streamed.items():
+            documents = _documents(database, name, size, bounds, progress=progress, clock=clock)
+            samples.append(Sampled(name, size.documents, fold(documents, look=seen[name].add)))
     finally:
         disconnect(client)
     not_replicable = [Skipped(name, _KINDS[listed[name].kind]) for name in chosen if not listed[name].is_streamed]
     proposal = propose(samples, not_replicable)
-    text = render_file(proposal, Origin(command, settings.mongo_database))
+    personal = {name: sightings.suspicions() for name, sightings in seen.items()}
+    text = render_file(proposal, Origin(command, settings.mongo_database), personal)
     _check_readable(text)
     return Inferred(proposal, text)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from replicator_service.configuration.mapping_file import read_mapping
+from replicator_service.configuration.privacy import door_of
 from replicator_service.core.compiled import path_told
 from replicator_service.core.errors import ReplicatorError
 from replicator_service.core.findings import Checklist, Finding, Level
@@ -12,6 +13,7 @@ from replicator_service.core.naming import schema_name
 from replicator_service.sink.check.control_checks import TABLES as CONTROL_TABLES
 from replicator_service.sink.check.preflight import check_sink
 from replicator_service.source.check.preflight import POSITION, TOPOLOGY, check_position, check_source
+from replicator_service.source.check.privacy import PERSONAL, RULES, check_privacy
 
 if TYPE_CHECKING:
     from replicator_service.configuration.settings import Settings
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 SETTINGS = "settings"
 MAPPING = "mapping"
 HOT_PATH = "hot path"
+_UNREADABLE = ("mongodb reachable", TOPOLOGY, "mongodb primary", "mongodb credentials")
 
 
 def preflight(settings: Settings, *, now: float) -> list[Finding]:
@@ -35,11 +38,15 @@ def preflight(settings: Settings, *, now: float) -> list[Finding]:
     checkpoint = check_sink(
         settings.postgres_dsn.get_secret_value(), database, schema_name(database), mapping, checks, now=now
     )
+    if mapping is not None and not any(checks.failed(name) for name in _UNREADABLE):
+        check_privacy(uri, database, mapping, checks)
+    else:
+        checks.skip(PERSONAL, RULES)
     if not _is_good(CONTROL_TABLES, checks):
         checks.skip(POSITION)
     elif checkpoint is None or checkpoint.position is None:
         checks.ok(POSITION, "none yet: everything will be read")
-    elif any(checks.failed(name) for name in ("mongodb reachable", TOPOLOGY, "mongodb primary", "mongodb credentials")):
+    elif any(checks.failed(name) for name in _UNREADABLE):
         checks.skip(POSITION)
     else:
         check_position(uri, database, checkpoint.position, checks)
@@ -57,6 +64,11 @@ def _check_mapping(settings: Settings, checks: Checklist) -> Mapping | None:
     except ReplicatorError as error:
         checks.fail(MAPPING, error.message, error.hint, exit_code=error.exit_code)
         return None
+    try:
+        door_of(settings, mapping)
+    except ReplicatorError as error:
+        checks.fail(MAPPING, error.message, error.hint, exit_code=error.exit_code)
+        return mapping
     count = len(mapping.collections)
     told = (
         "none: every collection becomes a document table" if settings.mapping is None else f"typed collections: {count}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import string
 from typing import TYPE_CHECKING, Any
@@ -368,3 +369,44 @@ def test_a_key_file_that_will_not_do_is_one_clear_line(
     ended = operator.run_to_its_end()
     assert ended.returncode == 2
     assert message in ended.stdout + ended.stderr
+
+
+def test_check_warns_of_what_looks_personal_and_of_rules_that_meet_nothing(
+    source: Source, sink: Sink, tmp_path: Path
+) -> None:
+    source.db.users.insert_many(
+        [{"_id": n, "email": "a@example.com", "phone": "+49 170 1234567", "tags": [] if n else "x"} for n in range(3)]
+    )
+    source.db.secrets.insert_one({"mail": "a@example.com"})
+    file = tmp_path / "mapping.yml"
+    operator = Operator(
+        {
+            "REPLICATOR_MONGO_URI": source.uri,
+            "REPLICATOR_MONGO_DATABASE": source.name,
+            "REPLICATOR_POSTGRES_DSN": sink.dsn,
+            "REPLICATOR_MAPPING": str(file),
+        },
+        tmp_path,
+    )
+
+    def lines() -> dict[str, dict[str, Any]]:
+        return {each["name"]: each for each in operator.answer("check")["checks"]}
+
+    file.write_text("version: 1\nexclude: [secrets]\ncollections: {users: {mask: {emial: null, tags: null}}}")
+    warned = lines()
+    assert "users: email looks like an e-mail address" in warned["personal data"]["cause"]
+    assert "users: phone looks like a telephone number" in warned["personal data"]["cause"]
+    assert "secrets" not in warned["personal data"]["cause"]
+    assert "users: no document of the sample has emial" in warned["rules of privacy"]["cause"]
+    file.write_text(
+        "version: 1\nexclude: [secrets]\ncollections: {users: {mask: {email: null, tags: null}, acknowledge: [phone]}}"
+    )
+    fine = lines()
+    assert (fine["personal data"]["level"], fine["rules of privacy"]["level"]) == ("ok", "ok")
+    assert "tags is sometimes an array" in fine["rules of privacy"]["cause"]
+    inferred = tmp_path / "inferred.yml"
+    assert operator.replicator("mapping", "infer", "--output", str(inferred)).exit_code == 0
+    text = inferred.read_text()
+    assert "    #   email: hmac  # an e-mail address" in text
+    taken = re.sub(r"^    # (mask:|  \w+: .*)$", r"    \1", text, flags=re.MULTILINE)
+    assert load_mapping(taken, name="inferred").rules.keys() == {"users", "secrets"}

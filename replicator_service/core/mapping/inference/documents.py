@@ -12,17 +12,27 @@ from replicator_service.core.codec.exact import decode_exact
 from replicator_service.core.mapping.inference.shape import empty_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from replicator_service.core.codec.values import Value
     from replicator_service.core.mapping.inference.shape import Shape
 
 
-def fold(documents: Iterable[bytes], shape: Shape | None = None) -> Shape:
-    """Add documents to a shape, one at a time; none is kept. Gives the shape that grew, a new one by default."""
+def fold(
+    documents: Iterable[bytes],
+    shape: Shape | None = None,
+    *,
+    look: Callable[[dict[str, Value]], None] = lambda _: None,
+) -> Shape:
+    """Add documents to a shape, one at a time; none is kept. Gives the shape that grew, a new one by default.
+
+    ``look`` is called with each of them, decoded.
+    """
     growing = empty_shape() if shape is None else shape
     for raw in documents:
-        growing.add_document(_decoded(raw))
+        document = _decoded(raw)
+        growing.add_document(document)
+        look(document)
     return growing
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from replicator_service.core.mapping.inference.yaml_text import column_text, commented, path_text, scalar
 from replicator_service.core.mapping.problems import path_text as shown_path
 from replicator_service.core.mapping.problems import quoted
+from replicator_service.core.masking.personal import MASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from replicator_service.core.mapping.inference.proposal import (
         LeftOver,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         ProposedTable,
         Skipped,
     )
+    from replicator_service.core.masking.personal import Suspicion
 
 _SHOWN_LEFT_OVER = 50
 _HEADER = """\
@@ -49,9 +51,14 @@ class Origin:
     database: str
 
 
-def render_file(proposal: Proposal, origin: Origin) -> str:
-    """Write the file. Reading it gives the proposed collections, exactly."""
-    return "\n".join([_header(proposal, origin), "version: 1", "", *_collections(proposal), *_others(proposal), ""])
+def render_file(proposal: Proposal, origin: Origin, personal: Mapping[str, Sequence[Suspicion]] | None = None) -> str:
+    """Write the file. Reading it gives the proposed collections, exactly; what looks ``personal`` is a comment."""
+    lines = [
+        *_collections(proposal, personal or {}),
+        *_others(proposal),
+        *_personal_elsewhere(proposal, personal or {}),
+    ]
+    return "\n".join([_header(proposal, origin), "version: 1", "", *lines, ""])
 
 
 def _header(proposal: Proposal, origin: Origin) -> str:
@@ -63,7 +70,7 @@ def _header(proposal: Proposal, origin: Origin) -> str:
     )
 
 
-def _collections(proposal: Proposal) -> Iterator[str]:
+def _collections(proposal: Proposal, personal: Mapping[str, Sequence[Suspicion]]) -> Iterator[str]:
     if not proposal.collections:
         yield "collections: {}"
         return
@@ -72,6 +79,7 @@ def _collections(proposal: Proposal) -> Iterator[str]:
         if position:
             yield ""
         yield from _collection(proposed)
+        yield from _personal(personal.get(proposed.collection, ()), "    # ")
 
 
 def _collection(proposed: ProposedCollection) -> Iterator[str]:
@@ -108,6 +116,34 @@ def _left_over(left: Sequence[LeftOver], indent: str) -> Iterator[str]:
         yield f"{indent}#   {path.ljust(width)}  {reason}"
     if len(left) > len(shown):
         yield f"{indent}#   and {len(left) - len(shown):,} more"
+
+
+def _personal(found: Sequence[Suspicion], indent: str) -> Iterator[str]:
+    """Masks for what looks personal, to be taken into use by a person: line by line."""
+    if not found:
+        return
+    yield f"{indent}Looks personal. Take out what may cross (see docs/how-to/privacy.md):"
+    yield f"{indent}mask:"
+    shown = [each for each in found if each.path[0] != "_id"][:_SHOWN_LEFT_OVER]
+    yield from (
+        f"{indent}  {_comment_text(scalar('.'.join(each.path)))}: {MASKS[each.what]}  # {_reason(each)}"
+        for each in shown
+    )
+    if len(shown) < len(found):
+        yield f"{indent}  and {len(found) - len(shown):,} more, _id among them or not: it cannot be masked"
+
+
+def _reason(each: Suspicion) -> str:
+    return f"{each.what.value}{'' if each.is_by_value else ', by its name'}"
+
+
+def _personal_elsewhere(proposal: Proposal, personal: Mapping[str, Sequence[Suspicion]]) -> Iterator[str]:
+    named = {each.collection for each in proposal.collections}
+    for name, found in personal.items():
+        if name not in named and found:
+            yield ""
+            yield f"#   {_comment_text(scalar(name))}:"
+            yield from _personal(found, "#     ")
 
 
 def _others(proposal: Proposal) -> Iterator[str]:
