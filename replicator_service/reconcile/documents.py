@@ -1,8 +1,9 @@
 """The pass over documents: what they become is compared with the rows that are there.
 
-Reading, transforming and comparing overlap: MongoDB sends the next documents and PostgreSQL compares the previous ones
-while these are transformed. Where everything is equal nothing else happens; where something is not, the documents
-concerned are at hand to be repaired at once. Memory holds a few replies of MongoDB, each of 16 MB at most.
+Reading, transforming and comparing overlap: MongoDB sends the next documents and PostgreSQL prints the rows of the
+previous ones while these are transformed. Where the bytes are the same nothing else happens. Documents whose rows are
+printed otherwise, or may be, are compared by PostgreSQL, value by value; they are at hand to be repaired at once.
+Memory holds a few replies of MongoDB, each of 16 MB at most.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicator_service.core.codec.document_id import exact_id
 from replicator_service.core.codec.exact import source_id
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.errors import RecordRejected
 from replicator_service.core.reconciliation import Difference, DifferenceKind
-from replicator_service.reconcile.encoding import Encoded, Encoding, encode
+from replicator_service.reconcile.encoding import Encoded, EncodedReply, Encoding, encode
 from replicator_service.reconcile.findings import Findings, detail_of, differences_of_rows
+from replicator_service.reconcile.printing import print_and_compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +40,15 @@ class Counted:
     """How many rows of each table belong to a document that was read: the others are unexpected."""
 
     rows: list[int]
+
+
+class _Comparing(NamedTuple):
+    """A reply that PostgreSQL is busy with: its printed rows, and the documents that it compares."""
+
+    reply: Reply
+    encoded: EncodedReply
+    printing: Future[tuple[list[int], list[int]]]
+    comparing: Future[list[RowDifference]]
 
 
 class DocumentPass:
@@ -65,8 +76,10 @@ class DocumentPass:
         self._repair = repair
         self._advanced = advanced
         self.counted = Counted([0] * len(subject.tables))
-        self._encoding: deque[tuple[Reply, Future[Encoded]]] = deque()
-        self._comparing: deque[tuple[Reply, Encoded, Future[list[RowDifference]]]] = deque()
+        self._encoding: deque[tuple[Reply, Future[EncodedReply]]] = deque()
+        self._comparing: deque[_Comparing] = deque()
+        self._is_printed = True
+        """Not after a reply most of whose rows were printed otherwise and yet equal."""
         self._sink: ThreadPoolExecutor
 
     def run(self, replies: Iterator[Reply]) -> None:
@@ -78,7 +91,8 @@ class DocumentPass:
             coming = source.submit(next, replies, None)
             while (reply := coming.result()) is not None:
                 coming = source.submit(next, replies, None)
-                self._encoding.append((reply, self._encoder.submit(self._subject.mapping, reply)))
+                encoding = self._encoder.submit(self._subject.mapping, reply, is_printed=self._is_printed)
+                self._encoding.append((reply, encoding))
                 while self._encoding and self._encoding[0][1].done():
                     self._compare_next()
             while self._encoding:
@@ -92,18 +106,32 @@ class DocumentPass:
         encoded = coming.result()
         if len(self._comparing) == _COMPARED_AHEAD:
             self._finish_next()
-        self._comparing.append((reply, encoded, self._sink.submit(self._comparison.compare, encoded.tables)))
+        self._comparing.append(
+            _Comparing(
+                reply,
+                encoded,
+                self._sink.submit(print_and_compare, self._comparison, encoded),
+                self._sink.submit(self._comparison.compare, encoded.others.tables),
+            )
+        )
 
     def _finish_next(self) -> None:
         """Take the first result; what PostgreSQL cannot hold is found by halves, as the writer does it."""
-        reply, encoded, comparing = self._comparing.popleft()
-        unwritable = list(encoded.unwritable)
+        reply, encoded, printing, comparing = self._comparing.popleft()
+        unwritable = list(encoded.others.unwritable)
+        otherwise, counts = printing.result()
+        for number, count in enumerate(counts):
+            self.counted.rows[number] += count
         try:
             rows = comparing.result()
-            self._count(encoded, rows)
+            self._count(encoded.others, rows)
         except RecordRejected:
-            ordinals = sorted(set(range(encoded.documents)) - set(unwritable))
+            ordinals = sorted(set(encoded.others.ordinals) - set(unwritable))
             rows = self._compare_apart(reply, ordinals, unwritable)
+        if otherwise:
+            found = self._compare_apart(reply, otherwise, unwritable)
+            self._is_printed &= bool(found) or 2 * len(otherwise) < encoded.documents
+            rows += found
         if rows or unwritable:
             self._look_closer(reply, rows, unwritable)
         reply.release()
@@ -126,6 +154,7 @@ class DocumentPass:
                     middle = len(some) // 2
                     waiting += [some[middle:], some[:middle]]
             else:
+                unwritable += encoded.unwritable
                 self._count(encoded, found)
                 rows += found
         return rows

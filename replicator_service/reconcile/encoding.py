@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
+from replicator_service.core.compiled import native
 from replicator_service.core.errors import RecordRejected
 from replicator_service.core.lines import Lines
 from replicator_service.core.transform import Transform, compile_transform
+from replicator_service.core.transform.printed import Printing, printing_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,11 +38,32 @@ _AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Some documents of a reply as rows of each table; ``unwritable`` are the ordinals of those that have none."""
+    """Some documents of a reply as rows of each table, to be written by PostgreSQL and compared there.
 
-    documents: int
+    ``ordinals`` are theirs, ``unwritable`` those of the ones that have no rows.
+    """
+
+    ordinals: Sequence[int]
     tables: tuple[Lines, ...]
     unwritable: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedReply:
+    """All documents of a reply: those whose rows are known as PostgreSQL prints them, and the others.
+
+    ``ordinals`` are those of ``keys``, ``printed`` has their rows by table.
+    """
+
+    ordinals: Sequence[int]
+    keys: list[str]
+    printed: tuple[Lines, ...]
+    others: Encoded
+
+    @property
+    def documents(self) -> int:
+        """How many there are."""
+        return len(self.ordinals) + len(self.others.ordinals)
 
 
 def encode(transform: Transform, reply: Reply, ordinals: Sequence[int]) -> Encoded:
@@ -60,7 +83,7 @@ def encode(transform: Transform, reply: Reply, ordinals: Sequence[int]) -> Encod
                 unwritable.append(ordinal)
         position += written
     reply.release()
-    return Encoded(len(ordinals), tuple(lines), tuple(unwritable))
+    return Encoded(ordinals, tuple(lines), tuple(unwritable))
 
 
 def _write_one(transform: Transform, reply: Reply, ordinal: int, lines: Sequence[Lines]) -> None:
@@ -78,10 +101,10 @@ def _write_one(transform: Transform, reply: Reply, ordinal: int, lines: Sequence
 class Encoding:
     """Encodes replies here."""
 
-    def submit(self, mapping: CollectionMapping, reply: Reply) -> Future[Encoded]:
-        """Encode all documents of a reply, perhaps while the caller goes on."""
-        done: Future[Encoded] = Future()
-        done.set_result(_encode_whole(mapping, reply))
+    def submit(self, mapping: CollectionMapping, reply: Reply, *, is_printed: bool) -> Future[EncodedReply]:
+        """Encode all documents of a reply, perhaps while the caller goes on; ``is_printed``: as far as possible."""
+        done: Future[EncodedReply] = Future()
+        done.set_result(_encode_whole(mapping, reply, is_printed=is_printed))
         return done
 
 
@@ -92,24 +115,25 @@ class HelpedEncoding(Encoding):
         self._pool = pool
         self._free = threading.Semaphore(helpers * _AHEAD)
 
-    def submit(self, mapping: CollectionMapping, reply: Reply) -> Future[Encoded]:
+    def submit(self, mapping: CollectionMapping, reply: Reply, *, is_printed: bool) -> Future[EncodedReply]:
         """Encode all documents of a reply."""
         if not self._free.acquire(blocking=False):
-            return Encoding.submit(self, mapping, reply)
-        coming = self._pool.submit(_encode_whole, mapping, reply)
+            return Encoding.submit(self, mapping, reply, is_printed=is_printed)
+        coming = self._pool.submit(_encode_whole, mapping, reply, is_printed=is_printed)
         coming.add_done_callback(lambda _: self._free.release())
         return coming
 
 
 @contextmanager
 def encoding_with(helpers: int | None) -> Iterator[Encoding]:
-    """An encoding for a run: with so many helpers, or as many as there are cores to spare.
+    """An encoding for a run: with so many helpers, or as many as there are cores to spare and Python has a use for.
 
     Helpers are forked, which is safe only before there are other threads: without an explicit number there are none
     then. Call it before connections are opened.
     """
     if helpers is None:
-        helpers = min(len(os.sched_getaffinity(0)) - 1, _MOST_HELPERS) if threading.active_count() == 1 else 0
+        is_slow = native() is None and threading.active_count() == 1
+        helpers = min(len(os.sched_getaffinity(0)) - 1, _MOST_HELPERS) if is_slow else 0
     if helpers < 1 or "fork" not in multiprocessing.get_all_start_methods():
         yield Encoding()
         return
@@ -124,8 +148,20 @@ def _be_a_helper() -> None:
     gc.disable()
 
 
-def _encode_whole(mapping: CollectionMapping, reply: Reply) -> Encoded:
-    return encode(_transform_of(mapping), reply, range(reply.count))
+def _encode_whole(mapping: CollectionMapping, reply: Reply, *, is_printed: bool) -> EncodedReply:
+    everything = range(reply.count)
+    printing = _printing_of(mapping) if is_printed else None
+    scan = None if printing is None else reply.scan
+    if printing is None or scan is None:
+        return EncodedReply((), [], (), encode(_transform_of(mapping), reply, everything))
+    keys, printed, left = printing.lines_of(scan)
+    ordinals = sorted(set(everything).difference(left)) if left else everything
+    return EncodedReply(ordinals, keys, printed, encode(_transform_of(mapping), reply, left))
+
+
+@lru_cache(maxsize=32)
+def _printing_of(mapping: CollectionMapping) -> Printing | None:
+    return printing_of(mapping)
 
 
 @lru_cache(maxsize=32)

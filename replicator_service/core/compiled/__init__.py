@@ -21,7 +21,7 @@ from replicator_service.core.compiled.sources import why_not
 from replicator_service.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from replicator_service.core.lines import Lines
     from replicator_service.core.transform.leftovers import Leftovers
@@ -99,12 +99,20 @@ class Program(Protocol):
         ...
 
 
+class Programming(Protocol):
+    """What makes a :class:`Program`."""
+
+    def __call__(self, program: CollectionProgram, *, is_printed: bool = False) -> Program:
+        """Compile a mapping; ``is_printed``: lines as PostgreSQL prints them, without ``etl_valid_from``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Native:
-    """What is compiled. ``scan(array, of_events=...)`` and ``program(program)`` make what their protocols say."""
+    """What is compiled."""
 
     scan: Scanning
-    program: Callable[[CollectionProgram], Program]
+    program: Programming
 
 
 @dataclass(frozen=True, slots=True)

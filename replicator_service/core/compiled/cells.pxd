@@ -62,11 +62,11 @@ cdef enum:
     PLAIN_KEY = 250
 
 
-cdef inline bint _is_uuid(const Value* value) noexcept nogil:
+cdef inline bint is_uuid(const Value* value) noexcept nogil:
     return value.kind == BINARY and value.size == 21 and value.at[4] == UUID_BINARY
 
 
-cdef inline void _put_uuid(Buffer* out, Bytes at) noexcept nogil:
+cdef inline void put_uuid(Buffer* out, Bytes at) noexcept nogil:
     put_hex(out, at, 4)
     put_byte(out, c"-")
     put_hex(out, at + 4, 2)
@@ -116,10 +116,10 @@ cdef inline int _put_identifier(Buffer* out, const Value* value, int escaping) n
         put_text(out, b"$number:")
         put_integer(out, <int64_t>number)
     elif value.kind == BINARY:
-        if not _is_uuid(value):
+        if not is_uuid(value):
             return MISFIT
         put_text(out, b"$uuid:")
-        _put_uuid(out, at + 5)
+        put_uuid(out, at + 5)
     elif value.kind == DECIMAL:
         return UNKNOWN
     else:
@@ -170,7 +170,7 @@ cdef inline int _put_double(Buffer* out, const Power* powers, const Value* value
     return DONE
 
 
-cdef inline bint _reads_as_uuid(Bytes text, size_t size) noexcept nogil:
+cdef inline bint reads_as_uuid(Bytes text, size_t size) noexcept nogil:
     cdef size_t index
     cdef unsigned char byte
     if size != 36:
@@ -222,9 +222,9 @@ cdef inline int put_scalar_cell(
         else:
             return MISFIT
     elif column_type == UUID:
-        if _is_uuid(value):
+        if is_uuid(value):
             put_hex(out, at + 5, 16)
-        elif value.kind == STRING and _reads_as_uuid(at + 4, value.size - 5):
+        elif value.kind == STRING and reads_as_uuid(at + 4, value.size - 5):
             put(out, at + 4, 36)
         else:
             return MISFIT
@@ -337,8 +337,8 @@ cdef inline int put_key(Buffer* out, const Value* value, int escaping) noexcept 
         put_text(out, b"$number:")
         put_integer(out, <int64_t>number)
         return DONE
-    if _is_uuid(value):
+    if is_uuid(value):
         put_text(out, b"$uuid:")
-        _put_uuid(out, at + 5)
+        put_uuid(out, at + 5)
         return DONE
     return UNKNOWN

@@ -41,7 +41,7 @@ cdef inline uint64_t _rounded_to_odd(Power power, uint64_t factor) noexcept nogi
     return <uint64_t>(high >> 64) | <uint64_t>(<uint64_t>high > 1)
 
 
-cdef inline Digits _shortest(const Power* powers, uint64_t bits) noexcept nogil:
+cdef inline Digits shortest(const Power* powers, uint64_t bits) noexcept nogil:
     """The digits of a finite double other than zero, without its sign."""
     cdef uint64_t fraction = bits & 0xFFFFFFFFFFFFFLL
     cdef int biased = <int>(bits >> 52) & 0x7FF
@@ -104,7 +104,7 @@ cdef inline void put_finite(Buffer* out, const Power* powers, uint64_t bits, bin
     if bits == 0:
         put_text(out, b"0.0")
         return
-    found = _shortest(powers, bits)
+    found = shortest(powers, bits)
     while found.coefficient % 10 == 0:
         found.coefficient //= 10
         found.exponent += 1

@@ -33,8 +33,9 @@ from replicator_service.core.compiled.elements cimport (
 from replicator_service.core.compiled.json cimport put_json, put_name
 from replicator_service.core.compiled.names cimport Names, begin_names, end_names, is_new
 from replicator_service.core.compiled.numbers cimport FIRST_POWER, POWERS, Power
+from replicator_service.core.compiled.printed cimport put_printed_cell, put_printed_json, put_printed_jsonb
 from replicator_service.core.compiled.scan cimport Scan
-from replicator_service.core.compiled.text cimport COPY, JSON_IN_COPY, RAW, put_hex, put_unsigned
+from replicator_service.core.compiled.text cimport COPY, JSON, JSON_IN_COPY, RAW, put_hex, put_unsigned
 
 cdef Power POWER_TABLE[POWERS]
 
@@ -137,7 +138,9 @@ cdef class Work:
     cdef Buffer notes
     cdef Buffer note_marks
     cdef Buffer scratch
+    cdef Buffer inner
     cdef Buffer inherited
+    cdef bint is_printed
     cdef size_t* chosen
     cdef Py_ssize_t chosen_room
 
@@ -145,6 +148,7 @@ cdef class Work:
         cdef int number, fields, cells
         self.tables = program.tables
         self.table_count = program.table_count
+        self.is_printed = program.is_printed
         self.found = <Found*>_zeroed(self.table_count, sizeof(Found))
         self.outputs = <Output*>_zeroed(self.table_count, sizeof(Output))
         self.before = <Before*>_zeroed(self.table_count, sizeof(Before))
@@ -182,6 +186,7 @@ cdef class Work:
         release(&self.notes)
         release(&self.note_marks)
         release(&self.scratch)
+        release(&self.inner)
         release(&self.inherited)
 
     cdef void begin(self) noexcept:
@@ -208,7 +213,7 @@ cdef class Work:
                 return True
         return (
             self.keys.failed or self.key_marks.failed or self.notes.failed or self.note_marks.failed
-            or self.scratch.failed or self.inherited.failed
+            or self.scratch.failed or self.inner.failed or self.inherited.failed
         )
 
 
@@ -222,21 +227,24 @@ cdef void* _zeroed(size_t count, size_t size) except NULL:
 cdef class Program:
     """The mapping of a collection. Threads may share it.
 
-    ``program`` is a :class:`~replicator_service.core.transform.program.CollectionProgram`.
+    ``program`` is a :class:`~replicator_service.core.transform.program.CollectionProgram`. With ``is_printed`` lines are
+    as PostgreSQL prints them, without ``etl_valid_from``, and what is left over is not counted.
     """
 
     cdef Table* tables
     cdef int table_count
     cdef bint is_document
     cdef bint keeps_bson
+    cdef bint is_printed
     cdef list kept
     cdef list paths
     cdef list idle
     cdef dict lefts
     cdef Py_ssize_t longest
 
-    def __cinit__(self, program):
+    def __cinit__(self, program, bint is_printed=False):
         cdef int number
+        self.is_printed = is_printed
         self.longest = LONGEST_RUN
         self.kept, self.paths, self.idle, self.lefts = [], [], [], {}
         self.is_document = program.is_document
@@ -363,7 +371,8 @@ cdef class Program:
         self.longest = min(4 * self.longest, LONGEST_RUN) if done == count else CAREFUL_RUN
         if done:
             self._give(work, done, keys, lines, ends)
-            self._count(work, leftovers)
+            if not self.is_printed:
+                self._count(work, leftovers)
         self.idle.append(work)
         return done
 
@@ -473,8 +482,9 @@ cdef Py_ssize_t _run(
 
 
 cdef inline void _end_line(Output* output, Bytes valid, size_t valid_size) noexcept nogil:
-    put_byte(&output.lines, c"\t")
-    put(&output.lines, valid, valid_size)
+    if valid_size:
+        put_byte(&output.lines, c"\t")
+        put(&output.lines, valid, valid_size)
     put_byte(&output.lines, c"\n")
     output.count += 1
 
@@ -507,7 +517,11 @@ cdef int _whole(Table* tables, Work work, const Value* document, bint keeps_bson
     if not has_key:
         return UNKNOWN
     put_byte(&output.lines, c"\t")
-    if put_json(&output.lines, POWER_TABLE, document, JSON_IN_COPY, 0) != DONE:
+    if work.is_printed:
+        found = put_printed_jsonb(&output.lines, &work.scratch, POWER_TABLE, document, True, 0)
+    else:
+        found = put_json(&output.lines, POWER_TABLE, document, JSON_IN_COPY, 0)
+    if found != DONE:
         return UNKNOWN
     _put_bson(&output.lines, document, keeps_bson)
     _end_line(output, valid, valid_size)
@@ -632,18 +646,31 @@ cdef bint _settle(const Table* table, Found* found, int parent, const Value* doc
     return has_any
 
 
-cdef int _put_extra(const Table* table, const Found* found, int parent, const Value* document, Buffer* out, int depth) noexcept nogil:
+cdef int _put_extra_cell(const Table* table, const Found* found, Work work, const Value* document, Buffer* out) noexcept nogil:
+    """Write ``_extra``."""
+    if not work.is_printed:
+        return _put_extra(table, found, 0, document, out, JSON_IN_COPY, 1)
+    work.scratch.size = 0
+    if _put_extra(table, found, 0, document, &work.scratch, JSON, 1) != DONE or work.scratch.failed:
+        return UNKNOWN
+    return put_printed_json(out, work.scratch.data, work.scratch.size, True, 0)
+
+
+cdef int _put_extra(
+    const Table* table, const Found* found, int parent, const Value* document, Buffer* out, int escaping, int depth
+) noexcept nogil:
     """Write what is left over as JSON: fields that are not known, then known ones that did not fit."""
     cdef Names names
     cdef int outcome
     begin_names(&names)
-    outcome = _put_left(table, found, parent, document, out, &names, depth)
+    outcome = _put_left(table, found, parent, document, out, &names, escaping, depth)
     end_names(&names)
     return outcome
 
 
 cdef int _put_left(
-    const Table* table, const Found* found, int parent, const Value* document, Buffer* out, Names* names, int depth
+    const Table* table, const Found* found, int parent, const Value* document, Buffer* out, Names* names, int escaping,
+    int depth
 ) noexcept nogil:
     cdef const Field* fields = table.fields
     cdef const Field* field
@@ -661,8 +688,8 @@ cdef int _put_left(
             separator = c","
             if (
                 not is_new(names, element.name, element.name_size)
-                or put_name(out, element.name, element.name_size, JSON_IN_COPY) != DONE
-                or put_json(out, POWER_TABLE, &element.value, JSON_IN_COPY, depth) != DONE
+                or put_name(out, element.name, element.name_size, escaping) != DONE
+                or put_json(out, POWER_TABLE, &element.value, escaping, depth) != DONE
             ):
                 return UNKNOWN
     for number in range(fields[parent].first, fields[parent].first + fields[parent].count):
@@ -671,23 +698,26 @@ cdef int _put_left(
             continue
         put_byte(out, separator)
         separator = c","
-        if put_name(out, field.name, field.name_size, JSON_IN_COPY) != DONE:
+        if put_name(out, field.name, field.name_size, escaping) != DONE:
             return UNKNOWN
         if found.misfits[number]:
-            outcome = put_json(out, POWER_TABLE, &found.values[number], JSON_IN_COPY, depth)
+            outcome = put_json(out, POWER_TABLE, &found.values[number], escaping, depth)
         else:
-            outcome = _put_extra(table, found, number, &found.values[number], out, depth + 1)
+            outcome = _put_extra(table, found, number, &found.values[number], out, escaping, depth + 1)
         if outcome != DONE:
             return UNKNOWN
     put_byte(out, c"}")
     return DONE
 
 
-cdef inline int _put_field(Buffer* out, Buffer* scratch, const Cell* cell, const Value* value) noexcept nogil:
+cdef inline int _put_field(Buffer* out, Work work, const Cell* cell, const Value* value) noexcept nogil:
     """Write a cell; MISFIT when it is null although there is a value."""
     cdef int outcome = DONE
     if value.kind != 0 and value.kind != NOTHING:
-        outcome = put_cell(out, scratch, POWER_TABLE, cell.type, value)
+        if work.is_printed:
+            outcome = put_printed_cell(out, &work.scratch, &work.inner, POWER_TABLE, cell.type, value)
+        else:
+            outcome = put_cell(out, &work.scratch, POWER_TABLE, cell.type, value)
         if outcome == DONE:
             return DONE
     put_text(out, b"\\N")
@@ -721,14 +751,14 @@ cdef int _rows(
     for number in range(table.cell_count):
         put_byte(&output.lines, c"\t")
         found.starts[number] = output.lines.size
-        outcome = _put_field(&output.lines, &work.scratch, &table.cells[number], &found.values[table.cells[number].field])
+        outcome = _put_field(&output.lines, work, &table.cells[number], &found.values[table.cells[number].field])
         if outcome == UNKNOWN:
             return UNKNOWN
         found.unfit[number] = outcome == MISFIT
         found.ends[number] = output.lines.size
     put_byte(&output.lines, c"\t")
     if _settle(table, found, 0, document, &work.notes):
-        if _put_extra(table, found, 0, document, &output.lines, 1) != DONE:
+        if _put_extra_cell(table, found, work, document, &output.lines) != DONE:
             return UNKNOWN
     else:
         put_text(&output.lines, b"\\N")
@@ -774,7 +804,7 @@ cdef int _inherit(Table* tables, int number, Work work, const Value* document) n
             if state < 0:
                 return UNKNOWN
         found.starts[index] = work.inherited.size
-        outcome = _put_field(&work.inherited, &work.scratch, cell, &value)
+        outcome = _put_field(&work.inherited, work, cell, &value)
         if outcome == UNKNOWN:
             return UNKNOWN
         found.ends[index] = work.inherited.size
@@ -835,17 +865,21 @@ cdef int _element(
         elif cell.source >= 0:
             put(lines, parent.data + above.starts[cell.source], above.ends[cell.source] - above.starts[cell.source])
         else:
-            outcome = _put_field(lines, &work.scratch, cell, &found.values[cell.field])
+            outcome = _put_field(lines, work, cell, &found.values[cell.field])
             if outcome == UNKNOWN:
                 return UNKNOWN
             found.unfit[index] = outcome == MISFIT
     put_byte(lines, c"\t")
     if element.kind != DOCUMENT:
-        if put_json(lines, POWER_TABLE, element, JSON_IN_COPY, 1) != DONE:
+        if work.is_printed:
+            outcome = put_printed_jsonb(lines, &work.scratch, POWER_TABLE, element, True, 1)
+        else:
+            outcome = put_json(lines, POWER_TABLE, element, JSON_IN_COPY, 1)
+        if outcome != DONE:
             return UNKNOWN
         _note(&work.notes, table.path)
     elif _settle(table, found, 0, element, &work.notes):
-        return _put_extra(table, found, 0, element, lines, 1)
+        return _put_extra_cell(table, found, work, element, lines)
     else:
         put_text(lines, b"\\N")
     return DONE

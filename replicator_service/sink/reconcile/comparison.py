@@ -1,7 +1,8 @@
-"""PostgreSQL compares: expected rows are copied into temporary tables and joined with those that are there.
+"""Rows are compared in two ways, both in the transaction that the caller has opened.
 
-What is equal is PostgreSQL's own notion (``is distinct from``), unless asked for more. Everything
-happens in the transaction that the caller has opened; nothing but temporary tables is written.
+PostgreSQL prints the rows of some keys, and who knows how they should be printed compares bytes. Or PostgreSQL
+compares: expected rows are copied into temporary tables and joined with those that are there; what is equal is then its
+own notion (``is distinct from``), unless asked for more. Nothing but temporary tables is written.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from psycopg import sql
 
 from replicator_service.core.codec.copy_text import escape
 from replicator_service.sink.errors import translated
-from replicator_service.sink.write.statements import beside_parameters
+from replicator_service.sink.write.array_text import array_text
+from replicator_service.sink.write.statements import beside_parameters, plan_by_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -121,6 +123,21 @@ class Comparison:
             self._connection.execute("release savepoint expected")
         return found
 
+    def printed(self, keys: Sequence[str]) -> list[bytes]:
+        """The rows of documents as PostgreSQL prints them, by table: lines of COPY text without ``etl_valid_from``.
+
+        They are in the order of the keys, unless the planner has found another way.
+        """
+        wanted = sql.Literal(array_text(keys))
+        texts = []
+        with translated():
+            self._connection.execute(plan_by_key(only=True))
+            for target, table in zip(self._targets, self._tables, strict=True):
+                with self._connection.cursor().copy(_printing(target, table, wanted)) as copy:
+                    texts.append(b"".join(copy))
+            self._connection.execute(plan_by_key(only=False))
+        return texts
+
     def rows_with(self, keys: Sequence[str]) -> list[dict[str, int]]:
         """How many rows each of these keys has, by table."""
         counted = []
@@ -208,6 +225,18 @@ def _differing(
         "case when e._id is null or t._id is null then '{{}}'::text[] else array_remove(array[{}], null) end "
         "from {} where e._id is null or t._id is null or {}"
     ).format(columns, (_child_join if is_child else _parent_join)(number, expected, target, table), differ)
+
+
+def _printing(target: sql.Identifier, table: TableSpec, keys: sql.Literal) -> sql.Composed:
+    """What prints the rows of the keys in an array.
+
+    A subquery with ``offset`` or ``order by`` stays what it is, so each key is looked up in the order of the array.
+    """
+    order = "order by t._ordinal" if len(table.primary_key) > 1 else "offset 0"
+    return sql.SQL(
+        "copy (select t.* from pg_catalog.unnest({}::text[]) as k (_id) "
+        "cross join lateral (select {} from {} as t where t._id = k._id {}) as t) to stdout"
+    ).format(keys, _columns(table), target, sql.SQL(order))
 
 
 def _parent_join(
