@@ -39,12 +39,17 @@ Patience = Annotated[
     float, typer.Option("--patience", min=0.0, help="Seconds to wait until a collection can be compared exactly.")
 ]
 
+Processes = Annotated[
+    int, typer.Option("--processes", min=1, max=64, help="So many processes, each of which compares parts of its own.")
+]
+
 
 def reconcile_command(
     context: typer.Context,
     collection: Collections = None,
     allow_deletes: AllowDeletes = _DEFAULTS.allow_deletes,
     patience: Patience = _DEFAULTS.patience,
+    processes: Processes = 1,
     *,
     repair: Repair = False,
     deep: Deep = False,
@@ -55,7 +60,9 @@ def reconcile_command(
     mapping = read_mapping(settings.mapping)
     options = Options(repair=repair, deep=deep, allow_deletes=allow_deletes, patience=patience)
     with Bars() as bars:
-        result = reconcile(settings, mapping, collections=collection, options=options, progress=bars)
+        result = reconcile(
+            settings, mapping, collections=collection, options=options, progress=bars, processes=processes
+        )
     found = differences_of(settings, result.id, limit=SHOWN) if result.differences else []
     if wants_json(context):
         print_json(report(result, found))

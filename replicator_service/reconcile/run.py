@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from replicator_service.core.errors import ReplicatorError
+from replicator_service.core.errors import ReplicatorError, Retryable
 from replicator_service.reconcile.attempt import Attempt
 from replicator_service.reconcile.comparing import compare_part
 from replicator_service.reconcile.encoding import Encoding, encoding_with
 from replicator_service.reconcile.options import Options
-from replicator_service.reconcile.parts import Part, plan_parts
+from replicator_service.reconcile.parts import PART_BYTES, PART_DOCUMENTS, Part, plan_parts
 from replicator_service.reconcile.servers import opened, opened_sink
 from replicator_service.sink.reconcile import reconciliation as store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from replicator_service.configuration.settings import Settings
     from replicator_service.core.mapping.model import Mapping
     from replicator_service.core.reconciliation import Difference, PartResult, RunResult
+
+    _Compare = Callable[[Settings, Mapping, Sequence[Part], int, Options, "Progress"], list[ReplicatorError]]
 
 
 class Progress(Protocol):
@@ -132,16 +139,21 @@ def reconcile(
     options: Options | None = None,
     progress: Progress | None = None,
     helpers: int | None = None,
+    processes: int = 1,
 ) -> RunResult:
     """Compare everything, or these collections, part by part. One part that fails does not keep the others from it.
 
-    ``helpers`` is how many processes transform documents beside this one, see :func:`encoding_with`.
+    ``helpers`` is how many processes transform documents beside this one, see :func:`encoding_with`; with more than
+    one of ``processes`` each compares parts of its own instead, and parts are smaller.
 
     Raises the first part's error after the run was stored as failed.
     """
     options, progress = options or Options(), progress or NoProgress()
+    if processes > 1:
+        with in_processes(processes) as pool:
+            return _reconcile(settings, mapping, collections, options, progress, partial(_compare_all, pool), processes)
     with encoding_with(helpers) as encoder:
-        return _reconcile(settings, mapping, collections, options, progress, encoder)
+        return _reconcile(settings, mapping, collections, options, progress, partial(_compare_each, encoder), 1)
 
 
 def _reconcile(
@@ -150,18 +162,19 @@ def _reconcile(
     collections: Sequence[str] | None,
     options: Options,
     progress: Progress,
-    encoder: Encoding,
+    compare: _Compare,
+    processes: int,
 ) -> RunResult:
-    parts = plan_parts(settings, collections=collections)
+    parts = plan_parts(
+        settings,
+        collections=collections,
+        part_documents=PART_DOCUMENTS // _share_of(processes),
+        part_bytes=PART_BYTES // _share_of(processes),
+    )
     run_id = start_run(settings, collections=collections, options=options)
     progress.planned(parts)
-    errors: list[ReplicatorError] = []
     try:
-        for part in parts:
-            try:
-                reconcile_part(settings, mapping, part, run_id, options=options, progress=progress, encoder=encoder)
-            except ReplicatorError as error:
-                errors.append(error)
+        errors = compare(settings, mapping, parts, run_id, options, progress)
     except BaseException as error:
         finish_run(settings, run_id, error=f"interrupted ({type(error).__name__})")
         raise
@@ -169,6 +182,68 @@ def _reconcile(
     if errors:
         raise errors[0]
     return result
+
+
+def _share_of(processes: int) -> int:
+    """How much smaller parts are for several processes: small enough that none waits long for the last one."""
+    return 1 if processes == 1 else 4 * processes
+
+
+def _compare_each(
+    encoder: Encoding,
+    settings: Settings,
+    mapping: Mapping,
+    parts: Sequence[Part],
+    run_id: int,
+    options: Options,
+    progress: Progress,
+) -> list[ReplicatorError]:
+    """Compare parts one after another, and give the errors that some have ended with."""
+    errors = []
+    for part in parts:
+        try:
+            reconcile_part(settings, mapping, part, run_id, options=options, progress=progress, encoder=encoder)
+        except ReplicatorError as error:
+            errors.append(error)
+    return errors
+
+
+def _compare_all(
+    pool: ProcessPoolExecutor,
+    settings: Settings,
+    mapping: Mapping,
+    parts: Sequence[Part],
+    run_id: int,
+    options: Options,
+    progress: Progress,
+) -> list[ReplicatorError]:
+    """Compare parts in other processes."""
+    errors: list[ReplicatorError] = []
+    coming = {pool.submit(reconcile_part, settings, mapping, part, run_id, options=options): part for part in parts}
+    try:
+        for done in as_completed(coming):
+            try:
+                result = done.result()
+            except ReplicatorError as error:
+                errors.append(error)
+            else:
+                progress.advanced(coming[done], result.documents)
+                progress.finished(coming[done], result)
+    except BrokenProcessPool as error:
+        raise Retryable(
+            "a process that compared a part was ended", hint="It may have had too little memory: take fewer processes."
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return errors
+
+
+@contextmanager
+def in_processes(number: int) -> Iterator[ProcessPoolExecutor]:
+    """So many processes that compare parts. Call it before connections are opened: they are forked."""
+    with ProcessPoolExecutor(number, mp_context=multiprocessing.get_context("fork")) as pool:
+        pool.submit(os.getpid).result()
+        yield pool
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -154,3 +157,28 @@ def test_many_ranges_of_one_collection_are_about_equal(source: Source) -> None:
 
 def _number(place: bytes) -> int:
     return int.from_bytes(place[-5:-1], "little")
+
+
+def test_processes_compare_parts_of_their_own(
+    replication: Replication, source: Source, warehouse: Connection[Any]
+) -> None:
+    source.db.Orders.insert_many([{"_id": number, **order(number)} for number in range(40, 1_000)])
+    replication.catch_up()
+    corrupt(warehouse, source, "delete from {orders} where _id = '$number:500'")
+    corrupt(warehouse, source, "update {notes} set doc = '{{}}' where _id = '$number:7'")
+    program = (
+        "import sys, pickle; from replicator_service.reconcile import Options, reconcile, run; "
+        "run.PART_DOCUMENTS = 8 * 300; settings, mapping = pickle.load(sys.stdin.buffer); "
+        "found = reconcile(settings, mapping, options=Options(repair=True), processes=2); "
+        "print(found.documents, found.differences, found.repaired, *sorted(part.label for part in found.parts))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=pickle.dumps((replication.settings, replication.mapping)),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    ranges = [f"Orders {number}/4" for number in range(1, 5)]
+    told = " ".join(["1021", "2", "2", *ranges, "Orders keys", "notes", "odd"])
+    assert done.stdout.decode().strip() == told, done.stderr.decode()
