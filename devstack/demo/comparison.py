@@ -73,7 +73,7 @@ class Comparison:
 
 def compare(client: MongoClient[dict[str, Any]], database: str, dsn: str, mapping: Mapping) -> Comparison:
     """Compare every collection that the service knows. Changes nothing on either side."""
-    reader = MongoSource(client, client[database], server_facts(client))
+    reader = MongoSource(client, client[database], server_facts(client, client[database]))
     try:
         with psycopg.connect(dsn) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

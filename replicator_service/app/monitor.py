@@ -19,6 +19,7 @@ from replicator_service.sink.check.tables_wanted import wanted_tables
 from replicator_service.sink.connect.pool import Pool, checked_out, make_pool
 from replicator_service.sink.overview.stream import is_writing, read_overview
 from replicator_service.source.connect.connection import Client, connect, disconnect, read_only_database
+from replicator_service.source.connect.route import Route, preference
 from replicator_service.source.read.oplog import oplog_start
 from replicator_service.source.read.server_times import operation_time, unsupported_collections
 
@@ -87,6 +88,7 @@ class SourceWatch:
         self._settings = settings
         self._watch = watch
         self._client: Client | None = None
+        self._route: Route | None = None
         self._turn = 0
         self._oldest: int | None = None
         self._is_whole = False
@@ -118,13 +120,19 @@ class SourceWatch:
     def _look_closer(self, client: Client) -> None:
         """What needs privileges that the user may not have."""
         try:
-            self._oldest, self._is_whole = oplog_start(client)
+            self._oldest, self._is_whole = oplog_start(client, self._route_of(client).member())
         except ReplicatorError:
             self._oldest, self._is_whole = None, False
         try:
             self._unsupported = unsupported_collections(read_only_database(client, self._settings.mongo_database))
         except ReplicatorError:
             self._unsupported = {}
+
+    def _route_of(self, client: Client) -> Route:
+        if self._route is None:
+            uri = self._settings.mongo_uri.get_secret_value()
+            self._route = Route(client, preference(uri, self._settings.read_from))
+        return self._route
 
     def _connected(self) -> Client:
         if self._client is None:

@@ -12,7 +12,7 @@ from replicator_service.core.findings import Checklist, Finding, Level
 from replicator_service.core.naming import schema_name
 from replicator_service.sink.check.control_checks import TABLES as CONTROL_TABLES
 from replicator_service.sink.check.preflight import check_sink
-from replicator_service.source.check.preflight import POSITION, TOPOLOGY, check_position, check_source
+from replicator_service.source.check.preflight import POSITION, TOPOLOGY, Wishes, check_position, check_source
 from replicator_service.source.check.privacy import PERSONAL, RULES, check_privacy
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def preflight(settings: Settings, *, now: float) -> list[Finding]:
     mapping = _check_mapping(settings, checks)
     database = settings.mongo_database
     uri = settings.mongo_uri.get_secret_value()
-    check_source(uri, database, checks, now=now)
+    wishes = Wishes(settings.accept_inexact, settings.read_from)
+    check_source(uri, database, checks, now=now, wishes=wishes)
     checkpoint = check_sink(
         settings.postgres_dsn.get_secret_value(), database, schema_name(database), mapping, checks, now=now
     )

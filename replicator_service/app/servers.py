@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from replicator_service.configuration.privacy import door_of, key_fingerprint
+from replicator_service.core.abilities import require_exact
 from replicator_service.sink.check.start import explained, prepare
 from replicator_service.sink.connect.connection import connect as connect_sink
 from replicator_service.sink.control.mask_key import take_key
@@ -19,20 +20,39 @@ if TYPE_CHECKING:
     from replicator_service.core.mapping.model import Mapping
     from replicator_service.core.ports import Source
     from replicator_service.core.sessions import LeaderSession, OperatorSession
+    from replicator_service.runtime.state.health import Health
 
 
 class RealServers:
     """Opens what :class:`replicator_service.core.sessions.Servers` says."""
 
-    def __init__(self, settings: Settings, mapping: Mapping) -> None:
+    def __init__(self, settings: Settings, mapping: Mapping, health: Health) -> None:
         self._settings = settings
         self._mapping = mapping
         self._door = door_of(settings, mapping)
+        self._health = health
 
     def open_source(self) -> Source:
-        """MongoDB, through a client of its own."""
-        uri = self._settings.mongo_uri.get_secret_value()
-        return open_source(uri, self._settings.mongo_database, self._door)
+        """MongoDB, through a client of its own.
+
+        Raises :class:`ConfigurationError` for a server that cannot be replicated from exactly, unless that is accepted.
+        """
+        settings = self._settings
+        source = open_source(
+            settings.mongo_uri.get_secret_value(),
+            settings.mongo_database,
+            self._door,
+            read_from=settings.read_from,
+            told=self._health.reads_from,
+        )
+        try:
+            abilities = source.facts.abilities
+            self._health.probed(abilities)
+            require_exact(abilities, is_accepted=settings.accept_inexact)
+        except BaseException:
+            source.close()
+            raise
+        return source
 
     def open_leader(self) -> LeaderSession:
         """The session that writes. ``synchronous_commit`` is off: rows and position are lost together or not at all."""

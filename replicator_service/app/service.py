@@ -99,7 +99,7 @@ class Service:
         self._mapping = mapping
         self._health = health
         self._log = log
-        self._servers = servers or RealServers(settings, mapping)
+        self._servers = servers or RealServers(settings, mapping, health)
         self._threads = threads or MachineThreads()
         self._failpoints = failpoints or Failpoints()
         self._limits = limits or limits_of(settings)

@@ -23,6 +23,7 @@ from replicator_service.configuration.environment import (
 )
 from replicator_service.core.addresses import database_in
 from replicator_service.core.mapping.problems import closest
+from replicator_service.core.read_from import ReadFrom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,6 +104,17 @@ class Settings(BaseSettings):
         OnHistoryLost.RESYNC,
         description="When MongoDB no longer has the changes after the checkpoint. resync: read everything again; stop: "
         "wait for a person.",
+    )
+    read_from: ReadFrom = Field(
+        ReadFrom.ADDRESS,
+        description="Where documents and changes are read. address: by readPreference and its tags in the address of "
+        "MongoDB, without them from the primary; primary; secondary: from a secondary with the tags of the address, "
+        "and from the primary for a while when it lags.",
+    )
+    accept_inexact: bool = Field(
+        default=False,
+        description="Start also against a server that cannot be replicated from exactly. /status says for as long as "
+        "it is so what is not exact.",
     )
     dead_letter_max_run: int = Field(1_000, ge=1, description="So many refused documents in a row stop the service.")
     dead_letter_max_share: float = Field(

@@ -74,7 +74,12 @@ def opened(settings: Settings, mapping: Mapping | None = None) -> Iterator[Serve
         opened_sink(settings) as look,
         connect_sink(settings.postgres_dsn.get_secret_value(), application_name=_APPLICATION) as write,
         opened_sources(
-            settings.mongo_uri.get_secret_value(), settings.mongo_database, app_name=_APPLICATION, number=2, door=door
+            settings.mongo_uri.get_secret_value(),
+            settings.mongo_database,
+            app_name=_APPLICATION,
+            number=2,
+            read_from=settings.read_from,
+            door=door,
         ) as (source, reading),
     ):
         require_key(look, settings.mongo_database, key_fingerprint(settings, mapping))

@@ -78,6 +78,14 @@ def translate(error: errors.PyMongoError, command: str = "a command") -> Replica
             )
 
 
+def code_told(error: ReplicatorError) -> str:
+    """What the server's refusal behind one of our errors is called: its code and name, nothing of its text."""
+    cause = error.__cause__
+    if not isinstance(cause, errors.OperationFailure):
+        return error.message
+    return f"code {cause.code or 0}: {_code_name(cause)}"
+
+
 def _translate_reply(error: errors.OperationFailure, command: str) -> ReplicatorError:
     code = error.code or 0
     if code in HISTORY_LOST:

@@ -8,7 +8,7 @@ from replicator_service.core.batching import StreamReply
 from replicator_service.core.errors import ResyncRequired, Retryable
 from replicator_service.core.position import Position, token_time
 from replicator_service.core.replies import Reply
-from replicator_service.source.read.change_stream import require_forward
+from replicator_service.source.read.tokens import require_forward
 from simulation.mongo.events import high_water_mark, is_high_water_mark
 
 if TYPE_CHECKING:

@@ -34,7 +34,10 @@ def insert(server: MongoReplicaSet, value: int) -> None:
 
 def position_and_mark(server: MongoReplicaSet) -> tuple[Position, HistoryMark, bytes]:
     client: Client
-    with MongoClient(server.uri) as client, closing(MongoSource(client, client[NAME], server_facts(client))) as door:
+    with (
+        MongoClient(server.uri) as client,
+        closing(MongoSource(client, client[NAME], server_facts(client, client[NAME]))) as door,
+    ):
         at = door.operation_time()
         mark = door.history_mark(at)
         found = door.collection("things")
@@ -76,7 +79,7 @@ def test_another_replica_set_of_the_same_name_is_another_history(tmp_path: Path)
         judge(newer, position, mark)
         client: Client
         with MongoClient(older.uri) as client:
-            door = MongoSource(client, client[NAME], server_facts(client))
+            door = MongoSource(client, client[NAME], server_facts(client, client[NAME]))
             with pytest.raises(ResyncRequired):
                 require_same_collections({"things": uuid}, door.collections())
             door.close()

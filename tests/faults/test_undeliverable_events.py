@@ -34,7 +34,7 @@ def own_mongo() -> Iterator[MongoReplicaSet]:
 
 
 def stream_of(source: Source, paused: list[float]) -> ChangeStream:
-    facts = server_facts(source.client)
+    facts = server_facts(source.client, source.db)
     return ChangeStream(source.client, source.db, facts, start=None, batch_size=100, pause=paused.append)
 
 
@@ -68,7 +68,7 @@ def test_what_precedes_a_poison_event_is_delivered_and_it_is_a_lost_piece_of_his
 
 
 def _at(source: Source, start: Any) -> ChangeStream:
-    return ChangeStream(source.client, source.db, server_facts(source.client), start=start, batch_size=100)
+    return ChangeStream(source.client, source.db, server_facts(source.client, source.db), start=start, batch_size=100)
 
 
 def fail(source: Source, command: str, code: int, times: int) -> None:
@@ -108,7 +108,7 @@ def test_an_unknown_refusal_to_open_is_fatal_without_a_position_and_a_lost_one_w
             ChangeStream(
                 source.client,
                 source.db,
-                server_facts(source.client),
+                server_facts(source.client, source.db),
                 start=start,
                 batch_size=1,
                 pause=lambda _: None,

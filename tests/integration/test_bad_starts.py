@@ -197,7 +197,7 @@ def failure_of_source(uri: str) -> ReplicatorError:
 def ask_source(uri: str) -> None:
     client = connect_source(uri, server_selection_ms=400)
     try:
-        server_facts(client)
+        server_facts(client, client.shop)
     finally:
         disconnect(client)
 

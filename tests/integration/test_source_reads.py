@@ -17,6 +17,7 @@ from bson.min_key import MinKey
 from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
 
+from replicator_service.core.abilities import Ability, lacking
 from replicator_service.core.errors import SnapshotUnavailable
 from replicator_service.core.ports import CollectionKind
 from replicator_service.core.position import Position, to_cluster_time
@@ -43,14 +44,18 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def door(source: Source) -> Iterator[MongoSource]:
-    with closing(MongoSource(source.client, source.db, server_facts(source.client), batch_size=7)) as opened:
+    with closing(MongoSource(source.client, source.db, server_facts(source.client, source.db), batch_size=7)) as opened:
         yield opened
 
 
 @pytest.fixture(params=[True, False], ids=["by the server", "by the catalog"])
 def proving(request: pytest.FixtureRequest, source: Source) -> Iterator[MongoSource]:
     """Both ways to prove which collection was read."""
-    facts = server_facts(source.client) if request.param else ServerFacts((5, 0, 0))
+    facts = (
+        server_facts(source.client, source.db)
+        if request.param
+        else ServerFacts((5, 0, 0), lacking(Ability.COLLECTION_UUID))
+    )
     with closing(MongoSource(source.client, source.db, facts, batch_size=10)) as opened:
         yield opened
 

@@ -15,7 +15,7 @@ from pymongo import MongoClient
 from devstack.mongo import MongoReplicaSet, StandaloneMongo
 from devstack.process import remove_directory, temporary_directory
 from replicator_service.core.errors import ConfigurationError
-from replicator_service.source.connect.connection import connect, disconnect, server_facts
+from replicator_service.source.connect.connection import connect, disconnect, replica_set_version
 from replicator_service.source.connect.needs import require
 from tests.support.certificates import DAY, Authority, Certificate
 from tests.support.databases import Sink, Source, fresh_source
@@ -148,7 +148,7 @@ def failure_of(uri: str) -> ConfigurationError:
     client = connect(uri, server_selection_ms=1_000)
     try:
         with pytest.raises(ConfigurationError) as caught:
-            server_facts(client)
+            replica_set_version(client)
     finally:
         disconnect(client)
     return caught.value
@@ -187,7 +187,7 @@ def test_what_is_said_is_compressed_as_the_address_asks(mongo: EncryptedMongo, s
     before = received()
     client = connect(f"{mongo.server.uri}&compressors={compressor}")
     try:
-        server_facts(client)
+        replica_set_version(client)
         client[source.name].command({"listCollections": 1})
     finally:
         disconnect(client)

@@ -33,7 +33,7 @@ def test_an_event_of_an_unknown_type_is_counted_and_the_position_moves_past_it(s
         "ns": {"db": source.name, "coll": "things"},
     }
     reply = Reply(bson.encode({"0": event}), field="fullDocument")
-    door = MongoSource(source.client, source.db, server_facts(source.client))
+    door = MongoSource(source.client, source.db, server_facts(source.client, source.db))
     planner = Planner(
         source=door,
         collections=Collections(Mapping()),

@@ -10,7 +10,7 @@ from bson.timestamp import Timestamp
 
 from replicator_service.core.errors import Retryable
 from replicator_service.core.position import Position, ResumeToken, to_cluster_time
-from replicator_service.source.read.change_stream import require_forward
+from replicator_service.source.read.tokens import require_forward
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

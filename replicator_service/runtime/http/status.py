@@ -60,8 +60,8 @@ FIELDS = (
     Field(
         "guarantee",
         "What is promised of the rows: `exact` (MongoDB as it was at the checkpoint), or `exact, except ...` with "
-        "everything that is known not to be: refused documents, collections that are paused, still read or cannot be "
-        "read, differences that remain.",
+        "everything that is known not to be: what this server cannot do, refused documents, collections that are "
+        "paused, still read or cannot be read, differences that remain.",
         lambda look: guarantee(look.present),
     ),
     Field("role", "`leader` while this instance holds the lease, otherwise `standby`.", _role),
@@ -86,6 +86,18 @@ FIELDS = (
         lambda look: look.present.oplog_headroom_seconds,
     ),
     Field("compiled", "Which path makes the rows, compiled code or Python, and why.", lambda look: look.compiled),
+    Field(
+        "abilities",
+        "What MongoDB was found to be able to do, by trying: `available` (null where that could not be told), what the "
+        "server said (`detail`), and what follows `without`. Null until it was asked.",
+        lambda look: values.abilities(look.present.report.abilities),
+    ),
+    Field(
+        "reading",
+        "Where documents and changes are read: from this `member`, or from the primary (null). `fallbacks` counts how "
+        "often the primary had to be read where `spares_primary` asks for a secondary, and `reason` is the last one.",
+        lambda look: values.reading(look.present.report),
+    ),
     Field("oplog_is_whole", "Whether MongoDB has never discarded any.", lambda look: look.present.oplog_is_whole),
     Field("dead_letters", "How many documents wait as dead letters.", lambda look: look.present.dead_letters),
     Field(

@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from replicator_service.core.abilities import MEANINGS
 from replicator_service.core.position import wall_time
 from replicator_service.core.schema_findings import FindingKind
 from replicator_service.core.steps import CollectionState
 from replicator_service.core.times import time_text
 
 if TYPE_CHECKING:
+    from replicator_service.core.abilities import Abilities
     from replicator_service.core.overview import CollectionView, DatabaseView, MartView
     from replicator_service.runtime.judgement.service_view import Present, Sighting
+    from replicator_service.runtime.state.health import Report
     from replicator_service.runtime.state.waiting import ErrorReport
 
 Json = dict[str, Any]
@@ -24,6 +27,32 @@ _MOVING = frozenset({CollectionState.SNAPSHOTTING.value, CollectionState.STREAMI
 def collections(view: DatabaseView | None) -> Json:
     """Each collection by name."""
     return {name: _collection(each) for name, each in (view.collections if view else {}).items()}
+
+
+def abilities(found: Abilities | None) -> Json | None:
+    """What MongoDB can do, what it said of that, and what follows where it cannot."""
+    if found is None:
+        return None
+    told: Json = {
+        ability.value: {
+            "available": each.works,
+            "detail": each.told or None,
+            "without": MEANINGS[ability].without if each.works is False else None,
+        }
+        for ability, each in found.found.items()
+    }
+    return told
+
+
+def reading(report: Report) -> Json:
+    """Which member is read from, and how often the primary had to be."""
+    found = report.reading
+    return {
+        "spares_primary": found.spares_primary,
+        "member": found.member,
+        "fallbacks": report.fallbacks,
+        "reason": found.reason,
+    }
 
 
 def dead_letter_reasons(view: DatabaseView | None) -> list[Json]:

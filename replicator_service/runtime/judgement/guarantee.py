@@ -57,6 +57,9 @@ def meaning(present: Present) -> str:
 
 
 def _exceptions(present: Present) -> Iterator[str]:
+    abilities = present.report.abilities
+    if abilities is not None:
+        yield from abilities.inexact
     if count := present.dead_letters:
         yield f"{counted(count, 'document')} that PostgreSQL refused"
     database = present.database

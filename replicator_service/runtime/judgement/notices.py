@@ -10,6 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from replicator_service.core.abilities import MEANINGS, describe
 from replicator_service.core.errors import ResyncRequired, Server
 from replicator_service.core.schema_findings import FindingKind
 from replicator_service.core.times import time_text
@@ -69,6 +70,8 @@ def notices(present: Present, *, at: datetime, max_lag_seconds: float) -> list[N
         *_marts(present, at),
         *_requests(present, at),
         *_interference(present),
+        *_inexact(present),
+        *_reading(present),
     ]
     order = list(Severity)
     return sorted(found, key=lambda notice: order.index(notice.severity))
@@ -165,6 +168,30 @@ def _requests(present: Present, at: datetime) -> Iterator[Notice]:
             "request",
             f"{_ago(each.at, at).capitalize()} the request '{asked}' could not be done: {sentence(each.error)}",
             "Remove the cause and ask for it again. This is told for a day.",
+        )
+
+
+def _inexact(present: Present) -> Iterator[Notice]:
+    abilities = present.report.abilities
+    for ability in abilities.missing if abilities is not None else ():
+        told = MEANINGS[ability]
+        if abilities is not None and told.inexact is not None:
+            yield Notice(
+                Severity.WARNING,
+                "inexact",
+                f"Not exact, as accepted by REPLICATOR_ACCEPT_INEXACT: {describe(ability, abilities.found[ability])}.",
+                told.fix,
+            )
+
+
+def _reading(present: Present) -> Iterator[Notice]:
+    reading = present.report.reading
+    if reading.spares_primary and reading.member is None and reading.reason is not None:
+        yield Notice(
+            Severity.WARNING,
+            "reading",
+            f"The primary is read instead of a secondary: {sentence(reading.reason)}",
+            "The secondary is tried again now and then. Exactness does not depend on it.",
         )
 
 

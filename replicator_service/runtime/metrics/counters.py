@@ -100,10 +100,16 @@ COUNTERS = (
     ),
     Counted("replicator_commits_total", "Commits.", lambda _: 1),
 )
+READ_FALLBACKS = Described(
+    "replicator_read_fallbacks_total", "How often the primary was read instead of a secondary that lagged or was away."
+)
 BATCH_EVENTS = Described("replicator_batch_events", "Change events in one commit.")
 COMMIT_SECONDS = Described("replicator_commit_seconds", "From the first row of a commit to its end.")
 
-ALL = {each.name: each.meaning for each in (BUILD_INFO, *GAUGES, EVENTS, *COUNTERS, BATCH_EVENTS, COMMIT_SECONDS)}
+ALL = {
+    each.name: each.meaning
+    for each in (BUILD_INFO, *GAUGES, EVENTS, *COUNTERS, READ_FALLBACKS, BATCH_EVENTS, COMMIT_SECONDS)
+}
 """Every metric of the service with its meaning, in the order of the reference."""
 
 
@@ -167,6 +173,9 @@ class Metrics(Collector):
             with self._lock:
                 self._events.seen(present)
             yield from gauges(present)
+            fallbacks = CounterMetricFamily(READ_FALLBACKS.name, READ_FALLBACKS.meaning, labels=(STREAM,))
+            fallbacks.add_metric((self._stream,), present.report.fallbacks)
+            yield fallbacks
         yield gauge(BUILD_INFO.name, BUILD_INFO.meaning, self._stream, {(self._version,): 1.0}, ("version",))
         with self._lock:
             families: list[Metric] = [self._events_family()]

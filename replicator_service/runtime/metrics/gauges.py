@@ -127,6 +127,11 @@ def _unproved_since(present: Present) -> float | None:
     return last.stale_since.timestamp() if last else None
 
 
+def _abilities(present: Present) -> Samples:
+    found = present.report.abilities.found if present.report.abilities else {}
+    return {(ability.value,): None if each.works is None else float(each.works) for ability, each in found.items()}
+
+
 def _findings(present: Present) -> Samples:
     groups = present.database.finding_groups if present.database else ()
     return {(group.collection, group.kind.value): float(group.paths) for group in groups}
@@ -175,6 +180,22 @@ GAUGES = (
         "replicator_oplog_whole",
         "1 while MongoDB has never discarded history: a short headroom then only says that it is young.",
         lambda present: float(present.oplog_is_whole),
+    ),
+    Gauge(
+        "replicator_ability",
+        "1 for what MongoDB can do, 0 for what it cannot; NaN where that could not be told.",
+        _abilities,
+        ("ability",),
+    ),
+    Gauge(
+        "replicator_inexact",
+        "1 while this server cannot be replicated from exactly, and a person has accepted that.",
+        lambda present: float(bool(present.report.abilities and present.report.abilities.inexact)),
+    ),
+    Gauge(
+        "replicator_reads_primary",
+        "1 while the primary is read, 0 while a secondary is.",
+        lambda present: float(present.report.reading.member is None),
     ),
     Gauge("replicator_dead_letters", "Dead letters at present.", lambda present: float(present.dead_letters)),
     Gauge("replicator_collections", "Collections by what is done with them.", _counted, ("state",)),

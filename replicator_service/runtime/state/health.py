@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING
 
+from replicator_service.core.read_from import Reading
 from replicator_service.pipeline.observer import Committed, Observer
 from replicator_service.runtime.state.waiting import ErrorReport, Wait, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from replicator_service.core.abilities import Abilities
     from replicator_service.core.errors import ReplicatorError, Retryable
 
 
@@ -81,6 +83,12 @@ class Report:
     collection_errors: Mapping[str, ErrorReport] = field(default_factory=dict)
     """What keeps single collections from being read, while the others go on."""
     ticks: dict[str, float] = field(default_factory=dict)
+    abilities: Abilities | None = None
+    """What MongoDB was found to be able to do when this instance connected last."""
+    reading: Reading = field(default_factory=Reading)
+    """Which member of MongoDB's replica set is read from."""
+    fallbacks: int = 0
+    """How often the primary was read instead of a secondary."""
     started: bool = False
     """Whether this instance has led or stood by at least once since it began."""
 
@@ -162,7 +170,9 @@ class Health(Observer):
             self._waiting.answered(now)
             if has_events:
                 self._received = max(self._received, cluster_time)
-            is_current = not has_events and (self._report.cluster_time or 0) >= self._received
+            # That a secondary has nothing to bring says nothing: it may lag behind the primary.
+            is_silent = not has_events and self._report.reading.member is None
+            is_current = is_silent and (self._report.cluster_time or 0) >= self._received
             self._show(replace(self._report, current_at=now if is_current else self._report.current_at))
 
     def delayed(self, error: ReplicatorError) -> None:
@@ -177,6 +187,16 @@ class Health(Observer):
             self._waiting.began(error, self._clock(), is_stream=False)
             self._phase = _Phase.STARTING
             self._failed(error, replace(self._report, role=Role.STANDBY))
+
+    def probed(self, abilities: Abilities) -> None:
+        """MongoDB was asked what it can do."""
+        with self._lock:
+            self._show(replace(self._report, abilities=abilities))
+
+    def reads_from(self, reading: Reading, *, fell_back: bool) -> None:
+        """Documents and changes are read from another member than before."""
+        with self._lock:
+            self._show(replace(self._report, reading=reading, fallbacks=self._report.fallbacks + fell_back))
 
     def stepped_down(self) -> None:
         """Another instance has taken the lease."""

@@ -11,7 +11,7 @@ from pymongo.errors import PyMongoError
 
 from replicator_service.core.errors import ReplicatorError, Retryable, SourceUnavailable
 from replicator_service.source.connect.address import Address, parse
-from replicator_service.source.connect.connection import connect, disconnect, server_facts
+from replicator_service.source.connect.connection import connect, disconnect, replica_set_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def _raise_why(uri: str, wait_ms: int) -> NoReturn:
     """Meet the same trouble as the service would, which can say what it is."""
     client = connect(uri, server_selection_ms=wait_ms)
     try:
-        server_facts(client)
+        replica_set_version(client)
     finally:
         disconnect(client)
     raise SourceUnavailable("MongoDB answers only now", hint="Run the check again.")

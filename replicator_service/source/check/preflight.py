@@ -7,6 +7,7 @@ document is read at a cluster time.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import PyMongoError
@@ -14,14 +15,9 @@ from pymongo.errors import PyMongoError
 from replicator_service.core.addresses import SYSTEM_DATABASES
 from replicator_service.core.errors import ReplicatorError, ResyncRequired, Retryable
 from replicator_service.core.ports import CollectionKind
-from replicator_service.source.check import members, privileges, retention
-from replicator_service.source.connect.connection import (
-    MINIMUM_VERSION,
-    Client,
-    ServerFacts,
-    connect,
-    read_only_database,
-)
+from replicator_service.core.read_from import ReadFrom
+from replicator_service.source.check import abilities, members, privileges, retention
+from replicator_service.source.connect.connection import Client, connect, read_only_database, server_facts
 from replicator_service.source.errors import translated
 from replicator_service.source.read.change_stream import ChangeStream
 
@@ -44,7 +40,6 @@ MEMBERS = "mongodb members"
 PRIMARY = "mongodb primary"
 CREDENTIALS = "mongodb credentials"
 VERSION = "mongodb version"
-LARGE_EVENTS = "mongodb large events"
 CLOCK = "mongodb clock"
 POSITION = "position in history"
 DATABASE = "mongodb database"
@@ -52,26 +47,35 @@ COLLECTIONS = "collections without change events"
 CAPPED = "capped collections"
 COLLATIONS = "collections with a collation"
 CONTENT = (DATABASE, COLLECTIONS, CAPPED, COLLATIONS)
+SERVER = (VERSION, *privileges.NAMES, *abilities.NAMES, abilities.READ_FROM, *retention.NAMES, *CONTENT)
 
 
-def check_source(uri: str, database_name: str, checks: Checklist, *, now: float) -> None:
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the settings say of the source besides where it is."""
+
+    accepts_inexact: bool = False
+    read_from: ReadFrom = ReadFrom.ADDRESS
+
+
+def check_source(uri: str, database_name: str, checks: Checklist, *, now: float, wishes: Wishes | None = None) -> None:
     """Check the server behind ``uri``; ``now`` is the wall clock in seconds, to compare the server's with."""
     hello = members.reach(uri, checks, REACHABLE, wait_ms=2_000)
     if hello is None:
-        unasked = (TOPOLOGY, SET_NAME, MEMBERS, PRIMARY, CREDENTIALS, VERSION, LARGE_EVENTS, CLOCK)
-        checks.skip(*unasked, *privileges.NAMES, *retention.NAMES, *CONTENT)
+        checks.skip(TOPOLOGY, SET_NAME, MEMBERS, CLOCK, PRIMARY, CREDENTIALS, *SERVER)
         return
     members.check_topology(hello, checks, TOPOLOGY)
     members.check_set_name(uri, hello, checks, SET_NAME)
     members.check_members(uri, hello, checks, MEMBERS)
     _check_clock(hello, checks, now)
     if any(checks.failed(name) for name in (TOPOLOGY, SET_NAME)):
-        rest = (PRIMARY, CREDENTIALS, VERSION, LARGE_EVENTS, *CONTENT)
-        checks.skip(*rest, *privileges.NAMES, *retention.NAMES)
+        checks.skip(PRIMARY, CREDENTIALS, *SERVER)
         return
     client = connect(uri, app_name="replicator check", server_selection_ms=WAIT_MS)
     try:
-        _check_server(client, read_only_database(client, database_name), checks)
+        database = read_only_database(client, database_name)
+        if _check_credentials(client, checks):
+            _check_server(client, database, checks, uri, wishes or Wishes())
     finally:
         client.close()
 
@@ -82,7 +86,7 @@ def check_position(uri: str, database_name: str, position: Position, checks: Che
         client = connect(uri, app_name="replicator check", server_selection_ms=WAIT_MS)
         try:
             database = read_only_database(client, database_name)
-            stream = ChangeStream(client, database, _facts(client), start=position, batch_size=1)
+            stream = ChangeStream(client, database, server_facts(client, database), start=position, batch_size=1)
             stream.poll(wait_ms=_FIRST_ANSWER_MS)
             stream.close()
         finally:
@@ -101,50 +105,38 @@ def check_position(uri: str, database_name: str, position: Position, checks: Che
         checks.ok(POSITION, "the stream can go on from the checkpoint")
 
 
-def _check_server(client: Client, database: Database[dict[str, Any]], checks: Checklist) -> None:
-    rest = (VERSION, LARGE_EVENTS, *privileges.NAMES, *retention.NAMES, *CONTENT)
+def _check_credentials(client: Client, checks: Checklist) -> bool:
     try:
         with translated():
             status = client.admin.command("connectionStatus")
     except Retryable as error:
         checks.fail(PRIMARY, error.message, error.hint, exit_code=error.exit_code)
-        checks.skip(CREDENTIALS, *rest)
-        return
+        checks.skip(CREDENTIALS, *SERVER)
+        return False
     except ReplicatorError as error:
         checks.ok(PRIMARY, "there is a primary")
         checks.fail(CREDENTIALS, error.message, error.hint, exit_code=error.exit_code)
-        checks.skip(*rest)
-        return
+        checks.skip(*SERVER)
+        return False
     checks.ok(PRIMARY, "there is a primary")
     users = [f"{each['user']}@{each['db']}" for each in status["authInfo"]["authenticatedUsers"]]
     checks.ok(CREDENTIALS, f"authenticated as {', '.join(users)}" if users else "no user name in the address")
-    facts = _facts(client)
-    _check_version(facts, checks)
-    privileges.check_privileges(client, database, facts, checks)
+    return True
+
+
+def _check_server(
+    client: Client, database: Database[dict[str, Any]], checks: Checklist, uri: str, wishes: Wishes
+) -> None:
+    with translated():
+        checks.ok(VERSION, f"MongoDB {client.server_info()['version']}")
+    can = privileges.check_privileges(client, database, checks)
+    if can is None:
+        checks.skip(*abilities.NAMES)
+    else:
+        abilities.check_abilities(can, checks, accepts_inexact=wishes.accepts_inexact)
+    abilities.check_member(client, uri, wishes.read_from, checks)
     retention.check_retention(client, checks)
     _check_collections(database, checks)
-
-
-def _facts(client: Client) -> ServerFacts:
-    with translated():
-        info = client.server_info()
-    return ServerFacts(tuple(int(part) for part in info["versionArray"][:3]))
-
-
-def _check_version(facts: ServerFacts, checks: Checklist) -> None:
-    version = ".".join(map(str, facts.version))
-    if facts.version[:2] < MINIMUM_VERSION:
-        checks.fail(VERSION, f"MongoDB {version} cannot read at a cluster time", "Upgrade to 5.0 or later.")
-    else:
-        checks.ok(VERSION, f"MongoDB {version}")
-    if facts.splits_large_events:
-        checks.ok(LARGE_EVENTS, "events over 16 MB are split by the server")
-    else:
-        checks.warn(
-            LARGE_EVENTS,
-            "this version cannot split change events over 16 MB: one of them would stop the stream",
-            "Upgrade MongoDB to 6.0.9 or later.",
-        )
 
 
 def _check_clock(hello: members.Hello, checks: Checklist, now: float) -> None:

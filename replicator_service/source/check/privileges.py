@@ -2,50 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from replicator_service.core.position import to_timestamp
+from replicator_service.core.abilities import Abilities
+from replicator_service.source.connect.abilities import ABSENT, probe_reads, probe_streams
+from replicator_service.source.connect.connection import ServerFacts
 from replicator_service.source.errors import translated
 from replicator_service.source.read.change_stream import ChangeStream
-from replicator_service.source.read.server_times import operation_time
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
+    from replicator_service.core.abilities import Ability, Found
     from replicator_service.core.findings import Checklist
-    from replicator_service.source.connect.connection import Client, ServerFacts
+    from replicator_service.source.connect.connection import Client
 
 LIST = "privilege listCollections"
 FIND = "privilege find"
 STREAM = "privilege changeStream"
 MAJORITY = "majority reads"
-SNAPSHOT = "reads at a cluster time"
-NAMES = (LIST, FIND, STREAM, MAJORITY, SNAPSHOT)
-
-_ABSENT = "replicator_preflight"
-"""Privileges are asked for before anybody looks whether the collection exists."""
+NAMES = (LIST, FIND, STREAM, MAJORITY)
 
 
-def check_privileges(client: Client, database: Database[dict[str, Any]], facts: ServerFacts, checks: Checklist) -> None:
-    """Try each thing that replicating needs."""
-    collection = _ABSENT
+def check_privileges(client: Client, database: Database[dict[str, Any]], checks: Checklist) -> Abilities | None:
+    """Try each thing that replicating needs; gives what the server can do, or None where that cannot be tried."""
+    collection = ABSENT
     with checks.failing(LIST):
         with translated():
             listed = [each["name"] for each in database.list_collections(filter={"type": "collection"})]
-        collection = next((name for name in sorted(listed) if not name.startswith("system.")), _ABSENT)
+        collection = next((name for name in sorted(listed) if not name.startswith("system.")), ABSENT)
         checks.ok(LIST, f"collections in {database.name}: {len(listed)}")
     _try_find(database, collection, checks, FIND, {}, "documents can be read")
+    streams: dict[Ability, Found] = {}
     with checks.failing(STREAM):
-        stream = ChangeStream(client, database, facts, start=None, batch_size=1)
-        stream.close()
+        streams = probe_streams(database)
+        ChangeStream(client, database, ServerFacts((), Abilities(streams)), start=None, batch_size=1).close()
         checks.ok(STREAM, "a change stream was opened and closed")
-    if checks.failed(FIND):
-        checks.skip(MAJORITY, SNAPSHOT)
-        return
+    if checks.failed(FIND) or checks.failed(LIST):
+        checks.skip(MAJORITY)
+        return None
     _try_find(database, collection, checks, MAJORITY, {"level": "majority"}, "read concern majority works")
-    with checks.failing(SNAPSHOT):
-        concern = {"level": "snapshot", "atClusterTime": to_timestamp(operation_time(database))}
-        _try_find(database, collection, checks, SNAPSHOT, concern, "the past can be read as it was")
+    reads = probe_reads(database)
+    return replace(reads, found={**reads.found, **streams})
 
 
 def _try_find(

@@ -1,7 +1,8 @@
-"""How far back MongoDB remembers: the oplog, which bounds an outage, and the history of snapshots."""
+"""How long MongoDB keeps its oplog, which bounds an outage."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.errors import ReplicatorError
@@ -13,13 +14,10 @@ if TYPE_CHECKING:
     from replicator_service.core.findings import Checklist
     from replicator_service.source.connect.connection import Client
 
-OPLOG = "oplog readable"
 RETENTION = "oplog retention"
-WINDOW = "snapshot history"
-NAMES = (OPLOG, RETENTION, WINDOW)
+NAMES = (RETENTION,)
 
 ADVISED_HOURS = 24.0
-_ADVISED_WINDOW = 60
 _TELLING_HOURS = 1.0
 """A younger oplog says nothing about the rate of writes."""
 
@@ -34,22 +32,13 @@ _KEEP_LONGER = (
 
 
 def check_retention(client: Client, checks: Checklist) -> None:
-    """Look at the oplog and at the history window, as far as privileges go."""
+    """Look at how long the oplog is kept, as far as privileges go."""
     oldest: int | None = None
-    try:
+    with suppress(ReplicatorError):
+        # That it cannot be read has a line of its own, among the abilities.
         oldest = oldest_time(client)
-    except ReplicatorError as error:
-        checks.warn(
-            OPLOG,
-            f"the headroom of the oplog will be unknown: {error.message}",
-            "Grant find on local.oplog.rs (the role clusterMonitor on admin, or read on local).",
-        )
-    else:
-        checks.ok(OPLOG, "the headroom of the oplog will be shown")
     with checks.warning(RETENTION, _GRANT):
         _check_hours(client, oldest, checks)
-    with checks.warning(WINDOW, _GRANT):
-        _check_window(client, checks)
 
 
 def _check_hours(client: Client, oldest: int | None, checks: Checklist) -> None:
@@ -79,20 +68,6 @@ def _expected_hours(client: Client, oldest: int) -> float | None:
         return None
     filled = stats.get("size", 0) / stats.get("maxSize", 1)
     return span / filled if 0 < filled < 1 else span
-
-
-def _check_window(client: Client, checks: Checklist) -> None:
-    name = "minSnapshotHistoryWindowInSeconds"
-    with translated():
-        seconds = int(client.admin.command({"getParameter": 1, name: 1})[name])
-    if seconds < _ADVISED_WINDOW:
-        checks.warn(
-            WINDOW,
-            f"the past can be read for {seconds} s: the state will often converge instead of being exact",
-            f"db.adminCommand({{setParameter: 1, {name}: 300}})",
-        )
-    else:
-        checks.ok(WINDOW, f"the past can be read for {seconds} s")
 
 
 def _spelled(hours: float) -> str:

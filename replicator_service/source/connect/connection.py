@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pymongo
@@ -14,16 +14,16 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
+from replicator_service.core.abilities import Abilities, Ability
 from replicator_service.core.errors import ConfigurationError, Retryable
+from replicator_service.source.connect.abilities import probe_reads, probe_streams
 from replicator_service.source.connect.address import Encryption, parse
+from replicator_service.source.connect.route import only_wanted
 from replicator_service.source.connect.unreachable import uninitiated, why_absent
 from replicator_service.source.errors import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-MINIMUM_VERSION = (5, 0)
-"""The first version that reads at a cluster time outside a transaction."""
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 Client = MongoClient[dict[str, Any]]
@@ -39,24 +39,43 @@ class _EncryptedClient(MongoClient[dict[str, Any]]):
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What the server is: its version decides which forms of the change stream it knows."""
+    """What the server is, and what it was found to be able to do.
+
+    The version decides nothing but whether writes may share a cluster time, which no question shows.
+    """
 
     version: tuple[int, ...]
+    abilities: Abilities = field(default_factory=Abilities)
 
     @property
     def expanded_events(self) -> bool:
-        """``showExpandedEvents`` (create, and others) exists from 6.0 on."""
-        return self.version >= (6, 0)
+        """Whether the stream is asked for ``showExpandedEvents`` (create, and others)."""
+        return self.abilities.has(Ability.EXPANDED_EVENTS)
 
     @property
     def splits_large_events(self) -> bool:
-        """``$changeStreamSplitLargeEvent`` exists in 6.0.9 and from 7.0 on."""
-        return self.version >= (7, 0) or (self.version[:2] == (6, 0) and self.version >= (6, 0, 9))
+        """Whether the stream is asked for ``$changeStreamSplitLargeEvent``."""
+        return self.abilities.has(Ability.SPLIT_EVENTS)
+
+    @property
+    def starts_after(self) -> bool:
+        """Whether a stream is continued by ``startAfter``: ``resumeAfter`` does not get behind an invalidate event."""
+        return self.abilities.has(Ability.START_AFTER)
 
     @property
     def takes_collection_uuid(self) -> bool:
-        """``find`` takes ``collectionUUID`` from 6.0 on: without one it would read whatever has the name."""
-        return self.version >= (6, 0)
+        """Whether ``find`` takes ``collectionUUID``: without one it would read whatever has the name."""
+        return self.abilities.has(Ability.COLLECTION_UUID)
+
+    @property
+    def reads_at_a_time(self) -> bool:
+        """Whether documents can be read at a cluster time."""
+        return self.abilities.has(Ability.SNAPSHOT_READS)
+
+    @property
+    def looks_up_collections(self) -> bool:
+        """Whether ``listCollections`` takes a filter."""
+        return self.abilities.has(Ability.FILTERED_LISTS)
 
     @property
     def groups_inserts(self) -> bool:
@@ -68,7 +87,7 @@ class ServerFacts:
 
 
 def connect(uri: str, *, app_name: str = "replicator", server_selection_ms: int = 5_000) -> Client:
-    """A client for the primary. Does not talk to the server yet.
+    """A client that asks the primary unless it is told otherwise. Does not talk to the server yet.
 
     Raises :class:`ConfigurationError` for an address that cannot be parsed, :class:`Retryable` for one of the form
     ``mongodb+srv`` that cannot be looked up.
@@ -84,7 +103,9 @@ def connect(uri: str, *, app_name: str = "replicator", server_selection_ms: int 
             # stream that resumes far back may rightly be silent for minutes: it scans the oplog.
             socketTimeoutMS=600_000,
             heartbeatFrequencyMS=5_000,
+            # Where else something is read, it is said with each command: see route.
             read_preference=ReadPreference.PRIMARY,
+            server_selector=only_wanted,
             retryReads=True,
         )
     client.encryption = encryption
@@ -127,11 +148,11 @@ def read_only_database(client: Client, name: str) -> Database[dict[str, Any]]:
     return client.get_database(name, write_concern=WriteConcern("majority"))
 
 
-def server_facts(client: Client) -> ServerFacts:
-    """Ask the server what it is.
+def replica_set_version(client: Client) -> tuple[int, ...]:
+    """The version of a server that belongs to a replica set.
 
-    Raises :class:`ConfigurationError` for a standalone server, a sharded cluster or a version before 5.0,
-    :class:`Retryable` with the reason when none can be asked.
+    Raises :class:`ConfigurationError` for a standalone server or a sharded cluster, :class:`Retryable` with the reason
+    when none can be asked.
     """
     try:
         with translated():
@@ -140,7 +161,6 @@ def server_facts(client: Client) -> ServerFacts:
     except Retryable as error:
         encryption = client.encryption if isinstance(client, _EncryptedClient) else Encryption()
         raise why_absent(client, encryption) or error from None
-    version = tuple(int(part) for part in info["versionArray"][:3])
     if hello.get("msg") == "isdbgrid":
         raise ConfigurationError(
             "the address leads to a mongos: sharded clusters are not supported",
@@ -153,9 +173,17 @@ def server_facts(client: Client) -> ServerFacts:
             "MongoDB runs as a standalone server: it has no change streams",
             hint="Start it with --replSet rs0 and run rs.initiate() once; a set of one member is enough.",
         )
-    if version[:2] < MINIMUM_VERSION:
-        raise ConfigurationError(
-            f"MongoDB {info['version']} is too old: 5.0 or later is needed to read at a cluster time",
-            hint="Upgrade MongoDB.",
-        )
-    return ServerFacts(version)
+    return tuple(int(part) for part in info["versionArray"][:3])
+
+
+def server_facts(client: Client, database: MongoDatabase, *, streams: bool = True) -> ServerFacts:
+    """Ask the server what it is, and try what it can do; with ``streams`` also what its change streams can.
+
+    Raises what :func:`replica_set_version` does, and :class:`ConfigurationError` for a user without the privileges to
+    read.
+    """
+    version = replica_set_version(client)
+    abilities = probe_reads(database)
+    if streams:
+        abilities = replace(abilities, found={**abilities.found, **probe_streams(database)})
+    return ServerFacts(version, abilities)

@@ -16,6 +16,7 @@ import pymongo
 from pymongo import errors
 
 from replicator_service.core.errors import NoAnswer
+from replicator_service.source.connect.route import on_member
 from replicator_service.source.errors import translated
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from bson.codec_options import CodecOptions
     from pymongo.client_session import ClientSession
     from pymongo.database import Database
+
+    from replicator_service.source.connect.route import Member
 
 LONGEST_SECONDS = 600.0
 """A server that has not answered for so long is not slow."""
@@ -75,16 +78,19 @@ def ask(
     wait_seconds: float = 0.0,
     session: ClientSession | None = None,
     codec_options: CodecOptions[Any] | None = None,
+    member: Member | None = None,
 ) -> Any:  # noqa: ANN401 - the codec options decide what it is
     """Run one command within the deadline, not counting ``wait_seconds`` for which the server was asked to wait.
 
-    Raises :class:`NoAnswer` when the time is over (the connection is closed then) and the driver's other errors as
-    they are.
+    It goes to this ``member``, or to the primary. Raises :class:`NoAnswer` when the time is over (the connection is
+    closed then) and the driver's other errors as they are.
     """
     began = time.monotonic()
     try:
-        with pymongo.timeout(wait_seconds + deadline.seconds):
-            reply = database.command(_AsGiven(command), session=session, codec_options=codec_options)
+        with pymongo.timeout(wait_seconds + deadline.seconds), on_member(member) as preferred:
+            reply = database.command(
+                _AsGiven(command), read_preference=preferred, session=session, codec_options=codec_options
+            )
     except (errors.NetworkTimeout, errors.ExecutionTimeout) as error:
         seconds = wait_seconds + deadline.seconds
         is_longer = deadline.passed()
@@ -98,10 +104,10 @@ def ask(
     return reply
 
 
-def require_reachable(database: Database[dict[str, Any]]) -> None:
+def require_reachable(database: Database[dict[str, Any]], member: Member | None = None) -> None:
     """Make sure that the server answers on another connection.
 
     Raises :class:`Retryable` when it does not.
     """
-    with translated(), pymongo.timeout(ANSWER_SECONDS):
-        database.command({"ping": 1})
+    with translated(), pymongo.timeout(ANSWER_SECONDS), on_member(member) as preferred:
+        database.command({"ping": 1}, read_preference=preferred)

@@ -30,8 +30,13 @@ def list_collections(database: Database[dict[str, Any]]) -> dict[str, SourceColl
     return {collection.name: collection for collection in found}
 
 
-def find_collection(database: Database[dict[str, Any]], name: str) -> SourceCollection | None:
-    """One collection by its name. The server looks a name up, it does not list all for it."""
+def find_collection(database: Database[dict[str, Any]], name: str, *, looks_up: bool) -> SourceCollection | None:
+    """One collection by its name. The server looks a name up, it does not list all for it.
+
+    Where it does not take a filter (``looks_up`` is false), all are listed.
+    """
+    if not looks_up:
+        return list_collections(database).get(name)
     with translated(), pymongo.timeout(_ANSWER_SECONDS):
         listed = list(database.list_collections(filter={"name": name}))
     return _collection(listed[0]) if listed else None

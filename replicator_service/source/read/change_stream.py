@@ -15,15 +15,24 @@ import pymongo
 from pymongo import errors
 
 from replicator_service.core.batching import StreamReply
-from replicator_service.core.codec.elements import elements
-from replicator_service.core.errors import ConfigurationError, Fatal, NoAnswer, ResyncRequired, SourceUnavailable
+from replicator_service.core.errors import (
+    ConfigurationError,
+    Fatal,
+    NoAnswer,
+    ResyncRequired,
+    Retryable,
+)
 from replicator_service.core.masking.door import Door
-from replicator_service.core.position import Position, ResumeToken, token_time, wall_time
+from replicator_service.core.position import Position, wall_time
 from replicator_service.core.replies import Reply, read_cursor
 from replicator_service.core.times import time_text
+from replicator_service.source.connect.abilities import ABSENT
 from replicator_service.source.connect.connection import RAW, Client, ServerFacts
 from replicator_service.source.connect.deadline import Deadline, ask, require_reachable
+from replicator_service.source.connect.route import Member, Route, on_member
 from replicator_service.source.errors import translated
+from replicator_service.source.read.server_times import operation_time
+from replicator_service.source.read.tokens import require_forward, token_time_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,12 +48,6 @@ _SILENCE_SECONDS = 5.0
 """How much longer than it was asked to wait a server may take, at first: a stream that resumes far back may rightly be
 silent for minutes, since it scans the oplog."""
 
-_TIME_END, _VERSION_END = 18, 22
-"""Where the hexadecimal digits of a token's time and of its version end."""
-
-_EMPTY_ARRAY = 5
-_TIMESTAMP = 0x11
-
 _TRIES = 3
 _PAUSES = (0.0, 1.0, 3.0)
 """Seconds before the next try at a position that the server has refused."""
@@ -52,6 +55,9 @@ _PAUSES = (0.0, 1.0, 3.0)
 _UNDELIVERABLE = frozenset({10334, 7182500})
 """BSONObjectTooLarge, and what ``$changeStreamSplitLargeEvent`` says of a part that cannot be split (its resume token
 holds the ``_id`` several times): no try can change these."""
+
+_LOOK_SECONDS = 5.0
+"""How often it is asked whether the member that is read from is late."""
 
 _UNUSED_FIELDS = {"collectionUUID": 0, "wallTime": 0, "lsid": 0, "updateDescription": 0}
 """Left out by the server: a quarter of the cost of decoding an event, and all of that of a large update."""
@@ -90,6 +96,8 @@ class ChangeStream:
         batch_size: int,
         door: Door | None = None,
         pause: Callable[[float], object] = time.sleep,
+        route: Route | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._database = database
@@ -97,6 +105,11 @@ class ChangeStream:
         self._batch_size = batch_size
         self._door = door or Door()
         self._pause = pause
+        self._route = route or Route(client)
+        self._clock = clock
+        self._member: Member | None = None
+        """Who delivers this stream; None is the primary."""
+        self._looked_at = clock()
         self._deadline = Deadline(_SILENCE_SECONDS)
         self._opening = Deadline(_SILENCE_SECONDS)
         """Apart: that a stream opens quickly says nothing of the scan that its first answer may take."""
@@ -128,11 +141,19 @@ class ChangeStream:
         time), :class:`ResyncRequired` when it can never deliver what comes next, and what
         :mod:`replicator_service.source.errors` makes of the driver's other errors. The position stays valid.
         """
+        self._consider_members()
         while True:
             try:
                 return self._answer(self._ask_more(wait_ms))
             except Fatal as error:
                 self._consider(error)
+                self.reopen()
+            except NoAnswer:
+                raise
+            except Retryable as error:
+                if self._member is None:
+                    raise
+                self._route.leave(self._member, error.message)
                 self.reopen()
 
     def reopen(self) -> None:
@@ -149,8 +170,9 @@ class ChangeStream:
         cursor_id, self._cursor_id = self._cursor_id, 0
         try:
             if cursor_id:
-                with pymongo.timeout(_CLOSE_SECONDS):
-                    self._database.command({"killCursors": "$cmd.aggregate", "cursors": [bson.Int64(cursor_id)]})
+                command = {"killCursors": "$cmd.aggregate", "cursors": [bson.Int64(cursor_id)]}
+                with pymongo.timeout(_CLOSE_SECONDS), on_member(self._member) as preferred:
+                    self._database.command(command, read_preference=preferred)
             self._session.end_session()
         except errors.PyMongoError:
             return
@@ -174,11 +196,31 @@ class ChangeStream:
                     wait_seconds=wait_seconds,
                     session=self._session,
                     codec_options=RAW,
+                    member=self._member,
                 )
         except NoAnswer:
-            require_reachable(self._database)
+            require_reachable(self._database, self._member)
             raise
         return reply
+
+    def _consider_members(self) -> None:
+        """Now and then: leave a member that is late for the primary, and the primary for a member that is not.
+
+        A member that does not apply answers all the same, that nothing happens.
+        """
+        if not self._route.is_chosen or self._clock() - self._looked_at < _LOOK_SECONDS:
+            return
+        self._looked_at = self._clock()
+        try:
+            newest = operation_time(self._database)
+        except Retryable:
+            # Without a primary there is nothing that the member could lag behind.
+            return
+        member = self._route.member()
+        if member is not None and not self._route.reaches(member, self._database, ABSENT, newest):
+            member = None
+        if member != self._member:
+            self.reopen()
 
     def _consider(self, error: Fatal) -> None:
         """What a refusal at this position means: try again, one event at a time, or a piece of history is lost.
@@ -213,11 +255,28 @@ class ChangeStream:
                 self._consider(error)
 
     def _open(self, start: Position | None) -> Position:
+        """Open on the member that is read from, or on the primary when that is late.
+
+        A stream from now on begins behind everything that was seen on the primary before.
+        """
+        member = self._route.member()
+        if member is not None:
+            after = operation_time(self._database) if start is None else start.cluster_time
+            if self._route.reaches(member, self._database, ABSENT, after):
+                self._member = member
+                try:
+                    return self._open_here(start)
+                except Retryable as error:
+                    self._route.leave(member, error.message)
+        self._member = None
+        return self._open_here(start)
+
+    def _open_here(self, start: Position | None) -> Position:
         options: dict[str, Any] = {}
         if self._facts.expanded_events:
             options["showExpandedEvents"] = True
         if start is not None:
-            options["startAfter"] = start.resume_token
+            options["startAfter" if self._facts.starts_after else "resumeAfter"] = start.resume_token
         pipeline: list[dict[str, Any]] = [{"$changeStream": options}]
         if self._facts.expanded_events:
             unused = {name: 0 for name in _UNUSED_FIELDS if name != "collectionUUID"}
@@ -238,62 +297,20 @@ class ChangeStream:
         if start is not None:
             return start
         # The token of a new stream names the first tick that is still to come.
-        return Position(token, _time_of(token) - 1)
+        return Position(token, token_time_of(token) - 1)
 
     def _answer(self, reply: RawBSONDocument) -> StreamReply:
         cursor = read_cursor(reply["cursor"])
         self._cursor_id = cursor.cursor_id
         token = cursor.fields["postBatchResumeToken"]
         require_forward(self.position, token, cursor.array)
+        if self._member is not None:
+            self._route.reached(self._member, token_time_of(token))
         # The same token as before says nothing new. After opening, it names a tick whose events are still to come.
         if token != self.position.resume_token:
-            self.position = Position(token, max(_time_of(token), self.position.cluster_time))
+            self.position = Position(token, max(token_time_of(token), self.position.cluster_time))
             self._refusals = 0
         if not cursor.has_documents:
             return StreamReply(None, self.position)
         self._singly = max(0, self._singly - 1)
         return StreamReply(Reply(self._door.events(cursor.array), field="fullDocument"), self.position)
-
-
-def require_forward(position: Position, token: ResumeToken, events: bytes) -> None:
-    """Refuse an answer that lies before the position: its token, or its first event (``events``: a BSON array).
-
-    A token's ``_data`` is a key string in hexadecimal digits: it sorts as positions do, within one version of tokens.
-
-    Raises :class:`Retryable`.
-    """
-    if _sorts_before(token, position.resume_token) or _begins_before(events, position.cluster_time):
-        raise SourceUnavailable(
-            f"MongoDB went back in its history, to before {time_text(wall_time(position.cluster_time))}: the position "
-            "is kept, and the stream is opened again",
-            hint="If it lasts: MongoDB was restored from a backup ('replicator resync --all' reads everything again), "
-            "or this version has a bug (sharded streams of 9.0.0 and 9.0.1): upgrade MongoDB.",
-        )
-
-
-def _sorts_before(one: ResumeToken, other: ResumeToken) -> bool:
-    first, second = str(one.get("_data", "")), str(other.get("_data", ""))
-    if first[:_VERSION_END] == second[:_VERSION_END]:
-        return first < second
-    # Of another time, or of the same and another version of tokens, which says nothing.
-    return first[:_TIME_END] < second[:_TIME_END]
-
-
-def _begins_before(events: bytes, cluster_time: int) -> bool:
-    if len(events) <= _EMPTY_ARRAY:
-        return False
-    _, _, event = next(elements(events))
-    for kind, name, value in elements(event):
-        if name == b"clusterTime" and kind == _TIMESTAMP:
-            return int.from_bytes(value, "little") < cluster_time
-    return False
-
-
-def _time_of(token: ResumeToken) -> int:
-    time = token_time(token)
-    if time is None:
-        raise Fatal(
-            "MongoDB sent a resume token of an unknown form",
-            hint="This server version is not supported; run 'replicator check'.",
-        )
-    return time

@@ -23,8 +23,9 @@ from pymongo.errors import OperationFailure, PyMongoError
 from replicator_service.core.errors import NoAnswer, Retryable, SnapshotUnavailable
 from replicator_service.core.position import to_cluster_time, to_timestamp
 from replicator_service.core.replies import CursorReply, Reply, read_cursor
-from replicator_service.source.connect.connection import RAW
+from replicator_service.source.connect.connection import RAW, ServerFacts
 from replicator_service.source.connect.deadline import Deadline, ask, require_reachable
+from replicator_service.source.connect.route import Member, Route, on_member
 from replicator_service.source.errors import translated
 from replicator_service.source.read.ids import is_max_key
 
@@ -53,24 +54,38 @@ class Line:
     database: Database[dict[str, Any]]
     session: ClientSession
     deadline: Deadline
-    takes_uuid: bool
+    facts: ServerFacts
+    route: Route
     uuid_of: Callable[[str], bytes | None]
     door: Door
 
-    def run(self, command: dict[str, Any]) -> Any:  # noqa: ANN401 - a raw reply
-        """One command, once."""
+    def run(self, command: dict[str, Any], member: Member | None = None) -> Any:  # noqa: ANN401 - a raw reply
+        """One command, once, by this member or by the primary."""
         with translated(next(iter(command))):
-            return ask(self.database, command, self.deadline, session=self.session, codec_options=RAW)
+            return ask(self.database, command, self.deadline, session=self.session, codec_options=RAW, member=member)
 
-    def run_patiently(self, command: dict[str, Any]) -> Any:  # noqa: ANN401 - a raw reply
+    def run_patiently(self, command: dict[str, Any], member: Member | None = None) -> Any:  # noqa: ANN401 - a raw reply
         """One command that may be sent again: while the server lives, with longer and longer deadlines."""
         while True:
             try:
-                return self.run(command)
+                return self.run(command, member)
             except NoAnswer as error:
-                require_reachable(self.database)
+                require_reachable(self.database, member)
                 if error.is_last:
                     raise
+
+    def begin(self, command: dict[str, Any], collection: str, *, after: int) -> tuple[Any, Member | None]:
+        """The first command of a read that may be any member's which has the cluster time ``after``.
+
+        Gives the reply and who gave it: what follows has to be asked of the same.
+        """
+        member = self.route.member()
+        if member is not None and self.route.reaches(member, self.database, collection, after):
+            try:
+                return self.run_patiently(command, member), member
+            except Retryable as error:
+                self.route.leave(member, error.message)
+        return self.run_patiently(command), None
 
 
 class ReadCursor:
@@ -98,7 +113,8 @@ class ReadCursor:
         self._limit: int = command.get("limit", 0)
         self.exact = at is not None
         self.read_time = at or 0
-        self._options = self._common(at)
+        self._member: Member | None = None
+        self._after, self._options = self._common(at)
         self._require_same()
         self._latest = self._first(command)
 
@@ -123,8 +139,8 @@ class ReadCursor:
         self._latest = _NOTHING
         command = {"killCursors": self._collection, "cursors": [bson.Int64(cursor_id)]}
         try:
-            with pymongo.timeout(_CLOSE_SECONDS):
-                self._line.database.command(command)
+            with pymongo.timeout(_CLOSE_SECONDS), on_member(self._member) as preferred:
+                self._line.database.command(command, read_preference=preferred)
         except PyMongoError:
             return
 
@@ -138,21 +154,26 @@ class ReadCursor:
                 return
             self._latest = self._next(cursor.cursor_id)
 
-    def _common(self, at: int | None) -> dict[str, Any]:
+    def _common(self, at: int | None) -> tuple[int, dict[str, Any]]:
+        """The cluster time that whoever is asked must have, and what all commands of this read have in common."""
         options: dict[str, Any] = {"batchSize": self._batch_size}
         if at is not None:
+            if not self._line.facts.reads_at_a_time:
+                raise SnapshotUnavailable("this server does not read at a cluster time")
+            after = at
             options["readConcern"] = {"level": "snapshot", "atClusterTime": to_timestamp(at)}
         else:
             # Without a time, a majority read may show less than the stream has: a new primary learns only after a
             # while what the majority has. And some collections are filled without events (convertToCapped).
-            now = to_timestamp(_time_of(self._line.run_patiently({"ping": 1})))
-            options["readConcern"] = {"level": "majority", "afterClusterTime": now}
-        if self._uuid is not None and self._line.takes_uuid:
+            after = _time_of(self._line.run_patiently({"ping": 1}))
+            options["readConcern"] = {"level": "majority", "afterClusterTime": to_timestamp(after)}
+        if self._uuid is not None and self._line.facts.takes_collection_uuid:
             options["collectionUUID"] = Binary(self._uuid, 4)
-        return options
+        return after, options
 
     def _first(self, command: dict[str, Any]) -> CursorReply:
-        return self._noted(self._line.run_patiently({**command, **self._options}))
+        reply, self._member = self._line.begin({**command, **self._options}, self._collection, after=self._after)
+        return self._noted(reply)
 
     def _next(self, cursor_id: int) -> CursorReply:
         command = {
@@ -161,7 +182,7 @@ class ReadCursor:
             "batchSize": self._batch_size,
         }
         try:
-            reply = self._line.run(command)
+            reply = self._line.run(command, self._member)
         except Retryable as error:
             cause = error.__cause__
             if isinstance(cause, OperationFailure) and cause.code == _QUERY_PLAN_KILLED:
@@ -177,7 +198,7 @@ class ReadCursor:
 
     def _require_same(self) -> None:
         """Where the server does not prove it: that the name leads to this collection still."""
-        if self._uuid is None or self._line.takes_uuid:
+        if self._uuid is None or self._line.facts.takes_collection_uuid:
             return
         if self._line.uuid_of(self._collection) != self._uuid:
             raise SnapshotUnavailable(f"{self._collection} was dropped, renamed or made anew")

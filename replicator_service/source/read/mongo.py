@@ -16,6 +16,7 @@ from pymongo.errors import PyMongoError
 
 from replicator_service.core.history import require_same_collections
 from replicator_service.core.masking.door import Door
+from replicator_service.core.read_from import ReadFrom, ReadingObserver, ignore_reading
 from replicator_service.source.connect.connection import (
     Client,
     ServerFacts,
@@ -25,6 +26,7 @@ from replicator_service.source.connect.connection import (
     server_facts,
 )
 from replicator_service.source.connect.deadline import Deadline
+from replicator_service.source.connect.route import Route, preference
 from replicator_service.source.read import catalog, oplog, server_times
 from replicator_service.source.read.change_stream import ChangeStream
 from replicator_service.source.read.cursor import Line, ReadCursor
@@ -77,8 +79,10 @@ class MongoSource:
         owns_client: bool = False,
         batch_size: int = 5_000,
         poll_events: int = 4_000,
+        route: Route | None = None,
     ) -> None:
         self._owns_client = owns_client
+        self._route = route or Route(client)
         self._client = client
         self._database = database
         self._facts = facts
@@ -87,7 +91,7 @@ class MongoSource:
         self._door = door or Door()
         self._session = client.start_session(causal_consistency=False)
         self._line = Line(
-            database, self._session, Deadline(_READ_SECONDS), facts.takes_collection_uuid, self._uuid_of, self._door
+            database, self._session, Deadline(_READ_SECONDS), facts, self._route, self._uuid_of, self._door
         )
 
     @property
@@ -121,6 +125,7 @@ class MongoSource:
             door=self._door,
             batch_size=self._batch_size,
             poll_events=self._poll_events,
+            route=self._route,
         )
 
     def operation_time(self) -> int:
@@ -142,12 +147,14 @@ class MongoSource:
 
     def collection(self, name: str) -> SourceCollection | None:
         """One collection that may cross: the server looks the name up, however many there are."""
-        return catalog.find_collection(self._database, name) if self.crosses(name) else None
+        if not self.crosses(name):
+            return None
+        return catalog.find_collection(self._database, name, looks_up=self._facts.looks_up_collections)
 
     def estimate(self, name: str) -> int:
         """About how many documents a collection has, from its metadata."""
         # The driver refuses names that the server takes, as "a$b", except in commands.
-        return int(self._line.run_patiently({"count": name})["n"])
+        return int(self._line.run_patiently({"count": name}, self._route.member())["n"])
 
     def oldest_time(self) -> int | None:
         """The cluster time of the oldest entry of the oplog, or None when it is empty.
@@ -161,7 +168,7 @@ class MongoSource:
 
         Raises :class:`ConfigurationError` when the user may not read the oplog.
         """
-        return oplog.mark_at(self._client, cluster_time)
+        return oplog.mark_at(self._client, cluster_time, self._route.member_at(cluster_time))
 
     def by_ids(
         self, name: str, ids: Sequence[Any], *, at: int | None, uuid: bytes | None = None, only_ids: bool = False
@@ -209,7 +216,13 @@ class MongoSource:
         Raises :class:`ResyncRequired` when ``start`` is not in the server's history, or not any more.
         """
         stream = ChangeStream(
-            self._client, self._database, self._facts, start=start, batch_size=self._poll_events, door=self._door
+            self._client,
+            self._database,
+            self._facts,
+            start=start,
+            batch_size=self._poll_events,
+            door=self._door,
+            route=self._route,
         )
         try:
             # Looked at after that: a server that takes this one's place from now on ends the stream.
@@ -238,21 +251,22 @@ class MongoSource:
 
     def size(self, name: str) -> Size:
         """About how many documents a collection has, and their bytes; none when it does not exist."""
-        return collection_size(self._database, name)
+        return collection_size(self._database, name, self._route.preferred)
 
     def sizes(self, names: Sequence[str], *, small: int) -> dict[str, Size]:
         """About how large these collections are; bytes only where they could be more than ``small``."""
-        return collection_sizes(self._database, names, small=small)
+        return collection_sizes(self._database, names, small=small, preferred=self._route.preferred)
 
     def boundaries(self, name: str, ranges: int) -> list[bytes]:
         """Where to cut a collection into about equal ranges: at most ``ranges - 1`` distinct places, in order."""
         samples = min(ranges * _SAMPLES_A_RANGE, max(_MANY_SAMPLES, ranges * _FEWEST_SAMPLES_A_RANGE))
         pipeline = [{"$sample": {"size": samples}}, {"$project": {"_id": 1}}, {"$sort": {"_id": 1}}]
         command = {"aggregate": name, "pipeline": pipeline, "cursor": {"batchSize": 100_000}, "allowDiskUse": True}
-        cursor = self._line.run_patiently(command)["cursor"]
+        reply, member = self._line.begin(command, name, after=0)
+        cursor = reply["cursor"]
         sampled = [bytes(each.raw) for each in cursor["firstBatch"]]
         while cursor["id"]:
-            cursor = self._line.run_patiently({"getMore": cursor["id"], "collection": name})["cursor"]
+            cursor = self._line.run_patiently({"getMore": cursor["id"], "collection": name}, member)["cursor"]
             sampled += [bytes(each.raw) for each in cursor["nextBatch"]]
         places = [sampled[number * len(sampled) // ranges] for number in range(1, ranges)] if sampled else []
         return list(dict.fromkeys(places))
@@ -285,14 +299,24 @@ def _max_key_of(name: str) -> dict[str, Any]:
     return {"find": name, "filter": id_filter([MaxKey()])}
 
 
-def open_source(uri: str, name: str, door: Door | None = None) -> MongoSource:
+def open_source(
+    uri: str,
+    name: str,
+    door: Door | None = None,
+    *,
+    read_from: ReadFrom = ReadFrom.ADDRESS,
+    told: ReadingObserver = ignore_reading,
+) -> MongoSource:
     """One source that owns its client: closing it closes that, so it is closed after those beside it.
 
-    Raises what :func:`server_facts` does when the server cannot be replicated from.
+    ``told`` hears from which member documents and changes are read, whenever that changes. Raises what
+    :func:`server_facts` does when the server cannot be replicated from.
     """
     client = connect(uri)
     try:
-        return MongoSource(client, read_only_database(client, name), server_facts(client), door=door, owns_client=True)
+        database = read_only_database(client, name)
+        route = Route(client, preference(uri, read_from), told=told)
+        return MongoSource(client, database, server_facts(client, database), door=door, owns_client=True, route=route)
     except BaseException:
         disconnect(client)
         raise
@@ -300,16 +324,24 @@ def open_source(uri: str, name: str, door: Door | None = None) -> MongoSource:
 
 @contextmanager
 def opened_sources(
-    uri: str, name: str, *, app_name: str, number: int = 1, door: Door | None = None
+    uri: str,
+    name: str,
+    *,
+    app_name: str,
+    number: int = 1,
+    read_from: ReadFrom = ReadFrom.ADDRESS,
+    door: Door | None = None,
 ) -> Iterator[list[MongoSource]]:
     """So many sources of one database on connections of their own, closed at the end of the block.
 
-    Raises what :func:`server_facts` does when the server cannot be replicated from.
+    They open no streams. Raises what :func:`server_facts` does when the server cannot be replicated from.
     """
     client = connect(uri, app_name=app_name)
     try:
-        facts = server_facts(client)
-        sources = [MongoSource(client, read_only_database(client, name), facts, door=door) for _ in range(number)]
+        database = read_only_database(client, name)
+        facts = server_facts(client, database, streams=False)
+        route = Route(client, preference(uri, read_from))
+        sources = [MongoSource(client, database, facts, door=door, route=route) for _ in range(number)]
         yield sources
         for source in sources:
             source.close()

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pymongo
+from pymongo import ReadPreference
 from pymongo.errors import OperationFailure
 
 from replicator_service.source.errors import translated
 
 if TYPE_CHECKING:
     from pymongo.database import Database
+
+    from replicator_service.source.connect.route import Preference
 
 _ANSWER_SECONDS = 60.0
 _NAMESPACE_NOT_FOUND = 26
@@ -25,14 +28,17 @@ class Size:
     size: int
 
 
-def collection_size(database: Database[dict[str, Any]], collection: str) -> Size:
-    """From the server's statistics; nothing when the collection does not exist."""
+def collection_size(
+    database: Database[dict[str, Any]], collection: str, preferred: Preference = ReadPreference.PRIMARY
+) -> Size:
+    """From the statistics of a member that the read preference takes; nothing when the collection does not exist."""
     pipeline: list[dict[str, Any]] = [{"$collStats": {"storageStats": {}}}, {"$project": {"storageStats": 1}}]
     # As a command, since the driver refuses names that the server takes.
     command = {"aggregate": collection, "pipeline": pipeline, "cursor": {}}
     with translated(), pymongo.timeout(_ANSWER_SECONDS):
         try:
-            found: list[dict[str, Any]] = database.command(command)["cursor"]["firstBatch"]
+            reply = database.command(command, read_preference=preferred)
+            found: list[dict[str, Any]] = reply["cursor"]["firstBatch"]
         except OperationFailure as error:
             if error.code != _NAMESPACE_NOT_FOUND:
                 raise
