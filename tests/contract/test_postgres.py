@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,6 +43,7 @@ from replicator_service.core.steps import (
     Sweep,
 )
 from replicator_service.core.transform import compile_transform
+from replicator_service.runtime.state.health import Health
 from simulation.mongo.stream import array_of
 from simulation.network import Network
 from simulation.plan import MAPPING, TYPED
@@ -87,7 +89,7 @@ class RealPostgres:
             "postgres_dsn": SecretStr(sink.dsn),
             "mongo_database": "origin",
         }
-        self._servers = RealServers(Settings(**options), MAPPING)
+        self._servers = RealServers(Settings(**options), MAPPING, Health("origin", clock=time.monotonic))
         self._sink = sink
         self._stack = stack
 

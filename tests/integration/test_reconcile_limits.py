@@ -250,7 +250,7 @@ def test_a_server_without_snapshot_history_is_named_as_the_cause(sink: Sink) -> 
     parameters = {"minSnapshotHistoryWindowInSeconds": "0"}
     with MongoReplicaSet.start(parameters=parameters) as server, fresh_source(server) as source:
         fill(source, 10)
-        with replicating(source, sink, MAPPING) as replication:
+        with replicating(source, sink, MAPPING, accept_inexact=True) as replication:
             replication.catch_up(60.0)
             replication.stop()
             for number in range(20):
