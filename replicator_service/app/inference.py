@@ -13,15 +13,16 @@ from replicator_service.core.mapping.problems import MappingError, closest
 from replicator_service.core.masking.personal import Sightings
 from replicator_service.core.ports import CollectionKind, SourceCollection
 from replicator_service.source.connect.connection import connect, disconnect
+from replicator_service.source.connect.route import sampling_preference
 from replicator_service.source.read.catalog import list_collections, list_databases
-from replicator_service.source.read.sampling import Bounds, sample
-from replicator_service.source.read.size import Size, collection_size
+from replicator_service.source.read.size import collection_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from replicator_service.configuration.settings import Settings
-    from replicator_service.source.connect.connection import Client, MongoDatabase
+    from replicator_service.source.connect.connection import Client
+    from replicator_service.source.read.sampling import Bounds
 
 _NAMED = 10
 _KINDS = {CollectionKind.VIEW: "a view", CollectionKind.TIME_SERIES: "a time-series collection"}
@@ -60,19 +61,21 @@ def infer(
 
     Raises :class:`ConfigurationError` for a database or a collection that is not there, or has no change events.
     """
-    client = connect(settings.mongo_uri.get_secret_value(), app_name="replicator mapping infer")
+    uri = settings.mongo_uri.get_secret_value()
+    preferred = sampling_preference(uri, settings.read_from)
+    client = connect(uri, app_name="replicator mapping infer")
     try:
         database = client.get_database(settings.mongo_database)
         listed = list_collections(database)
         if not listed:
             raise _nothing_there(client, settings.mongo_database)
         chosen = _chosen(listed, collections, settings.mongo_database)
-        streamed = {name: collection_size(database, name) for name in chosen if listed[name].is_streamed}
+        streamed = {name: collection_size(database, name, preferred) for name in chosen if listed[name].is_streamed}
         progress.planned(sum(min(size.documents, bounds.documents) for size in streamed.values()))
         seen = {name: Sightings() for name in streamed}
         samples = []
         for name, size in streamed.items():
-            documents = _documents(database, name, size, bounds, progress=progress, clock=clock)
+            documents = _counted(sample(database, name, size, bounds, clock=clock, preferred=preferred), name, progress)
             samples.append(Sampled(name, size.documents, fold(documents, look=seen[name].add)))
     finally:
         disconnect(client)
@@ -84,16 +87,8 @@ def infer(
     return Inferred(proposal, text)
 
 
-def _documents(
-    database: MongoDatabase,
-    collection: str,
-    size: Size,
-    bounds: Bounds,
-    *,
-    progress: Progress,
-    clock: Callable[[], float],
-) -> Iterator[bytes]:
-    for document in sample(database, collection, size, bounds, clock=clock):
+def _counted(documents: Iterator[bytes], collection: str, progress: Progress) -> Iterator[bytes]:
+    for document in documents:
         progress.advanced(collection)
         yield document
 

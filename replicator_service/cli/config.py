@@ -14,7 +14,7 @@ from replicator_service.cli.output import Json, print_json, print_table, wants_j
 from replicator_service.configuration.environment import PREFIX, Given
 from replicator_service.configuration.settings import Settings, given_settings
 from replicator_service.core.errors import ConfigurationError
-from replicator_service.runtime.log.masking import mask_address
+from replicator_service.runtime.log.masking import mask_secret_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +87,7 @@ def settings_help() -> str:
 def _shown(field: FieldInfo, value: object) -> object:
     if "SecretStr" in str(field.annotation) and value is not None:
         secret = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        return mask_address(secret) if "://" in secret or "=" in secret else "***"
+        return mask_secret_address(secret) if "://" in secret or "=" in secret else "***"
     match value:
         case Enum():
             return value.value

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +37,9 @@ from replicator_service.runtime.metrics.counters import Metrics
 from replicator_service.runtime.state.activity import Activity
 from replicator_service.runtime.state.health import Health
 from replicator_service.runtime.state.history import History, Recorder, resident_bytes
+from replicator_service.runtime.webhook.delivery import Deliveries, Delivery
+from replicator_service.runtime.webhook.messages import Announcer
+from replicator_service.runtime.webhook.webhook import DeliveryLog, Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,11 +133,29 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
         narrator.start()
         around.callback(recorder.stop)
         recorder.start()
+        _announce(settings, watch, health, log, around)
         work = _Work(Service(settings, mapping, health=health, log=log), stopping, settings)
         work.start()
         has_ended = work.wait()
         narrator.look()
         return work.told(log, narrator.totals(), has_ended=has_ended)
+
+
+def _announce(settings: Settings, watch: Watch, health: Health, log: Logger, around: ExitStack) -> None:
+    """Tell the webhook, where there is one, until the end of the service and of its end."""
+    if settings.webhook_url is None:
+        return
+    lines = DeliveryLog(log)
+
+    def told(deliveries: Deliveries) -> None:
+        health.delivered(deliveries)
+        lines(deliveries)
+
+    announcer = Announcer(max_lag_seconds=settings.ready_max_lag_seconds, wall_clock=lambda: datetime.now(UTC))
+    delivery = Delivery(settings.webhook_url.get_secret_value(), told=told)
+    webhook = Webhook(watch.present, announcer, delivery, instance=f"{socket.gethostname()}:{os.getpid()}")
+    around.callback(webhook.stop)
+    webhook.start()
 
 
 class _Work:

@@ -131,6 +131,10 @@ class Settings(BaseSettings):
         description="auto: documents and events are read by compiled code where it is installed, otherwise by Python, "
         "byte for byte the same; on: only by compiled code, refusing to run without; off: by Python alone.",
     )
+    webhook_url: SecretStr | None = Field(
+        None,
+        description="Where to POST what a person should know, as JSON: https://... The address is a secret.",
+    )
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="console, json, or auto: console on a terminal, JSON elsewhere."
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 _QUOTES = ("'", '"', "`")
 _DRIVER = re.compile(r"postgres(ql)?\+\w+://")
@@ -70,6 +70,23 @@ def postgres_dsn_flaw(dsn: str) -> Flaw | None:
         return _flaw_after_scheme(rest, ends_authority="/", is_colon_plain=True)
     if "=" not in dsn:
         return Flaw("does not begin with postgresql://", f"Write {form}")
+    return None
+
+
+def webhook_flaw(url: str) -> Flaw | None:
+    """What is wrong with the address of a webhook."""
+    form = "https://HOST/PATH"
+    if url.startswith(_QUOTES):
+        return _quoted()
+    try:
+        parts = urlsplit(url)
+        has_place = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return Flaw("has a host or a port that cannot be", f"Write {form}")
+    if parts.scheme not in ("http", "https") or not has_place:
+        return Flaw("does not begin with http:// or https:// and a host", f"Write {form}")
+    if not url.isascii() or any(character.isspace() for character in url):
+        return Flaw("holds a character that addresses do not have as it is", "Percent-encode it.")
     return None
 
 

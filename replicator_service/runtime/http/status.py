@@ -168,6 +168,12 @@ FIELDS = (
         },
     ),
     Field("leader", "The session that holds the lease.", lambda look: values.leader(look.present.database)),
+    Field(
+        "webhook",
+        "Messages that were `sent`, given up (`failed`) or `dropped` since too many waited, the requests that failed "
+        "(`tries`), and why the latest message does not arrive (`problem`). Null without `REPLICATOR_WEBHOOK_URL`.",
+        lambda look: values.webhook(look.present.report),
+    ),
     Field("events_total", "Change events that this process has made durable.", lambda look: look.events),
     Field("rows_applied_total", "Rows that it has written.", lambda look: look.rows),
     Field("version", "The release of this instance.", lambda look: look.version),

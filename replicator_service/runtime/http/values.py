@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,11 @@ def reading(report: Report) -> Json:
         "fallbacks": report.fallbacks,
         "reason": found.reason,
     }
+
+
+def webhook(report: Report) -> Json | None:
+    """What became of the webhook's messages."""
+    return None if report.deliveries is None else asdict(report.deliveries)
 
 
 def dead_letter_reasons(view: DatabaseView | None) -> list[Json]:

@@ -72,6 +72,7 @@ def notices(present: Present, *, at: datetime, max_lag_seconds: float) -> list[N
         *_interference(present),
         *_inexact(present),
         *_reading(present),
+        *_webhook(present),
     ]
     order = list(Severity)
     return sorted(found, key=lambda notice: order.index(notice.severity))
@@ -192,6 +193,17 @@ def _reading(present: Present) -> Iterator[Notice]:
             "reading",
             f"The primary is read instead of a secondary: {sentence(reading.reason)}",
             "The secondary is tried again now and then. Exactness does not depend on it.",
+        )
+
+
+def _webhook(present: Present) -> Iterator[Notice]:
+    deliveries = present.report.deliveries
+    if deliveries is not None and deliveries.problem is not None:
+        yield Notice(
+            Severity.WARNING,
+            "webhook",
+            f"Messages of the webhook do not arrive: {sentence(deliveries.problem)}",
+            "Check REPLICATOR_WEBHOOK_URL and the receiver. Replication does not depend on it.",
         )
 
 

@@ -35,6 +35,15 @@ def _without_secret(match: re.Match[str]) -> str:
     return f"{match['scheme']}{match['user']}:{MASK}@"
 
 
+def mask_secret_address(text: str) -> str:
+    """The address of a setting without what is secret in it; of a web address that is all behind the host."""
+    scheme, found, rest = text.partition("://")
+    if found and scheme in ("http", "https"):
+        host = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+        return f"{scheme}://{host}/{MASK}"
+    return mask_address(text)
+
+
 def place_of(address: str) -> str:
     """Hosts, ports and database of an address, and nothing else of it: for a log line that says where things are.
 

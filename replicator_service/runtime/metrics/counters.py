@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from replicator_service.runtime.metrics.collection_events import CollectionEvents
 from replicator_service.runtime.metrics.gauges import GAUGES, STREAM, gauge, gauges
+from replicator_service.runtime.webhook.delivery import Deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -103,12 +104,15 @@ COUNTERS = (
 READ_FALLBACKS = Described(
     "replicator_read_fallbacks_total", "How often the primary was read instead of a secondary that lagged or was away."
 )
+WEBHOOK_MESSAGES = Described(
+    "replicator_webhook_messages_total", "Messages of the webhook by outcome: sent, failed (given up) or dropped."
+)
 BATCH_EVENTS = Described("replicator_batch_events", "Change events in one commit.")
 COMMIT_SECONDS = Described("replicator_commit_seconds", "From the first row of a commit to its end.")
 
 ALL = {
     each.name: each.meaning
-    for each in (BUILD_INFO, *GAUGES, EVENTS, *COUNTERS, READ_FALLBACKS, BATCH_EVENTS, COMMIT_SECONDS)
+    for each in (BUILD_INFO, *GAUGES, EVENTS, *COUNTERS, READ_FALLBACKS, WEBHOOK_MESSAGES, BATCH_EVENTS, COMMIT_SECONDS)
 }
 """Every metric of the service with its meaning, in the order of the reference."""
 
@@ -176,6 +180,11 @@ class Metrics(Collector):
             fallbacks = CounterMetricFamily(READ_FALLBACKS.name, READ_FALLBACKS.meaning, labels=(STREAM,))
             fallbacks.add_metric((self._stream,), present.report.fallbacks)
             yield fallbacks
+            messages = CounterMetricFamily(WEBHOOK_MESSAGES.name, WEBHOOK_MESSAGES.meaning, labels=(STREAM, "outcome"))
+            deliveries = present.report.deliveries or Deliveries()
+            for outcome in ("sent", "failed", "dropped"):
+                messages.add_metric((self._stream, outcome), getattr(deliveries, outcome))
+            yield messages
         yield gauge(BUILD_INFO.name, BUILD_INFO.meaning, self._stream, {(self._version,): 1.0}, ("version",))
         with self._lock:
             families: list[Metric] = [self._events_family()]

@@ -197,6 +197,11 @@ GAUGES = (
         "1 while the primary is read, 0 while a secondary is.",
         lambda present: float(present.report.reading.member is None),
     ),
+    Gauge(
+        "replicator_webhook_failing",
+        "1 while the latest message of the webhook does not arrive, otherwise 0.",
+        lambda present: float(bool(present.report.deliveries and present.report.deliveries.problem)),
+    ),
     Gauge("replicator_dead_letters", "Dead letters at present.", lambda present: float(present.dead_letters)),
     Gauge("replicator_collections", "Collections by what is done with them.", _counted, ("state",)),
     Gauge(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from replicator_service.core.abilities import Abilities
     from replicator_service.core.errors import ReplicatorError, Retryable
+    from replicator_service.runtime.webhook.delivery import Deliveries
 
 
 class State(StrEnum):
@@ -87,6 +88,8 @@ class Report:
     """What MongoDB was found to be able to do when this instance connected last."""
     reading: Reading = field(default_factory=Reading)
     """Which member of MongoDB's replica set is read from."""
+    deliveries: Deliveries | None = None
+    """What became of the webhook's messages; None without a webhook."""
     fallbacks: int = 0
     """How often the primary was read instead of a secondary."""
     started: bool = False
@@ -197,6 +200,11 @@ class Health(Observer):
         """Documents and changes are read from another member than before."""
         with self._lock:
             self._show(replace(self._report, reading=reading, fallbacks=self._report.fallbacks + fell_back))
+
+    def delivered(self, deliveries: Deliveries) -> None:
+        """The webhook has delivered a message, or has not."""
+        with self._lock:
+            self._show(replace(self._report, deliveries=deliveries))
 
     def stepped_down(self) -> None:
         """Another instance has taken the lease."""

@@ -18,6 +18,7 @@ from replicator_service.core.abilities import LEAST_HISTORY_SECONDS, Abilities, 
 from replicator_service.core.errors import ConfigurationError, Fatal, SnapshotUnavailable
 from replicator_service.core.position import seconds_of, to_cluster_time, to_timestamp
 from replicator_service.source.connect.deadline import ANSWER_SECONDS
+from replicator_service.source.connect.route import Member, on_member
 from replicator_service.source.connect.unreachable import uninitiated
 from replicator_service.source.errors import code_told, translated
 
@@ -39,13 +40,13 @@ _ORDINARY = {"type": "collection", "options.capped": {"$ne": True}, "name": {"$n
 Command = dict[str, Any]
 
 
-def probe_reads(database: Database[Command]) -> Abilities:
-    """Try what reading documents needs.
+def probe_reads(database: Database[Command], member: Member | None = None) -> Abilities:
+    """Try what reading documents needs, of the member that is read from, or of the primary.
 
     Raises :class:`Retryable` while the server is away, :class:`ConfigurationError` without the privilege to list
     collections or to read at all.
     """
-    probe = _Probe(database)
+    probe = _Probe(database, member)
     present = probe.now()
     named = {"nameOnly": True, "authorizedCollections": True}
     found = {
@@ -63,12 +64,12 @@ def probe_reads(database: Database[Command]) -> Abilities:
     return Abilities(found, history, oplog)
 
 
-def probe_streams(database: Database[Command]) -> dict[Ability, Found]:
+def probe_streams(database: Database[Command], member: Member | None = None) -> dict[Ability, Found]:
     """Try what the change stream needs.
 
     Raises as :func:`probe_reads` does, for want of the privilege ``changeStream``.
     """
-    probe = _Probe(database)
+    probe = _Probe(database, member)
     token = probe.open_stream({})
     return {
         Ability.START_AFTER: probe.tried(lambda: probe.open_stream({"startAfter": token})),
@@ -78,10 +79,11 @@ def probe_streams(database: Database[Command]) -> dict[Ability, Found]:
 
 
 class _Probe:
-    """Asks one database."""
+    """Asks one member about one database."""
 
-    def __init__(self, database: Database[Command]) -> None:
+    def __init__(self, database: Database[Command], member: Member | None) -> None:
         self._database = database
+        self._member = member
 
     def tried(self, attempt: Callable[[], object]) -> Found:
         """Whether this works. What a privilege hinders is not known."""
@@ -191,16 +193,16 @@ class _Probe:
 
     def _ask(self, command: Command, database: Database[Command] | None = None) -> Command:
         target = self._database if database is None else database
-        with translated(next(iter(command))), pymongo.timeout(ANSWER_SECONDS):
-            return target.command(command)
+        with translated(next(iter(command))), pymongo.timeout(ANSWER_SECONDS), on_member(self._member) as preferred:
+            return target.command(command, read_preference=preferred)
 
     def _free(self, cursor_id: int, collection: str) -> None:
         if not cursor_id:
             return
         command = {"killCursors": collection, "cursors": [bson.Int64(cursor_id)]}
-        with suppress(PyMongoError), pymongo.timeout(ANSWER_SECONDS):
+        with suppress(PyMongoError), pymongo.timeout(ANSWER_SECONDS), on_member(self._member) as preferred:
             # The server ends it by itself.
-            self._database.command(command)
+            self._database.command(command, read_preference=preferred)
 
 
 def _at(cluster_time: int) -> Command:

@@ -18,7 +18,7 @@ from replicator_service.core.abilities import Abilities, Ability
 from replicator_service.core.errors import ConfigurationError, Retryable
 from replicator_service.source.connect.abilities import probe_reads, probe_streams
 from replicator_service.source.connect.address import Encryption, parse
-from replicator_service.source.connect.route import only_wanted
+from replicator_service.source.connect.route import Member, Route, only_wanted
 from replicator_service.source.connect.unreachable import uninitiated, why_absent
 from replicator_service.source.errors import translated
 
@@ -176,14 +176,29 @@ def replica_set_version(client: Client) -> tuple[int, ...]:
     return tuple(int(part) for part in info["versionArray"][:3])
 
 
-def server_facts(client: Client, database: MongoDatabase, *, streams: bool = True) -> ServerFacts:
+def server_facts(
+    client: Client, database: MongoDatabase, *, streams: bool = True, route: Route | None = None
+) -> ServerFacts:
     """Ask the server what it is, and try what it can do; with ``streams`` also what its change streams can.
+
+    With a ``route`` the member that will be read from is tried.
 
     Raises what :func:`replica_set_version` does, and :class:`ConfigurationError` for a user without the privileges to
     read.
     """
     version = replica_set_version(client)
-    abilities = probe_reads(database)
-    if streams:
-        abilities = replace(abilities, found={**abilities.found, **probe_streams(database)})
-    return ServerFacts(version, abilities)
+    member = None if route is None else route.member()
+    if route is None or member is None:
+        return ServerFacts(version, _probed(database, None, streams=streams))
+    try:
+        return ServerFacts(version, _probed(database, member, streams=streams))
+    except Retryable as error:
+        route.leave(member, error.message)
+        return ServerFacts(version, _probed(database, None, streams=streams))
+
+
+def _probed(database: MongoDatabase, member: Member | None, *, streams: bool) -> Abilities:
+    abilities = probe_reads(database, member)
+    if not streams:
+        return abilities
+    return replace(abilities, found={**abilities.found, **probe_streams(database, member)})

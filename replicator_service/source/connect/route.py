@@ -78,6 +78,16 @@ def preference(uri: str, read_from: ReadFrom) -> Preference | None:
     return None if mode is None else mode(tags, int(options.get("maxstalenessseconds", -1)))
 
 
+def sampling_preference(uri: str, read_from: ReadFrom) -> Preference:
+    """The same for a sample, which may show any time: without a word from anybody, a secondary where there is one."""
+    options = {name.lower() for name in parse(uri).options}
+    is_said = read_from is not ReadFrom.ADDRESS or "readpreference" in options
+    wished = preference(uri, read_from)
+    if isinstance(wished, Secondary) and read_from is ReadFrom.SECONDARY:
+        return SecondaryPreferred(wished.tag_sets)
+    return (wished or ReadPreference.PRIMARY) if is_said else ReadPreference.SECONDARY_PREFERRED
+
+
 @contextmanager
 def on_member(member: Member | None) -> Iterator[Preference]:
     """Send what is asked inside to this member, whatever it is by now; None is the primary.

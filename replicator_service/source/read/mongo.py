@@ -316,7 +316,8 @@ def open_source(
     try:
         database = read_only_database(client, name)
         route = Route(client, preference(uri, read_from), told=told)
-        return MongoSource(client, database, server_facts(client, database), door=door, owns_client=True, route=route)
+        facts = server_facts(client, database, route=route)
+        return MongoSource(client, database, facts, door=door, owns_client=True, route=route)
     except BaseException:
         disconnect(client)
         raise
@@ -339,8 +340,8 @@ def opened_sources(
     client = connect(uri, app_name=app_name)
     try:
         database = read_only_database(client, name)
-        facts = server_facts(client, database, streams=False)
         route = Route(client, preference(uri, read_from))
+        facts = server_facts(client, database, streams=False, route=route)
         sources = [MongoSource(client, database, facts, door=door, route=route) for _ in range(number)]
         yield sources
         for source in sources:

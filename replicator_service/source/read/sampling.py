@@ -2,7 +2,8 @@
 
 A small collection is read whole. Of a large one most documents are drawn by the server at random, and a tenth each
 are the first and the last by ``_id``: where keys grow with time, both ends show how documents have changed. Bounds
-hold in documents, bytes and time, whatever the collection is like. Secondaries are read where there are any.
+hold in documents, bytes and time, whatever the collection is like. Secondaries are read where there are any, unless
+the address or a setting says otherwise.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from bson.raw_bson import RawBSONDocument
     from pymongo.database import Database
 
+    from replicator_service.source.connect.route import Preference
     from replicator_service.source.read.size import Size
 
-_PREFERENCE = ReadPreference.SECONDARY_PREFERRED
 _END_SHARE = 10
 _CHEAP_SHARE = 20
 """Below a twentieth of a collection, ``$sample`` walks a random cursor; from there on it reads and sorts everything."""
@@ -49,7 +50,13 @@ class Part:
 
 
 def sample(
-    database: Database[dict[str, Any]], collection: str, size: Size, bounds: Bounds, *, clock: Callable[[], float]
+    database: Database[dict[str, Any]],
+    collection: str,
+    size: Size,
+    bounds: Bounds,
+    *,
+    clock: Callable[[], float],
+    preferred: Preference = ReadPreference.SECONDARY_PREFERRED,
 ) -> Iterator[bytes]:
     """Give documents as BSON. ``size`` is about that of the collection; ``clock`` gives seconds.
 
@@ -60,7 +67,7 @@ def sample(
     for part in parts(collection, size, bounds):
         if clock() >= end:
             return
-        yield from _read(raw, part, int(bounds.size * part.share), end=end, clock=clock)
+        yield from _read(raw, part, int(bounds.size * part.share), end=end, clock=clock, preferred=preferred)
 
 
 def parts(collection: str, size: Size, bounds: Bounds) -> list[Part]:
@@ -82,14 +89,20 @@ def parts(collection: str, size: Size, bounds: Bounds) -> list[Part]:
 
 
 def _read(
-    database: Database[RawBSONDocument], part: Part, size: int, *, end: float, clock: Callable[[], float]
+    database: Database[RawBSONDocument],
+    part: Part,
+    size: int,
+    *,
+    end: float,
+    clock: Callable[[], float],
+    preferred: Preference,
 ) -> Iterator[bytes]:
     """Read until the cursor, the bytes or the time is at its end."""
     command = {**part.command, "maxTimeMS": max(1, int(1_000 * (end - clock())))}
     with translated():
         try:
             # As a command, since the driver refuses names that the server takes.
-            with database.cursor_command(command, read_preference=_PREFERENCE, codec_options=RAW) as cursor:
+            with database.cursor_command(command, read_preference=preferred, codec_options=RAW) as cursor:
                 for document in cursor:
                     yield bytes(document.raw)
                     size -= len(document.raw)
