@@ -17,6 +17,7 @@ from replicator_service.core.addresses import (
     mongo_uri_flaw,
     postgres_dsn_flaw,
     url_host,
+    webhook_flaw,
 )
 from replicator_service.core.errors import ConfigurationError
 
@@ -32,6 +33,7 @@ _FLAWS: dict[str, Callable[[str], Flaw | None]] = {
     "postgres_dsn": postgres_dsn_flaw,
     "mongo_database": database_flaw,
     "http_port": listening_port_flaw,
+    "webhook_url": webhook_flaw,
 }
 
 

@@ -114,7 +114,7 @@ def test_what_becomes_more_severe_is_told_without_waiting_for_an_hour(world: Wor
     [
         ({"finding_groups": (FindingGroup("things", FindingKind.MISFIT, 2, 5),)}, "schema"),
         ({"marts": (mart_of(timedelta(days=2)),)}, "marts"),
-        ({"last_reconciliation": LastReconciliation(NOW, 4, 4)}, "differences"),
+        ({"last_reconciliation": LastReconciliation(NOW, 4, 1)}, "differences"),
         ({"dead_letters": 1}, "dead_letters"),
     ],
 )
