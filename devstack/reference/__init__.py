@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from devstack.reference import commands, http, mapping, marts, metrics, settings
+from devstack.reference import abilities, commands, http, mapping, marts, metrics, settings, webhook
 from replicator_service.core.codec import landing
 
 if TYPE_CHECKING:
@@ -22,5 +22,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "http.md": http.page,
     "metrics.md": metrics.page,
     "marts.md": marts.page,
+    "abilities.md": abilities.page,
+    "webhook.md": webhook.page,
 }
 """Names of files in ``docs/reference/`` and what makes them."""

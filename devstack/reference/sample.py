@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 
+from replicator_service.core.abilities import Abilities, Ability, Found
 from replicator_service.core.overview import (
     CollectionView,
     DatabaseView,
@@ -17,6 +18,7 @@ from replicator_service.core.overview import (
     SourceView,
 )
 from replicator_service.core.position import Position
+from replicator_service.core.read_from import Reading
 from replicator_service.core.reconciliation import DifferenceKind
 from replicator_service.core.schema_findings import FindingKind, SchemaFinding
 from replicator_service.core.steps import CollectionState, Commit
@@ -46,6 +48,17 @@ PRESENT = Present(
         dead_letters=1,
         ticks={"stream-reader": _MONOTONIC, "planner": _MONOTONIC, "writer": _MONOTONIC},
         started=True,
+        abilities=Abilities(
+            {
+                Ability.SNAPSHOT_READS: Found(works=True),
+                Ability.SNAPSHOT_HISTORY: Found(works=True, told="300 s"),
+                Ability.SPLIT_EVENTS: Found(works=False, told="code 40324: Location40324"),
+                Ability.OPLOG_HISTORY: Found(works=True, told="it reaches back 90000 s"),
+            },
+            300,
+            90_000,
+        ),
+        reading=Reading(spares_primary=True, member="mongo-2:27017"),
     ),
     source=SourceView(_CLUSTER_TIME, (_SECONDS - 90_000) << 32, {"weather": "timeseries"}),
     database=DatabaseView(

@@ -15,6 +15,7 @@ from replicator_service.core.ports import CollectionKind, SourceCollection
 from replicator_service.source.connect.connection import connect, disconnect
 from replicator_service.source.connect.route import sampling_preference
 from replicator_service.source.read.catalog import list_collections, list_databases
+from replicator_service.source.read.sampling import Bounds, sample
 from replicator_service.source.read.size import collection_size
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from replicator_service.configuration.settings import Settings
     from replicator_service.source.connect.connection import Client
-    from replicator_service.source.read.sampling import Bounds
 
 _NAMED = 10
 _KINDS = {CollectionKind.VIEW: "a view", CollectionKind.TIME_SERIES: "a time-series collection"}

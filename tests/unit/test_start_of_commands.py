@@ -57,6 +57,7 @@ _HEALTH = _COMMON | {"replicator_service.cli.health"}
 _STATUS = _COMMON | {
     "replicator_service.cli.look",
     "replicator_service.cli.status",
+    "replicator_service.core.read_from",
     "replicator_service.pipeline.observer",
     "replicator_service.runtime.state.health",
     "replicator_service.runtime.state.waiting",

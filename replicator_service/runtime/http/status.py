@@ -89,7 +89,7 @@ FIELDS = (
     Field(
         "abilities",
         "What MongoDB was found to be able to do, by trying: `available` (null where that could not be told), what the "
-        "server said (`detail`), and what follows `without`. Null until it was asked.",
+        "server said (`detail`), and what follows `without`. See [the names](abilities.md). Null until it was asked.",
         lambda look: values.abilities(look.present.report.abilities),
     ),
     Field(

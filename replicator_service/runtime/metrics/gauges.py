@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import GaugeMetricFamily
 
+from replicator_service.core.abilities import Ability
 from replicator_service.core.errors import Server
 from replicator_service.core.steps import CollectionState
 from replicator_service.core.temporary_names import is_temporary
@@ -129,7 +130,8 @@ def _unproved_since(present: Present) -> float | None:
 
 def _abilities(present: Present) -> Samples:
     found = present.report.abilities.found if present.report.abilities else {}
-    return {(ability.value,): None if each.works is None else float(each.works) for ability, each in found.items()}
+    works = {ability: found[ability].works if ability in found else None for ability in Ability}
+    return {(ability.value,): None if each is None else float(each) for ability, each in works.items()}
 
 
 def _findings(present: Present) -> Samples:
