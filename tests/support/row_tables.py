@@ -76,7 +76,7 @@ class RowTables:
     def __post_init__(self) -> None:
         self.connection = connect(self.dsn or self.sink.dsn, application_name="test")
         self.transforms = {mapping.collection: compile_transform(mapping) for mapping in self.mappings}
-        self.writer = RowWriter(self.connection, SCHEMA, **self.way)
+        self.writer = RowWriter(self.connection, SCHEMA, None, **self.way)
 
     def make(self) -> None:
         """Make the tables."""

@@ -13,6 +13,7 @@ from psycopg import sql
 from replicator_service.core.errors import Retryable
 from replicator_service.sink.control.checkpoint import read_checkpoint
 from replicator_service.sink.errors import translated
+from replicator_service.sink.write.journal import Journal
 from replicator_service.sink.write.rows import RowWriter
 from replicator_service.sink.write.statements import beside_parameters
 
@@ -45,7 +46,8 @@ class RepairTransaction:
         self._tables = tables
         self._targets = [sql.Identifier(schema, table.name) for table in tables]
         self._beside_parameters = [beside_parameters(schema, table.name) for table in tables]
-        self._rows = RowWriter(connection, schema)
+        self._journal = Journal(connection, schema, stream)
+        self._rows = RowWriter(connection, schema, self._journal)
 
     def __enter__(self) -> Self:
         try:
@@ -55,6 +57,7 @@ class RepairTransaction:
                     sql.SQL("lock table {} in share row exclusive mode").format(sql.SQL(", ").join(self._targets))
                 )
             self.checkpoint = self._locked_checkpoint()
+            self._journal.begin()
         except BaseException:
             self._rollback()
             raise
@@ -88,6 +91,7 @@ class RepairTransaction:
 
     def delete(self, rows: Sequence[RowVersion]) -> None:
         """Delete rows that nobody has written since they were seen."""
+        self._journal.note(self._journal.of_rows(self._tables, [row.key for row in rows]))
         with translated():
             for number, target in enumerate(self._beside_parameters):
                 of_table = [row for row in rows if row.table == number]

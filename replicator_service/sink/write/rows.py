@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from replicator_service.core.mapping.model import TableSpec
     from replicator_service.core.rows import CollectionRows, RowGroup, Rows
     from replicator_service.sink.connect.connection import Connection
+    from replicator_service.sink.write.journal import Journal
     from replicator_service.sink.write.round_trip import Row
 
 SMALL_LINES = 100
@@ -74,12 +75,14 @@ class RowWriter:
         self,
         connection: Connection,
         schema: str,
+        journal: Journal | None = None,
         *,
         small_lines: int = SMALL_LINES,
         direct_documents: int = DIRECT_DOCUMENTS,
     ) -> None:
         self._connection = connection
         self._schema = schema
+        self._journal = journal
         self._small_lines = small_lines
         self._direct_documents = direct_documents
         self._statements: dict[TableSpec, Statements] = {}
@@ -99,17 +102,19 @@ class RowWriter:
         """
         self._first = first
         writes = self._divide(list(group.collections.values()))
+        before, after = self._journal.around(group.collections.values()) if self._journal else ([], [])
         merges = [merge for write in writes for merge in _merges(write)]
         deletes = [step for write in writes for step in self._deletes(write)]
         merged = self._merged(merges)
         counts = [self._counted(write) for write in writes if _is_counted(write)]
-        if deletes or counts:
-            self._look_up([*deletes, *merged, *counts])
+        if before or deletes or counts:
+            self._look_up([*before, *deletes, *merged, *counts])
         else:
             self._run(merged)
         for write in writes:
             for part in write.copied:
                 self._copy(write.tables, part)
+        self._look_up(after)
         return sum(_count(write.rows) for write in writes)
 
     def delete(self, tables: Sequence[TableSpec], keys: Sequence[str]) -> None:
@@ -117,7 +122,8 @@ class RowWriter:
         wanted = array_text(keys)
         steps = [Checked(Query(self.statements(table).delete, (wanted,)), (table,)) for table in reversed(tables)]
         count = Query(count_of_keys(self._schema, tables), [wanted] * len(tables))
-        self._look_up([*steps, Checked(count, tuple(tables), (0,) * len(tables))])
+        before = self._journal.of_rows(tables, keys) if self._journal else ()
+        self._look_up([*before, *steps, Checked(count, tuple(tables), (0,) * len(tables))])
 
     def begin(self) -> None:
         """A transaction begins: each commit has emptied the staging table."""

@@ -42,6 +42,7 @@ from replicator_service.sink.control import (
 from replicator_service.sink.errors import Where, translate, translated
 from replicator_service.sink.write import table_moves, tables
 from replicator_service.sink.write.checked import Checked
+from replicator_service.sink.write.journal import Journal
 from replicator_service.sink.write.round_trip import Query, QueryFailed, in_one_round_trip
 from replicator_service.sink.write.rows import RowWriter
 
@@ -83,7 +84,8 @@ class PostgresLeader:
         self._connection = connection
         self._stream = stream
         self._schema = schema_name(stream)
-        self._rows = RowWriter(connection, self._schema)
+        self._journal = Journal(connection, self._schema, stream)
+        self._rows = RowWriter(connection, self._schema, self._journal)
         self._frozen: lease.HolderWatch | None = None
         self._has_schema = False
         self._pending: list[Query] = []
@@ -127,6 +129,7 @@ class PostgresLeader:
         return dead_letters.open_keys(self._connection, self._stream)
 
     def begin(self) -> None:
+        self._journal.begin()
         self._pending += _BEGIN
         self._rows.begin()
 
@@ -180,10 +183,13 @@ class PostgresLeader:
             case RenameTables():
                 registry.rename(self._connection, self._stream, step.renames)
                 targets = {each.table: each.target for each in step.renames}
+                self._everything(*targets, *(each.name for each in targets.values()), *step.left)
                 table_moves.rename_tables(self._connection, self._schema, targets, step.left)
             case MoveRows():
+                self._everything(step.source.name, step.target.name)
                 table_moves.replace_rows(self._connection, self._schema, step.source, step.target)
             case RemoveTables():
+                self._everything(*(table.name for table in step.tables))
                 table_moves.remove_tables(self._connection, self._schema, step.tables)
                 registry.unregister(self._connection, self._stream, step.collection)
                 filled_columns.forget(self._connection, self._stream, step.collection)
@@ -191,6 +197,7 @@ class PostgresLeader:
             case EmptyTables():
                 self._pending.append(registry.set_state(self._stream, step.collection, CollectionState.DROPPED))
                 self._forget(step.collection)
+                self._everything(*(table.name for table in step.tables))
                 return table_moves.empty_tables(self._connection, self._schema, [table.name for table in step.tables])
             case Sweep():
                 self._pending += registry.queries(self._stream, step)
@@ -212,15 +219,17 @@ class PostgresLeader:
         moves = checkpoint.moves(self._stream, epoch, step)
         added = schema_findings.additions(self._stream, findings, step.position.cluster_time)
         before, self._pending = self._pending, []
+        ending = [*moves, *added, *self._journal.closing()]
         try:
-            in_one_round_trip(self._connection, [*before, *moves, *added, _COMMIT])
+            answers = in_one_round_trip(self._connection, [*before, *ending, _COMMIT])
         except QueryFailed as failed:
             if failed.index == len(before) and checkpoint.is_fenced(failed.error):
                 raise LeaseLost(
                     "another instance has taken the lease", hint="This instance stands by."
                 ) from failed.error
-            is_commit = failed.index >= len(before) + len(moves) + len(added)
+            is_commit = failed.index >= len(before) + len(ending)
             raise translate(failed.error, Where("" if is_commit else _REMEMBERS)) from failed.error
+        self._journal.learn(answers[-2])
 
     def rollback(self) -> None:
         self._rows.rolled_back()
@@ -239,6 +248,7 @@ class PostgresLeader:
             tables.ensure_schema(self._connection, self._schema)
             self._has_schema = True
         wanted = [table for each in step.collections for table in tables_of(each.mapping)]
+        self._everything(*(table.name for table in wanted))
         if step.may_rebuild:
             tables.rebuild_tables(self._connection, self._schema, wanted)
         else:
@@ -246,6 +256,10 @@ class PostgresLeader:
         mappings = [each.mapping for each in step.collections]
         filled_columns.empty_left(self._connection, self._schema, self._stream, mappings)
         self._pending += [*registry.queries(self._stream, step), filled_columns.remembers(self._stream, mappings)]
+
+    def _everything(self, *tables: str) -> None:
+        """Whoever watches these tables is told that any of their values may have changed."""
+        self._pending += [step.query for step in self._journal.anything(tables)]
 
     def _forget(self, collection: str) -> None:
         dead_letters.settle_collection(self._connection, self._stream, collection)
