@@ -57,6 +57,17 @@ class Watcher:
             )
         return {(table, column, key) for table, column, key in rows}
 
+    def read_until(self, replication: Replication, key: tuple[str, str, str | None]) -> Keys:
+        """Read again and again until this key was there; gives everything."""
+        found: Keys = set()
+
+        def is_there() -> bool:
+            found.update(self.read(replication))
+            return key in found
+
+        wait_until(is_there, message=f"{key} in the journal")
+        return found
+
     def _value(self, query: str) -> object:
         with self.sink.connect() as connection:
             row = connection.execute(query.encode(), [self.reader]).fetchone()

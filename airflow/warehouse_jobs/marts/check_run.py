@@ -11,6 +11,7 @@ from warehouse_jobs.marts.checks import (
     AcceptedValues,
     Check,
     Expression,
+    Incremental,
     MassClose,
     NonNegative,
     NotNull,
@@ -27,7 +28,7 @@ from warehouse_jobs.marts.errors import DefinitionError
 from warehouse_jobs.marts.results import ChangeKind, CheckResult
 from warehouse_jobs.marts.server_errors import describe
 from warehouse_jobs.marts.staging import STAGED
-from warehouse_jobs.marts.versions import CHANGED, current_versions, same_key
+from warehouse_jobs.marts.versions import CHANGED, current_versions, resulting, same_key, unproved
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -37,27 +38,29 @@ if TYPE_CHECKING:
 
 
 def check_rows(
-    cursor: Cursor, mart: Mart, current_rows: int, accept: Collection[str]
+    cursor: Cursor, mart: Mart, current_rows: int, accept: Collection[str], *, scoped: bool = False
 ) -> tuple[int, tuple[CheckResult, ...]]:
-    """Count the staged rows and run every check of rows on them.
+    """Count the rows that the mart would have and run every check of rows on them.
 
-    ``current_rows`` is the size of the mart before the load. Returns the number of staged rows and the
+    ``current_rows`` is the size of the mart before the load; ``scoped`` as for
+    :func:`~warehouse_jobs.marts.versions.compare`. Returns the number of rows and the
     results in the order of the definition, the key first. Raises DefinitionError when an expression is not
     valid SQL.
     """
     checks = [*key_checks(mart), *mart.checks]
     row_checks = [check for check in checks if isinstance(check, _OF_ROWS)]
-    rows, failing = _count_failing(cursor, mart, row_checks)
+    result = resulting(mart) if scoped else STAGED
+    rows, failing = _count_failing(cursor, mart, row_checks, result)
     results = []
     for place, check in enumerate(checks):
         detail = ""
         match check:
             case Unique():
-                count = _count_repeated(cursor, check)
+                count = _count_repeated(cursor, check, result)
             case RowCountDrop():
                 count = int(current_rows >= check.min_rows and rows < current_rows * (1 - check.max_share))
                 detail = f"{current_rows} rows before, {rows} now" if count else ""
-            case MassClose() | TurnedNull() | TurnedZero():
+            case MassClose() | TurnedNull() | TurnedZero() | Incremental():
                 continue
             case _:
                 count = failing[check]
@@ -95,14 +98,23 @@ def check_changes(
     return tuple(results)
 
 
+def check_proof(cursor: Cursor, mart: Mart, accept: Collection[str]) -> CheckResult:
+    """Whether an incremental load would have published the same as this full one; says which keys it would not."""
+    count, keys = unproved(cursor, mart)
+    shown = ", ".join(keys) + (", ..." if count > len(keys) else "")
+    return judged(Incremental(), count, f"{count} keys would have been left wrong: {shown}" if count else "", accept)
+
+
 _OF_ROWS = NotNull | NonNegative | AcceptedValues | Expression | Warned
 _OF_CHANGES = MassClose | TurnedNull | TurnedZero
 
 
-def _count_failing(cursor: Cursor, mart: Mart, checks: list[RowCheck]) -> tuple[int, dict[RowCheck, int]]:
+def _count_failing(
+    cursor: Cursor, mart: Mart, checks: list[RowCheck], result: sql.Composable
+) -> tuple[int, dict[RowCheck, int]]:
     counts: list[sql.Composable] = [sql.SQL("count(*)")]
     counts += [sql.SQL("count(*) filter (where {})").format(_fails(check)) for check in checks]
-    query = sql.SQL("select {} from {}").format(sql.SQL(", ").join(counts), STAGED)
+    query = sql.SQL("select {} from {}").format(sql.SQL(", ").join(counts), result)
     try:
         row = cast("tuple[int, ...]", cursor.execute(query).fetchone())
     except (psycopg.ProgrammingError, psycopg.DataError) as error:
@@ -130,10 +142,10 @@ def _fails(check: RowCheck) -> sql.Composable:
             assert_never(check)
 
 
-def _count_repeated(cursor: Cursor, check: Unique) -> int:
+def _count_repeated(cursor: Cursor, check: Unique, result: sql.Composable) -> int:
     columns = sql.SQL(", ").join(map(sql.Identifier, check.columns))
     query = sql.SQL("select count(*) from (select from {} group by {} having count(*) > 1) as repeated")
-    row = cast("tuple[int]", cursor.execute(query.format(STAGED, columns)).fetchone())
+    row = cast("tuple[int]", cursor.execute(query.format(result, columns)).fetchone())
     return row[0]
 
 

@@ -95,9 +95,14 @@ class TurnedZero:
     max_share: float
 
 
+@dataclass(frozen=True, slots=True)
+class Incremental:
+    """An incremental load would have published the same; checked by a full load now and then."""
+
+
 RowCheck = NotNull | NonNegative | AcceptedValues | Expression | Warned
 ChangeCheck = MassClose | TurnedNull | TurnedZero
-Check = RowCheck | Unique | RowCountDrop | ChangeCheck
+Check = RowCheck | Unique | RowCountDrop | ChangeCheck | Incremental
 
 
 def name_of(check: Check) -> str:
@@ -111,6 +116,8 @@ def name_of(check: Check) -> str:
             return f"{_KINDS[type(check)]}({check.name})"
         case RowCountDrop() | MassClose():
             return f"{_KINDS[type(check)]}({check.max_share:g})"
+        case Incremental():
+            return "incremental"
         case _:
             assert_never(check)
 
@@ -149,7 +156,9 @@ def judged(check: Check, failing: int, detail: str, accept: Collection[str]) -> 
 
 def require_known(accept: Collection[str], marts: Iterable[Mart]) -> None:
     """Raise SettingsError for a name that is no check of these marts: a typing error would let nothing through."""
+    marts = list(marts)
     names = {name_of(check) for mart in marts for check in mart.checks}
+    names |= {name_of(Incremental()) for mart in marts if mart.incremental}
     known = sorted(names | {name.partition("(")[0] for name in names})
     for name in accept:
         if name not in known:

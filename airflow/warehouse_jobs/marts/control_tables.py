@@ -56,6 +56,11 @@ _ADDED = {
     "checks": "integer",
     "warnings": "text[]",
     "accepted": "text[]",
+    "mode": "text",
+    "reason": "text",
+    "computed": "bigint",
+    "fingerprint": "text",
+    "journal": "text",
 }
 """Columns of ``load_run`` that came later; null in the loads before."""
 
@@ -76,6 +81,11 @@ LOAD_RUN_COMMENTS = {
     "checks": "How many data checks there were; all passed, but for those in accepted and warnings.",
     "warnings": "What may keep figures of this load from being right.",
     "accepted": "Checks that had failed, and were let through by a person.",
+    "mode": "full: every key was computed; incremental: those that had changed; proof: both, and compared.",
+    "reason": "Why a load was full that might have been incremental.",
+    "computed": "How many keys had changed, or their windows had moved; null where that was not asked.",
+    "fingerprint": "Of what the rows depend on besides the source: the definition and the time zone.",
+    "journal": "The state in which the load left the journal of changed keys; null where none is kept.",
 }
 """What the columns of ``load_run`` mean; the empty name is the table itself."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from warehouse_jobs.marts.checks import Check
+    from warehouse_jobs.marts.incremental import Incremental
 
 VALID_FROM = "etl_valid_from"
 VALID_TO = "etl_valid_to"
@@ -54,6 +55,7 @@ class Mart:
     """One mart. ``columns`` are those of the select, in its order; the validity columns are the loader's.
 
     ``children`` are the child tables among its sources, each with the table of the collection that it belongs to.
+    ``incremental`` None: every load computes every row.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Mart:
     checks: tuple[Check, ...]
     sql: str
     children: tuple[tuple[str, str], ...] = ()
+    incremental: Incremental | None = None
 
     @property
     def column_names(self) -> tuple[str, ...]:

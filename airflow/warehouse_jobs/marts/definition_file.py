@@ -15,6 +15,7 @@ import yaml
 from warehouse_jobs.marts.check_file import CheckReader
 from warehouse_jobs.marts.definition import COLUMN_TYPES, VALID_FROM, VALID_TO, Mart, MartColumn
 from warehouse_jobs.marts.errors import DefinitionError
+from warehouse_jobs.marts.incremental_file import IncrementalReader
 
 # Inside an installed package, or at the top of a checkout.
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -25,7 +26,7 @@ DEFAULT_DIRECTORY = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parents[1] /
 # NAME_history_current_key.
 _MART_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _COLUMN_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_FIELDS = {"description", "key", "columns", "checks", "children"}
+_FIELDS = {"description", "key", "columns", "checks", "children", "incremental"}
 _COLUMN_FIELDS = {"name", "type", "description", "tracked", "from"}
 _SOURCE = re.compile(r"[^.\s]+\.[^.\s]+")
 
@@ -96,7 +97,9 @@ class _Reader:
         text = select.strip().removesuffix(";").rstrip()
         if not text:
             self.faults.append("the .sql file is empty")
-        return Mart(name, description, key, columns, checks, text, self.children(fields.get("children")))
+        children = self.children(fields.get("children"))
+        incremental = IncrementalReader(key, text, self.faults).incremental(fields.get("incremental"))
+        return Mart(name, description, key, columns, checks, text, children, incremental)
 
     def children(self, value: object) -> tuple[tuple[str, str], ...]:
         if value is None:

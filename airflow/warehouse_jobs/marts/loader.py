@@ -3,13 +3,14 @@
 1. Wait for the mart's turn, so that loads follow each other; the snapshot begins here.
 2. Decide on ``as_of``: refuse an older one, and one in the future; the same one again is done already.
 3. Look at what the select reads from: refuse half a source, and one that is too old.
-4. Run the select into a temporary table.
-5. Compare with the current versions, and check the rows and the changes; a failed check ends here.
-6. Make the relations fit the definition, and publish the difference.
-7. Record the load and commit.
+4. Decide which keys to compute: all, or those that have changed.
+5. Run the select into a temporary table.
+6. Compare with the current versions, and check the rows and the changes; a failed check ends here.
+7. Make the relations fit the definition, and publish the difference.
+8. Take what was read out of the journal of changed keys, record the load and commit.
 
 Readers see the state before or after the commit and nothing between: no relation is emptied or swapped. Steps
-1 to 5 lock nothing that readers use.
+1 to 6 lock nothing that readers use.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from typing import TYPE_CHECKING, cast
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from warehouse_jobs.marts import source, staging, storage, times, versions
+from warehouse_jobs.marts import key_journal, modes, source, staging, storage, times, versions
 from warehouse_jobs.marts.catalog import exists
-from warehouse_jobs.marts.check_run import check_changes, check_rows, is_key_sound
+from warehouse_jobs.marts.check_run import check_changes, check_proof, check_rows, is_key_sound
 from warehouse_jobs.marts.control_tables import LOAD_RUN, SCHEMA
 from warehouse_jobs.marts.definition_file import DEFAULT_DIRECTORY, read_mart
 from warehouse_jobs.marts.errors import ChecksFailedError
 from warehouse_jobs.marts.queue import turn
 from warehouse_jobs.marts.reading import read_leniently
-from warehouse_jobs.marts.results import ChangeKind, CheckOutcome, CheckResult, DiffResult, LoadResult
+from warehouse_jobs.marts.results import ChangeKind, CheckOutcome, CheckResult, DiffResult, LoadResult, Mode
 from warehouse_jobs.marts.server import DEFAULT_TIMEZONE, DEFAULT_WORK_MEM, Cursor, Warehouse, connected, settle
 from warehouse_jobs.marts.server_errors import translated
 
@@ -56,6 +57,8 @@ def load(
     accept: Collection[str] = (),
     allow_stale: bool = False,
     max_lag: timedelta | None = source.DEFAULT_MAX_LAG,
+    full: bool = False,
+    proved_every: timedelta | None = modes.PROVED_EVERY,
 ) -> LoadResult:
     """Publish the mart as it is now, valid from ``as_of``; the whole load is one transaction.
 
@@ -67,6 +70,10 @@ def load(
     ``accept`` are names of checks, whole or up to the parenthesis, that are let through this once. While a collection
     that the mart uses is not whole, or shows MongoDB as it was more than ``max_lag`` ago (None: no limit),
     SourceNotReadyError is raised, or with ``allow_stale`` the result has warnings.
+
+    A mart that says how is computed for those keys alone that may have changed since the last load. With ``full``
+    everything is computed; so it is ``proved_every`` so often, and compared: a key that would have been left wrong is a
+    failed check.
 
     Raises ChecksFailedError when a data check fails, DefinitionError for a faulty select or definition, ServerError
     and LoginRefusedError for PostgreSQL. After any error the mart is as it was before.
@@ -80,7 +87,8 @@ def load(
         time = times.decided(cursor, mart, as_of, default_as_of, last)
         if last is not None and time <= last:
             return _already(mart, last, _current_rows(cursor, mart), started)
-        staged = _stage(cursor, mart, time, timezone, max_lag, accept, allow_stale=allow_stale)
+        asked = modes.Asked(full, proved_every)
+        staged = _stage(cursor, mart, time, timezone, max_lag, accept, asked, allow_stale=allow_stale)
         if staged.counts is None or staged.failed:
             raise _refused(staged.summary(mart, time, started))
         # A reader's long transaction would hold up our statement on the view, and ours every new reader
@@ -89,7 +97,8 @@ def load(
         storage.prepare(cursor, mart)
         versions.publish(cursor, mart, time, staged.counts)
         result = staged.summary(mart, time, started)
-        _record(cursor, result, staged.source)
+        journal = key_journal.take(cursor, mart, staged.plan.watched) if staged.plan.watched else None
+        _record(cursor, result, staged, journal)
     return replace(result, seconds=perf_counter() - started)
 
 
@@ -123,7 +132,7 @@ def diff(
         time = times.decided(cursor, mart, as_of, None, last)
         if last is not None and time <= last:
             return DiffResult(_already(mart, last, _current_rows(cursor, mart), started), ())
-        staged = _stage(cursor, mart, time, timezone, None, (), allow_stale=True)
+        staged = _stage(cursor, mart, time, timezone, None, (), modes.Asked(full=True), allow_stale=True)
         if staged.counts is None:
             return DiffResult(staged.summary(mart, time, started), ())
         read_leniently(cursor)
@@ -140,6 +149,7 @@ class _Staged:
     checks: tuple[CheckResult, ...]
     source: source.Source
     warnings: tuple[str, ...]
+    plan: modes.Plan
 
     @property
     def failed(self) -> bool:
@@ -162,6 +172,9 @@ class _Staged:
             seconds=perf_counter() - started,
             source_time=self.source.time,
             warnings=(*self.warnings, *told),
+            mode=self.plan.mode,
+            reason=self.plan.reason,
+            computed=self.plan.keys,
         )
 
 
@@ -172,23 +185,30 @@ def _stage(
     timezone: str,
     max_lag: timedelta | None,
     accept: Collection[str],
+    asked: modes.Asked,
     *,
     allow_stale: bool,
 ) -> _Staged:
-    staging.prepare_select(cursor, mart, as_of, timezone)
+    staging.prepare_select(cursor, mart, mart.sql, as_of, timezone)
     found = source.read_source(cursor, mart, max_lag)
     warnings = source.require_whole(mart, found, allow_stale=allow_stale)
     existing = storage.history_columns(cursor, mart)
     if existing:
         storage.refuse_incompatible(cursor, mart, existing)
-    staging.stage(cursor, mart)
     current_rows = _current_rows(cursor, mart)
-    rows, checks = check_rows(cursor, mart, current_rows, accept)
+    plan = modes.plan(cursor, mart, found, asked, rows=current_rows, as_of=as_of, timezone=timezone)
+    warnings += (plan.warning,) if plan.warning else ()
+    if plan.mode is Mode.PROOF:
+        modes.prove(cursor, mart, as_of, timezone)
+    staging.stage(cursor, mart)
+    rows, checks = check_rows(cursor, mart, current_rows, accept, scoped=plan.is_scoped)
     if not is_key_sound(mart, checks):
-        return _Staged(rows, None, checks, found, warnings)
-    counts = versions.compare(cursor, mart, existing)
+        return _Staged(rows, None, checks, found, warnings, plan)
+    counts = versions.compare(cursor, mart, existing, scoped=plan.is_scoped)
     checks += check_changes(cursor, mart, existing, counts, current_rows, accept)
-    return _Staged(rows, counts, checks, found, warnings)
+    if plan.mode is Mode.PROOF:
+        checks += (check_proof(cursor, mart, accept),)
+    return _Staged(rows, counts, checks, found, warnings, plan)
 
 
 def _definition(mart: Mart | str, directory: Path) -> Mart:
@@ -216,13 +236,14 @@ def _already(mart: Mart, as_of: datetime, rows: int, started: float) -> LoadResu
     return LoadResult(mart.name, as_of, rows, 0, 0, 0, 0, rows, (), perf_counter() - started, already_loaded=True)
 
 
-def _record(cursor: Cursor, result: LoadResult, found: source.Source) -> None:
+def _record(cursor: Cursor, result: LoadResult, staged: _Staged, journal: str | None) -> None:
     query = sql.SQL(
         "insert into {} (mart, as_of, loaded_at, seconds, rows, inserted, versioned, closed, overwritten, unchanged, "
-        "source_time, streams, checks, warnings, accepted) "
-        "values (%s, %s, clock_timestamp(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        "source_time, streams, checks, warnings, accepted, mode, reason, computed, fingerprint, journal) "
+        "values (%s, %s, clock_timestamp(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
     ).format(LOAD_RUN)
     counts = (result.inserted, result.versioned, result.closed, result.overwritten, result.unchanged)
     accepted = [check.name for check in result.checks if check.outcome is CheckOutcome.ACCEPTED]
-    told = (result.source_time, list(found.streams), len(result.checks), list(result.warnings), accepted)
-    cursor.execute(query, [result.mart, result.as_of, result.seconds, result.rows, *counts, *told])
+    told = (result.source_time, list(staged.source.streams), len(result.checks), list(result.warnings), accepted)
+    how = (result.mode.value, result.reason or None, result.computed, staged.plan.fingerprint, journal)
+    cursor.execute(query, [result.mart, result.as_of, result.seconds, result.rows, *counts, *told, *how])

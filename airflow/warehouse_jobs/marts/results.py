@@ -19,6 +19,14 @@ class ChangeKind(StrEnum):
     OVERWRITTEN = "overwritten"
 
 
+class Mode(StrEnum):
+    """Which keys a load computes: all, those that have changed, or all to prove that the others had not."""
+
+    FULL = "full"
+    INCREMENTAL = "incremental"
+    PROOF = "proof"
+
+
 class CheckOutcome(StrEnum):
     """What became of a check. Only a failed one keeps a load from being published."""
 
@@ -55,7 +63,8 @@ class LoadResult:
     ``already_loaded`` is true when this ``as_of`` had been loaded before, or a load that nobody gave a time was
     overtaken by another: nothing was done, and ``as_of`` is that of the last load. ``source_time`` is the time at
     MongoDB that the replicated tables showed, None where nobody says it. ``warnings`` is what may keep figures from
-    being right.
+    being right. ``computed`` counts the keys that were computed on their own, None where there were only all of them;
+    ``reason`` says why a load was full that might not have been.
     """
 
     mart: str
@@ -71,6 +80,9 @@ class LoadResult:
     already_loaded: bool = False
     source_time: datetime | None = None
     warnings: tuple[str, ...] = ()
+    mode: Mode = Mode.FULL
+    reason: str = ""
+    computed: int | None = None
 
     @property
     def failed_checks(self) -> tuple[CheckResult, ...]:
@@ -147,6 +159,9 @@ class MartStatus:
     checks: int | None
     warnings: tuple[str, ...]
     accepted: tuple[str, ...]
+    mode: str | None = None
+    reason: str | None = None
+    computed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,12 +47,16 @@ _NOT_WHOLE = {"snapshotting": "is being read for the first time, or again", "pau
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What was found. ``time`` is None, and there are no ``streams``, where no replicated table is used."""
+    """What was found. ``time`` is None, and there are no ``streams``, where no replicated table is used.
+
+    ``tables`` are all that are read, each as schema, name, its stream ("" where it is not replicated), and the columns.
+    """
 
     time: datetime | None = None
     streams: tuple[str, ...] = ()
     obstacles: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    tables: tuple[tuple[str, str, str, list[str]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +94,12 @@ def read_source(cursor: Cursor, mart: Mart, max_lag: timedelta | None) -> Source
         fix = f"grant usage on schema replicator, select on {', '.join(refused)}"
         return Source(obstacles=(f"{told} ({fix})",))
     checkpoints = {schema_name(each.stream): each for each in _checkpoints(cursor)}
-    tables: dict[tuple[str, str], tuple[str, str]] = {
+    collections: dict[tuple[str, str], tuple[str, str]] = {
         (schema_name(str(stream)), str(table)): (str(collection), str(state))
         for stream, table, collection, state in cursor.execute(_COLLECTIONS)
     }
-    used = _used(mart, read, {schema: each.stream for schema, each in checkpoints.items()}, tables)
+    stream_of = {schema: each.stream for schema, each in checkpoints.items()}
+    used = _used(mart, read, stream_of, collections)
     behind = [checkpoints[schema] for schema in sorted({each.schema for each in used})]
     now = cast("tuple[datetime]", cursor.execute("select clock_timestamp()").fetchone())[0]
     paused = {str(row[0]) for row in cursor.execute(_PAUSED)} if "pause" in readable else set()
@@ -107,7 +112,8 @@ def read_source(cursor: Cursor, mart: Mart, max_lag: timedelta | None) -> Source
     letters = _dead_letters(cursor, used, streams) if "dead_letter" in readable else ()
     found = misfits(cursor, mart, used) if "schema_finding" in readable else ()
     times = [each.time for each in behind if each.time is not None]
-    return Source(min(times, default=None), streams, tuple(obstacles), (*letters, *found))
+    tables = tuple((schema, table, stream_of.get(schema, ""), columns) for schema, table, columns, _ in read)
+    return Source(min(times, default=None), streams, tuple(obstacles), (*letters, *found), tables)
 
 
 def require_whole(mart: Mart, source: Source, *, allow_stale: bool) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from warehouse_jobs.marts.errors import DefinitionError
 from warehouse_jobs.marts.server_errors import describe
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from warehouse_jobs.marts.definition import Mart
@@ -66,12 +67,14 @@ _READS = """
 """
 
 
-def prepare_select(cursor: Cursor, mart: Mart, as_of: datetime, timezone: str) -> None:
+def prepare_select(cursor: Cursor, mart: Mart, select: str, as_of: datetime, timezone: str) -> None:
     """Make the select a view of this transaction, with the parameters ``%(as_of)s`` and ``%(timezone)s`` put in.
+
+    ``select`` is that of the mart, or the same over other tables.
 
     Raises DefinitionError when PostgreSQL cannot make sense of it, with the line of the ``.sql`` file.
     """
-    statement = _HEAD + _filled(cursor, mart, {"as_of": as_of, "timezone": timezone})
+    statement = _HEAD + filled(cursor, mart, select, as_of, timezone)
     try:
         # Asking for binary forces the extended protocol, which refuses a second statement.
         cursor.execute(statement.encode(), binary=True)
@@ -96,6 +99,20 @@ def tables_read(cursor: Cursor) -> list[tuple[str, str, list[str], bool]]:
     return cast("list[tuple[str, str, list[str], bool]]", cursor.execute(_READS).fetchall())
 
 
+def require_unread(cursor: Cursor, mart: Mart, schemas: Mapping[str, str]) -> None:
+    """Raise DefinitionError when the view reads one of these tables, each in its schema."""
+    if left := [table for schema, table, _, _ in tables_read(cursor) if schemas.get(table) == schema]:
+        raise DefinitionError(
+            f"mart {mart.name}: {', '.join(left)} is read in another way than by its name",
+            hint=f"Name the tables in {mart.name}.sql with their schema, without views between.",
+        )
+
+
+def drop_select(cursor: Cursor) -> None:
+    """Drop the view."""
+    cursor.execute(sql.SQL("drop view {}").format(_VIEW))
+
+
 def stage(cursor: Cursor, mart: Mart) -> None:
     """Fill :data:`STAGED` with the rows of the view; both go with the transaction.
 
@@ -107,13 +124,14 @@ def stage(cursor: Cursor, mart: Mart) -> None:
         cursor.execute(query.format(_VIEW))
     except psycopg.DataError as error:
         raise _value_error(mart, error) from error
-    cursor.execute(sql.SQL("drop view {}").format(_VIEW))
+    drop_select(cursor)
     cursor.execute(sql.SQL("analyze {}").format(STAGED))
     _compare_shape(cursor, mart)
 
 
-def _filled(cursor: Cursor, mart: Mart, parameters: dict[str, object]) -> str:
-    """The select with literals for its parameters. None of them has an end of line, so lines keep their numbers."""
+def filled(cursor: Cursor, mart: Mart, text: str, as_of: datetime, timezone: str) -> str:
+    """SQL of a mart with literals for its parameters. None of them has an end of line, so lines keep their numbers."""
+    parameters = {"as_of": as_of, "timezone": timezone}
 
     def literal(match: re.Match[str]) -> str:
         if match[2]:
@@ -125,7 +143,7 @@ def _filled(cursor: Cursor, mart: Mart, parameters: dict[str, object]) -> str:
             )
         return sql.Literal(parameters[match[1]]).as_string(cursor)
 
-    return _PERCENT.sub(literal, mart.sql)
+    return _PERCENT.sub(literal, text)
 
 
 def _value_error(mart: Mart, error: psycopg.Error) -> DefinitionError:

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from warehouse_jobs.marts.control_tables import OVERWRITTEN, SCHEMA
 from warehouse_jobs.marts.definition import COLUMN_TYPES, VALID_FROM, VALID_TO
+from warehouse_jobs.marts.narrowing import SCOPE
 from warehouse_jobs.marts.results import Change, ChangeKind
 from warehouse_jobs.marts.staging import STAGED
 
@@ -24,6 +25,25 @@ if TYPE_CHECKING:
 
 CHANGED = sql.Identifier("pg_temp", "changed")
 """Every key that differs, with the kind of its change."""
+
+COMPUTED = sql.Identifier("pg_temp", "computed")
+"""What an incremental load would publish, in a load that proves it."""
+
+# What has changed outside of the scope, and what was computed within it otherwise than by the whole select.
+_UNPROVED = """
+    with unproved as (
+        select {changed_keys} from {changed} as changed where changed.{key} not in (select key from {scope})
+
+        union
+
+        select {either_keys}
+        from (select * from {staged} where {key} in (select key from {scope})) as staged
+        full join {computed} as computed on {same_key}
+        where staged.{key} is null or computed.{key} is null or {differ}
+    )
+
+    select count(*), (array_agg(concat_ws(', ', {keys}) order by {keys}))[:10] from unproved
+"""
 
 _COMPARE = """
     create temporary table changed on commit drop as
@@ -77,10 +97,11 @@ _OPEN = """
 """
 
 
-def compare(cursor: Cursor, mart: Mart, existing: dict[str, str]) -> dict[ChangeKind, int]:
+def compare(cursor: Cursor, mart: Mart, existing: dict[str, str], *, scoped: bool = False) -> dict[ChangeKind, int]:
     """Fill the temporary table ``changed`` with every key that differs, and count them by kind.
 
-    ``existing`` are the columns of the history; one that it lacks counts as null in every current version.
+    ``existing`` are the columns of the history; one that it lacks counts as null in every current version. ``scoped``:
+    only the keys of the scope are staged, and the others stay.
     """
     keys = sql.SQL(", ").join(
         sql.SQL("coalesce(staged.{0}, current_version.{0}) as {0}").format(sql.Identifier(name)) for name in mart.key
@@ -93,7 +114,7 @@ def compare(cursor: Cursor, mart: Mart, existing: dict[str, str]) -> dict[Change
             tracked_differ=_differ(mart.tracked),
             untracked_differ=_differ(mart.untracked),
             staged=STAGED,
-            current=current_versions(mart, existing),
+            current=current_versions(mart, existing, scoped=scoped),
             same_key=same_key("staged", "current_version", mart.key),
         )
     )
@@ -171,8 +192,11 @@ def _is_other(old: object, new: object) -> bool:
     return old != new and not (old != old and new != new)  # noqa: PLR0124 - what only NaN does
 
 
-def current_versions(mart: Mart, existing: dict[str, str]) -> sql.Composed:
-    """Select the current versions in the columns of the definition, null where one does not exist yet."""
+def current_versions(mart: Mart, existing: dict[str, str], *, scoped: bool = False) -> sql.Composed:
+    """Select the current versions in the columns of the definition, null where one does not exist yet.
+
+    ``scoped``: those of the scope's keys alone.
+    """
     columns = [
         sql.Identifier(column.name)
         if column.name in existing
@@ -181,9 +205,56 @@ def current_versions(mart: Mart, existing: dict[str, str]) -> sql.Composed:
     ]
     if existing:
         columns.append(sql.Identifier(VALID_FROM))
-        return sql.SQL("select {} from {}").format(sql.SQL(", ").join(columns), sql.Identifier(SCHEMA, mart.current))
+        current = sql.Identifier(SCHEMA, mart.current)
+        return sql.SQL("select {} from {}{}").format(
+            sql.SQL(", ").join(columns),
+            current,
+            sql.SQL(" where {}").format(_in_scope(mart)) if scoped else sql.SQL(""),
+        )
     columns.append(sql.SQL("null::timestamptz as {}").format(sql.Identifier(VALID_FROM)))
     return sql.SQL("select {} where false").format(sql.SQL(", ").join(columns))
+
+
+def resulting(mart: Mart) -> sql.Composed:
+    """The rows that the mart will have when only the scope is staged: as a table in a ``from`` clause."""
+    columns = sql.SQL(", ").join(map(sql.Identifier, mart.column_names))
+    return sql.SQL(
+        "(select {columns} from {staged} union all select {columns} from {current} where not {in_scope}) as resulting"
+    ).format(columns=columns, staged=STAGED, current=sql.Identifier(SCHEMA, mart.current), in_scope=_in_scope(mart))
+
+
+def unproved(cursor: Cursor, mart: Mart) -> tuple[int, list[str]]:
+    """Of a full load that :func:`compare` has seen: how many keys an incremental one would leave wrong, and the first.
+
+    What it would publish is in :data:`COMPUTED`.
+    """
+    others = [name for name in mart.column_names if name not in mart.key]
+    differences = [sql.SQL("staged.{0} is distinct from computed.{0}").format(sql.Identifier(name)) for name in others]
+    query = sql.SQL(_UNPROVED).format(
+        changed_keys=sql.SQL(", ").join(sql.Identifier("changed", name) for name in mart.key),
+        either_keys=sql.SQL(", ").join(
+            sql.SQL("coalesce(staged.{0}, computed.{0}) as {0}").format(sql.Identifier(name)) for name in mart.key
+        ),
+        keys=sql.SQL(", ").join(map(sql.Identifier, mart.key)),
+        changed=CHANGED,
+        staged=STAGED,
+        computed=COMPUTED,
+        scope=SCOPE,
+        key=sql.Identifier(_scope_key(mart)),
+        same_key=same_key("staged", "computed", mart.key),
+        differ=sql.SQL(" or ").join(differences) if differences else sql.SQL("false"),
+    )
+    count, keys = cast("tuple[int, list[str] | None]", cursor.execute(query).fetchone())
+    return count, list(keys or ())
+
+
+def _in_scope(mart: Mart) -> sql.Composed:
+    return sql.SQL("{} in (select key from {})").format(sql.Identifier(_scope_key(mart)), SCOPE)
+
+
+def _scope_key(mart: Mart) -> str:
+    assert mart.incremental is not None  # noqa: S101 - other marts have no scope
+    return mart.incremental.key
 
 
 def _texts(columns: Iterable[str]) -> sql.Composed:
