@@ -62,7 +62,7 @@ def test_the_forms_ask_for_what_the_readme_says(listing: dict[str, Any]) -> None
     assert forms == {
         "mongo_data_generator": {"documents_per_day", "days", "users", "seed", "update_share", "delete_share"},
         "mongo_pg_replicator": {"collections", "repair", "deep", "allow_deletes"},
-        "pg_datamart_loader": {"as_of", "accept"},
+        "pg_datamart_loader": {"as_of", "accept", "full", "allow_stale", "max_lag"},
     }
 
 

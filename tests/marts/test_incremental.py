@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from replicator_service.core.events import Operation
-from tests.marts.shop import at
+from tests.marts.shop import at, login_as
 from tests.support.shop_sink import ShopSink, shop_sink
 from warehouse_jobs.marts import ChecksFailedError, LoadResult, load, read_mart, staging, undo
 from warehouse_jobs.marts.results import CheckOutcome, Mode
@@ -40,8 +41,11 @@ class Loads:
         return result
 
     def published(self) -> list[tuple[object, ...]]:
-        names = ", ".join(self.mart.column_names)
-        return self._rows(f"select {names} from mart.{self.mart.name} order by 1")
+        names = sql.SQL(", ").join(map(sql.Identifier, self.mart.column_names))
+        with psycopg.connect(self._dsn) as connection:
+            connection.execute("set timezone = 'UTC'")
+            query = sql.SQL("select {} from {} order by 1").format(names, sql.Identifier("mart", self.mart.name))
+            return connection.execute(query).fetchall()
 
     def whole(self) -> list[tuple[object, ...]]:
         with psycopg.connect(self._dsn) as connection:
@@ -49,11 +53,6 @@ class Loads:
             cursor.execute("set local timezone = 'UTC'")
             staging.prepare_select(cursor, self.mart, self.mart.sql, self.as_of, "UTC")
             return cursor.execute("select * from pg_temp.mart_select order by 1").fetchall()
-
-    def _rows(self, query: str) -> list[tuple[object, ...]]:
-        with psycopg.connect(self._dsn) as connection:
-            connection.execute("set timezone = 'UTC'")
-            return connection.execute(query.encode()).fetchall()
 
 
 @pytest.fixture
@@ -142,7 +141,7 @@ def test_every_table_of_a_user_counts(loads: Loads, written: ShopSink) -> None:
         assert loads.load().changed == 1, (number, collection)
 
 
-def test_messages_change_their_ticket(loads: Loads, written: ShopSink, dsn: str) -> None:
+def test_messages_change_their_ticket(written: ShopSink, dsn: str) -> None:
     tickets = Loads(dsn, "support_efficiency")
     written.commit(written.put("SupportTickets", ticket(1, "t", ("user", "2026-04-01 10:00"))))
     written.commit(written.put("SupportTickets", ticket(2, "u", ("user", "2026-04-01 10:00"))))
@@ -240,13 +239,12 @@ def test_checks_of_rows_see_the_whole_mart(loads: Loads, written: ShopSink) -> N
 
 
 def test_a_role_that_may_not_read_the_journal_loads_in_full(loads: Loads, connection: Connection, dsn: str) -> None:
-    from tests.marts.shop import login_as
-
     connection.execute("drop role if exists loader")
     connection.execute("create role loader login password 'loader'")
     connection.execute("grant usage on schema origin, replicator to loader")
     connection.execute("grant select on all tables in schema origin, replicator to loader")
-    connection.execute("grant create on database " + connection.info.dbname + " to loader")  # type: ignore[arg-type]
+    database = sql.Identifier(connection.info.dbname)
+    connection.execute(sql.SQL("grant create on database {} to loader").format(database))
     connection.execute("drop schema mart cascade")
     try:
         result = load(login_as(dsn, "loader"), loads.mart, at("2026-06-01"), max_lag=None)

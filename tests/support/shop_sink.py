@@ -51,10 +51,12 @@ class ShopSink:
     """A leader of the stream ``origin``. Every call is a commit of its own, a second later than the one before."""
 
     def __init__(self, sink: Sink) -> None:
-        settings = Settings(
-            mongo_uri=SecretStr("mongodb://none"), postgres_dsn=SecretStr(sink.dsn), mongo_database="origin"
-        )
-        self.leader = RealServers(settings, shop_mapping()).open_leader()
+        options: dict[str, Any] = {
+            "mongo_uri": SecretStr("mongodb://none"),
+            "postgres_dsn": SecretStr(sink.dsn),
+            "mongo_database": "origin",
+        }
+        self.leader = RealServers(Settings(**options), shop_mapping()).open_leader()
         assert self.leader.try_lease()
         self._epoch = self.leader.raise_epoch().epoch
         self._times = count(_BEGINNING)

@@ -43,6 +43,7 @@ Accept = Annotated[
 AllowStale = Annotated[
     bool, typer.Option("--allow-stale", help="Load although the source is not whole or too old, with a warning.")
 ]
+Full = Annotated[bool, typer.Option("--full", help="Compute every row, not only those of keys that have changed.")]
 Directory = Annotated[
     Path | None, typer.Option("--directory", help="Where the .sql and .yml files are (MART_DIRECTORY).")
 ]
@@ -61,6 +62,7 @@ def load_command(
     directory: Directory = None,
     *,
     allow_stale: AllowStale = False,
+    full: Full = False,
     json: Json = False,  # noqa: ARG001 - read from the context
 ) -> None:
     """Publish the marts as they are now. A mart that fails does not keep the others from being loaded."""
@@ -83,6 +85,7 @@ def load_command(
             accept=accept or (),
             allow_stale=allow_stale,
             max_lag=settings.max_lag,
+            full=full,
         )
         return report.of_load(result)
 

@@ -95,7 +95,7 @@ def load(
         # behind it.
         cursor.execute("select set_config('lock_timeout', %s, true)", [_DDL_LOCK_TIMEOUT])
         storage.prepare(cursor, mart)
-        versions.publish(cursor, mart, time, staged.counts)
+        versions.publish(cursor, mart, time, staged.counts, staged.rows)
         result = staged.summary(mart, time, started)
         journal = key_journal.take(cursor, mart, staged.plan.watched) if staged.plan.watched else None
         _record(cursor, result, staged, journal)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from replicator_service.cli.errors import show_error
 from replicator_service.cli.output import print_json, print_records, print_text, print_warning, printable
 from warehouse_jobs.marts.errors import ChecksFailedError, MartError
-from warehouse_jobs.marts.results import CheckOutcome
+from warehouse_jobs.marts.results import CheckOutcome, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from warehouse_jobs.marts.results import Change, DiffResult, LoadResult, MartStatus, UndoResult, ValidRows
 
 _COUNTS = ("rows", "inserted", "versioned", "closed", "overwritten", "unchanged")
+_HOW = ("mode", "reason", "computed")
 _NEVER = "never loaded"
 
 
@@ -129,6 +130,8 @@ def _status_fields(status: MartStatus | None) -> Iterator[tuple[str, object]]:
     yield "source time", _told(status.source_time) if status.source_time else "unknown"
     yield "loaded at", f"{_told(status.loaded_at)}, in {status.seconds:.2f} s"
     yield "rows", f"{status.rows:,}"
+    if status.mode is not None:
+        yield "load", computed(status)
     yield "changes", ", ".join(f"{getattr(status, name):,} {name}" for name in _COUNTS if name != "rows")
     if status.checks is not None:
         accepted = f"; let through: {', '.join(status.accepted)}" if status.accepted else ""
@@ -140,7 +143,7 @@ def _status_fields(status: MartStatus | None) -> Iterator[tuple[str, object]]:
 def _status_json(name: str, status: MartStatus | None) -> dict[str, object]:
     if status is None:
         return {"mart": name, "as_of": None}
-    names = ("mart", "as_of", "source_time", "loaded_at", "seconds", *_COUNTS, "checks", "accepted", "warnings")
+    names = ("mart", "as_of", "source_time", "loaded_at", "seconds", *_COUNTS, "checks", "accepted", "warnings", *_HOW)
     return {name: plain(getattr(status, name)) for name in names}
 
 
@@ -154,8 +157,16 @@ def _summary_line(summary: LoadResult) -> str:
     source = f", of MongoDB at {_told(summary.source_time)}" if summary.source_time else ""
     return (
         f"{summary.mart} as of {_told(summary.as_of)}{source}: {summary.rows:,} rows: {counts}; "
-        f"{passed} of {len(summary.checks)} checks passed{let_through}; {summary.seconds:.2f} s"
+        f"{passed} of {len(summary.checks)} checks passed{let_through}; {computed(summary)}; {summary.seconds:.2f} s"
     )
+
+
+def computed(told: LoadResult | MartStatus) -> str:
+    """How a load computed its rows, in words."""
+    if told.computed is None:
+        return f"full ({told.reason})" if told.reason else "full"
+    keys = f"{told.computed:,} keys computed"
+    return f"incremental, {keys}" if told.mode == Mode.INCREMENTAL else f"full, to prove what {keys} would have been"
 
 
 def _show_changes(summary: LoadResult, changes: tuple[Change, ...]) -> None:
@@ -179,6 +190,7 @@ def _outcome_json(outcome: Outcome) -> dict[str, object]:
     if summary := outcome.summary:
         document |= {"as_of": plain(summary.as_of), "already_loaded": summary.already_loaded}
         document["source_time"] = plain(summary.source_time)
+        document |= {"mode": summary.mode, "reason": summary.reason, "computed": summary.computed}
         document |= {name: getattr(summary, name) for name in _COUNTS}
         document["checks"] = [
             {"name": check.name, "passed": check.passed, "failing": check.failing} for check in summary.checks

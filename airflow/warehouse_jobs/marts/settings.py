@@ -48,7 +48,7 @@ def read_settings(environ: Mapping[str, str], address: Address | None = None) ->
         timezone=environ.get("MART_TIMEZONE") or DEFAULT_TIMEZONE,
         work_mem=environ.get("MART_WORK_MEM") or DEFAULT_WORK_MEM,
         directory=Path(environ.get("MART_DIRECTORY") or DEFAULT_DIRECTORY),
-        max_lag=_max_lag(environ.get("MART_MAX_LAG", "")),
+        max_lag=duration(environ["MART_MAX_LAG"], "MART_MAX_LAG") if environ.get("MART_MAX_LAG") else DEFAULT_MAX_LAG,
     )
 
 
@@ -58,15 +58,14 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
     return {name: closest(name, _KNOWN) for name in names}
 
 
-def _max_lag(text: str) -> timedelta | None:
+def duration(text: str, name: str) -> timedelta | None:
+    """Read a duration as settings and forms have it; ``off`` is None. Raises SettingsError naming what is wrong."""
     text = text.strip().lower()
-    if not text:
-        return DEFAULT_MAX_LAG
     if text == "off":
         return None
     if found := _DURATION.fullmatch(text):
         return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
-    raise SettingsError("MART_MAX_LAG is no duration", hint="Write it as 90s, 15m, 2h or 1d, or off for no limit.")
+    raise SettingsError(f"{name} is no duration", hint="Write it as 90s, 15m, 2h or 1d, or off for no limit.")
 
 
 def _dsn(environ: Mapping[str, str]) -> str:

@@ -125,7 +125,7 @@ def require_whole(mart: Mart, source: Source, *, allow_stale: bool) -> tuple[str
         raise SourceNotReadyError(
             f"mart {mart.name}: its source is not ready: {'; '.join(source.obstacles)}",
             hint="Nothing was published. See replicator status, and load again when it has caught up; or load once as "
-            "it is with --allow-stale (in Airflow: the parameter allow_stale).",
+            "it is with --allow-stale.",
         )
     return (*source.obstacles, *source.warnings)
 

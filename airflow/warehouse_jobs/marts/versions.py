@@ -45,6 +45,9 @@ _UNPROVED = """
     select count(*), (array_agg(concat_ws(', ', {keys}) order by {keys}))[:10] from unproved
 """
 
+_MANY = 0.1
+"""Where a larger share of the rows has changed, the history is analyzed at once."""
+
 _COMPARE = """
     create temporary table changed on commit drop as
     select
@@ -124,8 +127,11 @@ def compare(cursor: Cursor, mart: Mart, existing: dict[str, str], *, scoped: boo
     return {kind: counted.get(kind, 0) for kind in ChangeKind}
 
 
-def publish(cursor: Cursor, mart: Mart, as_of: datetime, counts: dict[ChangeKind, int]) -> None:
-    """Close, overwrite and open versions as :func:`compare` found; ``as_of`` ends the old, begins the new."""
+def publish(cursor: Cursor, mart: Mart, as_of: datetime, counts: dict[ChangeKind, int], rows: int) -> None:
+    """Close, overwrite and open versions as :func:`compare` found; ``as_of`` ends the old, begins the new.
+
+    ``rows`` are those of the mart.
+    """
     parts = {
         "history": sql.Identifier(SCHEMA, mart.history),
         "current": sql.Identifier(SCHEMA, mart.current),
@@ -153,7 +159,8 @@ def publish(cursor: Cursor, mart: Mart, as_of: datetime, counts: dict[ChangeKind
         cursor.execute(sql.SQL(_OVERWRITE).format(**parts))
     if counts[ChangeKind.INSERTED] or counts[ChangeKind.VERSIONED]:
         cursor.execute(sql.SQL(_OPEN).format(**parts), {"as_of": as_of})
-    if any(counts.values()):
+    # What a few rows change in the statistics, autovacuum finds in time.
+    if sum(counts.values()) > rows * _MANY:
         cursor.execute(sql.SQL("analyze {}").format(parts["history"]))
 
 

@@ -24,6 +24,8 @@ _NAMES = {
     "--repair": "the parameter repair",
     "--accept": "the parameter accept",
     "--as-of": "the parameter as_of",
+    "--allow-stale": "the parameter allow_stale",
+    "--full": "the parameter full",
 }
 _ANY = re.compile("|".join(f"{re.escape(name)}(?:_FILE)?(?![\\w-])" for name in _NAMES))
 
