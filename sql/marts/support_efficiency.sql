@@ -108,7 +108,7 @@ turns as (
 response_times as (
     select
         _id,
-        avg(extract(epoch from timestamp - asked_at)) / 60 as avg_response_time_min
+        round(avg(extract(epoch from timestamp - asked_at)) / 60, 4) as avg_response_time_min
     from turns
     where sender = 'support' and asked_at is not null
     group by _id

@@ -104,7 +104,9 @@ session_totals as (
     select
         user_id,
         case when not bool_or(is_session_unknown) then count(*) end as sessions_cnt,
-        case when not bool_or(is_session_unknown) and count(*) = count(pages) then avg(pages) end as avg_pages_visited
+        case
+            when not bool_or(is_session_unknown) and count(*) = count(pages) then round(avg(pages), 4)
+        end as avg_pages_visited
     from sessions
     group by user_id
 ),

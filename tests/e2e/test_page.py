@@ -157,7 +157,13 @@ def test_everything_a_healthy_service_says_is_on_the_page(shown: Shown) -> None:
             collection("Customers", CollectionState.SNAPSHOTTING, documents=2_500, expected=10_000),
             leader=leader(),
             last_reconciliation=LastReconciliation(NOW - timedelta(hours=2), 0, 0, 1_300_000),
-            marts=(MartView("user_activity", NOW, NOW - timedelta(minutes=30), 1.5, 4_321, 12, 34, 5, 0),),
+            marts=(
+                MartView(
+                    *("user_activity", NOW, NOW - timedelta(minutes=30), 1.5, 4_321, 12, 34, 5, 0),
+                    source_time=NOW - timedelta(seconds=90),
+                    warnings=("2 values of EventLogs.timestamp did not fit", "b", "c", "d"),
+                ),
+            ),
         )
     )
     around.commit(90_000, {("Orders", "insert"): 50}, rows=80)
@@ -176,7 +182,8 @@ def test_everything_a_healthy_service_says_is_on_the_page(shown: Shown) -> None:
     assert "measurements (timeseries)" in page.text("#unsupported")
     assert page.facts("#reconciliation")["Documents"] == "1,300,000"
     assert page.text("#marts li") == (
-        "mart.user_activity 30 min ago 4,321 rows, 12 new, 34 with a new version, 5 closed; as of 12:00:00"
+        "mart.user_activity 30 min ago 4,321 rows, 12 new, 34 with a new version, 5 closed; as of 12:00:00, of MongoDB "
+        "at 11:58:30 4 warnings: 2 values of EventLogs.timestamp did not fit; b; c; and 1 more"
     )
     assert page.facts("#instance")["Lease"] == "session 4711 at 10.1.2.3, since 09:00:00"
     assert page.texts("#notices li") == []

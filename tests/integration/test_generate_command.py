@@ -79,7 +79,7 @@ def test_what_is_wrong_is_told_in_one_message_without_a_trace(options: tuple[str
     done = run(*options)
     assert done.returncode == code
     assert told in done.stderr
-    assert "fix:" in done.stderr
+    assert "hint:" in done.stderr
     assert "Traceback" not in done.stderr
     assert "secret" not in done.stderr + done.stdout
 

@@ -91,7 +91,8 @@ def test_all_faults_are_named_at_once() -> None:
 @pytest.mark.parametrize("document", [None, [], "text"])
 def test_a_file_that_is_no_mapping_is_refused(document: object) -> None:
     with pytest.raises(
-        DefinitionError, match="the file: must be a mapping with checks, children, columns, description, key"
+        DefinitionError,
+        match="the file: must be a mapping with checks, children, columns, description, incremental, key",
     ):
         parse_mart("things", document, SELECT)
 

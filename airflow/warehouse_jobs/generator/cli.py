@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from replicator_service.cli.output import Json, wants_json
 from warehouse_jobs.generator import report
-from warehouse_jobs.generator.errors import GeneratorError, ParametersError
+from warehouse_jobs.generator.errors import ParametersError
 from warehouse_jobs.generator.job import generate, generate_live
 from warehouse_jobs.generator.parameters import (
     DEFAULT_DELETE_SHARE,
@@ -34,6 +35,7 @@ _DEFAULT_DAYS = 7
 
 
 def generate_command(
+    context: typer.Context,
     *,
     uri: Annotated[str | None, typer.Option(help=f"Address of MongoDB; {URI} by default.")] = None,
     database: Annotated[
@@ -59,43 +61,40 @@ def generate_command(
         typer.Option(help="Continuous mode: so many operations per second from now on, until Ctrl-C."),
     ] = None,
     duration: Annotated[float | None, typer.Option(help="With --rate: stop by itself after so many seconds.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,  # noqa: ARG001 - read from the context
 ) -> None:
     """Write a plausible synthetic shop into MongoDB.
 
     Repeating a command changes nothing; a command that was interrupted is completed by repeating it. Consecutive
     intervals of one seed continue each other. With --rate, it goes on from now in real time.
     """
-    try:
-        settings = read_settings(os.environ, uri, database)
-        if rate is not None:
-            _refuse_history_options(start=start)
-            parameters = Parameters.live(
-                rate,
-                datetime.now(UTC),
-                seed=seed,
-                users=users,
-                products=products,
-                update_share=update_share,
-                delete_share=delete_share,
-            )
-            outcome = _live(settings, parameters, duration, quiet=json)
-        else:
-            interval = _interval(start, days, datetime.now(UTC))
-            parameters = Parameters.in_total(
-                documents,
-                interval,
-                seed=seed,
-                users=users,
-                products=products,
-                update_share=update_share,
-                delete_share=delete_share,
-            )
-            outcome = _history(settings, parameters, interval, documents, quiet=json)
-    except GeneratorError as error:
-        report.show_error(error, as_json=json)
-        raise typer.Exit(error.exit_code) from None
-    report.show(outcome, as_json=json)
+    as_json = wants_json(context)
+    settings = read_settings(os.environ, uri, database)
+    if rate is not None:
+        _refuse_history_options(start=start)
+        parameters = Parameters.live(
+            rate,
+            datetime.now(UTC),
+            seed=seed,
+            users=users,
+            products=products,
+            update_share=update_share,
+            delete_share=delete_share,
+        )
+        outcome = _live(settings, parameters, duration, quiet=as_json)
+    else:
+        interval = _interval(start, days, datetime.now(UTC))
+        parameters = Parameters.in_total(
+            documents,
+            interval,
+            seed=seed,
+            users=users,
+            products=products,
+            update_share=update_share,
+            delete_share=delete_share,
+        )
+        outcome = _history(settings, parameters, interval, documents, quiet=as_json)
+    report.show(outcome, as_json=as_json)
 
 
 def _history(

@@ -5,16 +5,13 @@ Every error says the cause in its message and the fix in its hint; neither holds
 
 from __future__ import annotations
 
+from replicator_service.core.errors import ReplicatorError
 
-class GeneratorError(Exception):
+
+class GeneratorError(ReplicatorError):
     """Any error of the generator. What was written before it stays, and the same command completes it."""
 
     exit_code = 2
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
 
 
 class ParametersError(GeneratorError):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+
+from replicator_service.cli.output import console, print_json, print_table, print_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from warehouse_jobs.generator.errors import GeneratorError
     from warehouse_jobs.generator.summary import Counts, Summary
 
 _COUNTS = ("inserted", "updated", "deleted", "unchanged")
@@ -49,8 +46,8 @@ def progress_shown(total: int | None, *, quiet: bool) -> Iterator[Callable[[int]
 
     Without a ``total`` the bar only pulses.
     """
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    errors = console(stderr=True)
+    if quiet or not errors.is_terminal:
         yield lambda _: None
         return
     columns = (
@@ -60,7 +57,7 @@ def progress_shown(total: int | None, *, quiet: bool) -> Iterator[Callable[[int]
         TextColumn("{task.speed:,.0f}/s" if total is None else "operations"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=errors, transient=True) as bar:
         task = bar.add_task("generating", total=total)
         yield lambda operations: bar.advance(task, operations)
 
@@ -68,32 +65,15 @@ def progress_shown(total: int | None, *, quiet: bool) -> Iterator[Callable[[int]
 def show(outcome: Outcome, *, as_json: bool) -> None:
     """Print a finished generation."""
     if as_json:
-        _print_json(_document(outcome))
+        print_json(_document(outcome))
         return
-    table = Table("collection", *_COUNTS, title=f"{outcome.database}, seed {outcome.seed}", title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, counts in outcome.summary.collections.items():
-        table.add_row(escape(name), *_cells(counts))
-    table.add_section()
-    table.add_row("total", *_cells(outcome.summary.total), style="bold")
-    console = Console(soft_wrap=True)
-    console.print(table)
-    console.print(
+    print_text(f"{outcome.database}, seed {outcome.seed}")
+    counted = [*outcome.summary.collections.items(), ("total", outcome.summary.total)]
+    print_table(("collection", *_COUNTS), [(name, *_cells(counts)) for name, counts in counted], right=_COUNTS)
+    print_text(
         f"{outcome.start} to {outcome.end}: {outcome.rate:,.0f} documents/s, {outcome.operation_rate:,.0f} operations/s"
-        f" in {outcome.seconds:.1f} s",
-        highlight=False,
+        f" in {outcome.seconds:.1f} s"
     )
-
-
-def show_error(error: GeneratorError, *, as_json: bool) -> None:
-    """Print what went wrong and what to do to standard error, and as JSON to standard output when asked to."""
-    if as_json:
-        _print_json({"error": {"class": type(error).__name__, "message": error.message, "hint": error.hint}})
-    console = Console(stderr=True, soft_wrap=True)
-    console.print(f"[red]error:[/] {escape(error.message)}", highlight=False)
-    if error.hint:
-        console.print(f"  [green]fix:[/] {escape(error.hint)}", highlight=False)
 
 
 def _document(outcome: Outcome) -> dict[str, object]:
@@ -112,7 +92,3 @@ def _document(outcome: Outcome) -> dict[str, object]:
 
 def _cells(counts: Counts) -> list[str]:
     return [f"{getattr(counts, name):,}" for name in _COUNTS]
-
-
-def _print_json(document: object) -> None:
-    Console(soft_wrap=True).print(json.dumps(document, ensure_ascii=False, indent=2), markup=False, highlight=False)

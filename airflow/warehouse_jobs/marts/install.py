@@ -1,4 +1,4 @@
-"""Makes ``select * from user_activity`` work: the mart schema, and the database's ``search_path``."""
+"""Makes ``select * from user_activity`` work: the mart schema, the database's ``search_path``, and what is fresh."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from psycopg import errors, sql
 from psycopg.rows import tuple_row
 
 from warehouse_jobs.marts.control_tables import SCHEMA, create_schema
+from warehouse_jobs.marts.freshness import install_freshness
 from warehouse_jobs.marts.results import InstallResult
 from warehouse_jobs.marts.server import Warehouse, connected
 from warehouse_jobs.marts.server_errors import translated
@@ -28,7 +29,7 @@ _READ_PATH = """
 
 
 def install(warehouse: Warehouse) -> InstallResult:
-    """Make the schema and add it to the database's ``search_path``; does nothing where that is so already.
+    """Make the schema with the view ``freshness``, and add it to the ``search_path``; again changes nothing.
 
     New sessions see it, unless their role has a ``search_path`` of its own. Without the privilege (the
     database belongs to somebody else) the result carries a warning with the statement to run, and the marts
@@ -39,10 +40,11 @@ def install(warehouse: Warehouse) -> InstallResult:
         # Concurrent changes of one database's settings fail with "tuple concurrently updated".
         cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", ["mart schema"])
         create_schema(cursor)
+        stale = install_freshness(cursor)
         found = cast("tuple[str | None]", cursor.execute(_READ_PATH).fetchone())[0]
         path = found if found is not None else _DEFAULT_PATH
         if SCHEMA in (part.strip().strip('"') for part in path.split(",")):
-            return InstallResult(path, changed=False)
+            return InstallResult(path, changed=False, warning=stale)
         wanted = f"{path}, {SCHEMA}" if path.strip() else SCHEMA
         schemas = sql.SQL(", ").join(sql.Identifier(part.strip().strip('"')) for part in wanted.split(","))
         database = sql.Identifier(connection.info.dbname)
@@ -55,5 +57,5 @@ def install(warehouse: Warehouse) -> InstallResult:
                 f"schema {SCHEMA} is not on the search_path, because the database belongs to another role; "
                 f"its owner can run: {statement.as_string(connection)}"
             )
-            return InstallResult(path, changed=False, warning=warning)
-    return InstallResult(wanted, changed=True)
+            return InstallResult(path, changed=False, warning="; ".join(filter(None, (warning, stale))))
+    return InstallResult(wanted, changed=True, warning=stale)

@@ -338,12 +338,17 @@ function resultOf(last) {
 
 const martRows = new Rows(
   by("marts"),
-  () => make("li", "", make("h3"), make("span", "when"), make("p")),
+  () => make("li", "", make("h3"), make("span", "when"), make("p"), make("p", "warned")),
   (element, each) => {
-    const [name, when, told] = element.children;
+    const [name, when, told, warned] = element.children;
     write(name, `mart.${each.name}`);
     write(when, words.ago(each.loaded_at, now), `loaded ${words.exact(each.loaded_at)}`);
-    write(told, `${words.noun(each.rows, "row", "rows")}, ${changesOf(each)}; as of ${words.moment(each.as_of, now)}`, words.exact(each.as_of));
+    const source = each.source_time ? `, of MongoDB at ${words.moment(each.source_time, now)}` : "";
+    write(told, `${words.noun(each.rows, "row", "rows")}, ${changesOf(each)}; as of ${words.moment(each.as_of, now)}${source}`, words.exact(each.as_of));
+    warned.hidden = !each.warnings.length;
+    const shown = each.warnings.slice(0, 3).join("; ");
+    const others = each.warnings.length > 3 ? `; and ${each.warnings.length - 3} more` : "";
+    write(warned, `${words.noun(each.warnings.length, "warning", "warnings")}: ${shown}${others}`, each.warnings.join("\n"));
   },
 );
 
