@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import time
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -32,6 +33,7 @@ from replicator_service.core.replies import Reply
 from replicator_service.core.rows import Encoder
 from replicator_service.core.steps import CollectionState, Commit, Preparation, PrepareTables
 from replicator_service.core.transform import compile_transform
+from replicator_service.runtime.state.health import Health
 
 if TYPE_CHECKING:
     from replicator_service.core.sessions import LeaderSession
@@ -51,7 +53,9 @@ class Stream:
             "postgres_dsn": SecretStr(dsn),
             "mongo_database": "origin",
         }
-        self._leader: LeaderSession = RealServers(Settings(**options), mapping).open_leader()
+        self._leader: LeaderSession = RealServers(
+            Settings(**options), mapping, Health("origin", clock=time.monotonic)
+        ).open_leader()
         self._leader.try_lease()
         self._epoch = self._leader.raise_epoch().epoch
         self._seconds = count(1_767_225_600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from functools import cache
 from itertools import count
@@ -27,6 +28,7 @@ from replicator_service.core.steps import (
     Sweep,
 )
 from replicator_service.core.transform import compile_transform
+from replicator_service.runtime.state.health import Health
 from tests.support.row_tables import change
 
 if TYPE_CHECKING:
@@ -56,7 +58,9 @@ class ShopSink:
             "postgres_dsn": SecretStr(sink.dsn),
             "mongo_database": "origin",
         }
-        self.leader = RealServers(Settings(**options), shop_mapping()).open_leader()
+        self.leader = RealServers(
+            Settings(**options), shop_mapping(), Health("origin", clock=time.monotonic)
+        ).open_leader()
         assert self.leader.try_lease()
         self._epoch = self.leader.raise_epoch().epoch
         self._times = count(_BEGINNING)
