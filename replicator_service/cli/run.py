@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from replicator_service.app.failures import leave_behind
+from replicator_service.app.indexes import IndexWork
 from replicator_service.app.monitor import Monitor
 from replicator_service.app.service import Service
 from replicator_service.cli.addresses import From, MappingFile, To  # noqa: TC001 - read when the command is made
@@ -128,6 +129,9 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
         monitor = Monitor(settings, mapping, watch, log=log)
         around.callback(monitor.stop)
         monitor.start()
+        indexes = IndexWork(settings, mapping, health, log=log)
+        around.callback(indexes.stop)
+        indexes.start()
         narrator = Narrator(watch.present, metrics, log)
         around.callback(narrator.stop)
         narrator.start()

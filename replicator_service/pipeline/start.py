@@ -87,8 +87,8 @@ class Start:
         for each in again:
             yield from each.begin_snapshot(may_rebuild=self._may_rebuild(each))
         dropped = [each for each in changes.collections if each.state is CollectionState.DROPPED]
-        without_index = [each for each in existing if damaged.get(each.name) is False and each not in again]
-        yield from self._prepare([*again, *dropped, *without_index, *self._unknown()])
+        not_described = [each for each in existing if damaged.get(each.name) is False and each not in again]
+        yield from self._prepare([*again, *dropped, *not_described, *self._unknown()])
 
     def _existing(self) -> dict[str, SourceCollection]:
         """The collections that exist, none of which a failover can hide.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,9 @@ from replicator_service.core.mapping.model import (
     Mapping,
     TypedCollection,
 )
+from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.control.requests import add_request
+from replicator_service.sink.indexes.builder import IndexBuilder
 from tests.support.limits import LIVELY
 from tests.support.oracle import differences
 from tests.support.replication import documents_at, replicating
@@ -203,7 +206,8 @@ def test_an_index_that_the_mapping_asks_for_is_made_without_reading_anything_aga
     indexed = typed(A, indexes=(("a",),))
     with replicating(source, sink, mapping_of(indexed), limits=LIVELY) as replication:
         replication.catch_up()
-        with sink.connect() as connection:
+        with connect(sink.dsn, application_name="test") as connection:
+            assert IndexBuilder(connection, source.name, mapping_of(indexed), clock=time.monotonic).turn() is not None
             indexes = "select count(*) from pg_indexes where schemaname = %s and tablename = 'things'"
             assert connection.execute(indexes, (source.name,)).fetchone() == (2,)
             read = "select count(*) from replicator.snapshot_progress where finished_at is not null"

@@ -37,13 +37,9 @@ def comment_on_schema(schema: str) -> str:
     return f"comment on schema {identifier(schema)} is {literal(SCHEMA)}"
 
 
-def create_statements(schema: str, table: TableSpec, taken: Collection[str] = ()) -> tuple[str, ...]:
-    """Write the statements that create one table and its indexes, without semicolons or parameters.
-
-    A key or an index whose name is ``taken`` (a table that was renamed keeps them) is named by PostgreSQL.
-    """
-    indexes = (create_index(schema, table.name, columns, taken) for columns in table.indexes)
-    return (_create_table(schema, table, taken), *indexes)
+def create_statements(schema: str, table: TableSpec) -> tuple[str, ...]:
+    """Write the statements that create one table and its indexes, without semicolons or parameters."""
+    return (create_table(schema, table), *(create_index(schema, table.name, columns) for columns in table.indexes))
 
 
 def comment_statements(schema: str, table: TableSpec, which: Collection[str | None] | None = None) -> tuple[str, ...]:
@@ -56,16 +52,13 @@ def comment_statements(schema: str, table: TableSpec, which: Collection[str | No
     return tuple(statement for name, statement in told.items() if which is None or name in which)
 
 
-def create_index(schema: str, table: str, columns: Sequence[str], taken: Collection[str] = ()) -> str:
-    """Write the statement that creates one index; its name follows from the table and the columns."""
-    name = index_name(table, columns)
-    named = "" if name in taken else f"if not exists {identifier(name)} "
-    return f"create index {named}on {qualified(schema, table)} ({listed(columns)})"
-
-
-def relation_names(table: TableSpec) -> tuple[str, ...]:
-    """The names of the table's key and indexes, which share one namespace with tables."""
-    return (primary_key_name(table.name), *(index_name(table.name, columns) for columns in table.indexes))
+def create_index(
+    schema: str, table: str, columns: Sequence[str], *, name: str | None = None, concurrently: bool = False
+) -> str:
+    """Write the statement that creates one index; its name follows from the table and the columns, unless given."""
+    named = f"if not exists {identifier(name or index_name(table, columns))}"
+    how = "index concurrently" if concurrently else "index"
+    return f"create {how} {named} on {qualified(schema, table)} ({listed(columns)})"
 
 
 def identifier(name: str) -> str:
@@ -87,7 +80,11 @@ def qualified(schema: str, name: str) -> str:
     return f"{identifier(schema)}.{identifier(name)}"
 
 
-def _create_table(schema: str, table: TableSpec, taken: Collection[str]) -> str:
+def create_table(schema: str, table: TableSpec, taken: Collection[str] = ()) -> str:
+    """Write the statement that creates one table.
+
+    A key whose name is ``taken`` (a table that was renamed keeps it) is named by PostgreSQL.
+    """
     lines = [
         f"{identifier(column.name)} {column.type}"
         + (" not null" if column.name in table.primary_key or column.name in _ALWAYS_SET else "")

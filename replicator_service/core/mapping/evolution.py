@@ -10,14 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from replicator_service.core.mapping.ddl import (
-    comment_statements,
-    create_index,
-    create_statements,
-    identifier,
-    listed,
-    qualified,
-)
+from replicator_service.core.mapping.ddl import comment_statements, create_table, identifier, listed, qualified
 from replicator_service.core.mapping.descriptions import is_ours
 
 if TYPE_CHECKING:
@@ -88,8 +81,8 @@ class Evolution:
 
     ``add_columns`` are null in the rows that are already there: the collection has to be read again (a
     backfill). ``add_key``: there is no primary key. ``unmapped`` names columns that stay although nothing fills them
-    any more. ``describe`` are columns whose comment is to be another one, None the table. With a conflict nothing may
-    be applied.
+    any more. ``describe`` are columns whose comment is to be another one, None the table. ``missing_indexes`` are no
+    part of it: they are made beside the commits, see :mod:`sink.indexes`. With a conflict nothing may be applied.
     """
 
     table: TableSpec
@@ -103,13 +96,13 @@ class Evolution:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every row can be written and found: indexes may be missing."""
+        """Whether every row can be written and found."""
         return not (self.create or self.add_columns or self.add_key or self.conflicts)
 
     @property
     def is_empty(self) -> bool:
         """Whether the table is already as wanted, apart from columns that stay unmapped."""
-        return self.is_whole and not self.missing_indexes and not self.describe
+        return self.is_whole and not self.describe
 
 
 def plan_evolution(existing: ExistingTable | None, wanted: TableSpec) -> Evolution:
@@ -136,16 +129,17 @@ def plan_evolution(existing: ExistingTable | None, wanted: TableSpec) -> Evoluti
 
 
 def evolution_statements(schema: str, evolution: Evolution, taken: Collection[str] = ()) -> tuple[str, ...]:
-    """Write the statements that apply an evolution; ``taken`` are names of keys and indexes that something else has.
+    """Write the statements that apply an evolution; ``taken`` are names of keys that something else has.
 
-    Adding a column takes the table's strongest lock, for an instant; adding a key or an index holds up writing.
+    Adding a column takes the table's strongest lock, for an instant; adding a key holds up writing. No index is made:
+    a table that is filled costs a third with each.
 
     :raises ValueError: the evolution has conflicts.
     """
     if evolution.conflicts:
         raise ValueError(f"the table {evolution.table.name} cannot be changed in place")
     if evolution.create:
-        return create_statements(schema, evolution.table, taken)
+        return (create_table(schema, evolution.table, taken),)
     name = evolution.table.name
     alter = f"alter table {qualified(schema, name)}"
     added = tuple(
@@ -153,7 +147,7 @@ def evolution_statements(schema: str, evolution: Evolution, taken: Collection[st
     )
     # Without a name: the one that it had may be taken by now.
     key = (f"{alter} add primary key ({listed(evolution.table.primary_key)})",) if evolution.add_key else ()
-    return (*added, *key, *(create_index(schema, name, columns, taken) for columns in evolution.missing_indexes))
+    return (*added, *key)
 
 
 def describing_statements(schema: str, evolution: Evolution) -> tuple[str, ...]:

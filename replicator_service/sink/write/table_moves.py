@@ -9,6 +9,7 @@ from psycopg import sql
 
 from replicator_service.core.mapping.evolution import plan_evolution
 from replicator_service.sink.errors import translated
+from replicator_service.sink.indexes.ending import end_builds
 from replicator_service.sink.write.checked import require_rows
 from replicator_service.sink.write.existing import existing_tables
 
@@ -41,6 +42,7 @@ def rename_tables(connection: Connection, schema: str, targets: Mapping[str, Tab
         and (target.name not in existing or target.name in targets)
         and not plan_evolution(existing[name], target).conflicts
     }
+    end_builds(connection, schema, list(renamed))
     rename = sql.SQL("alter table {} rename to {}")
     with translated(step=f"rename tables in the schema {schema}"):
         for number, name in enumerate(renamed):
@@ -70,6 +72,7 @@ def remove_tables(connection: Connection, schema: str, tables: Sequence[TableSpe
     for table in tables:
         if not _exists(connection, schema, table.name):
             continue
+        end_builds(connection, schema, [table.name])
         with translated():
             connection.execute("savepoint removing")
             try:

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from replicator_service.core.errors import ConfigurationError, ReplicatorError, TableChanged
-from replicator_service.core.mapping.ddl import comment_on_schema, qualified, relation_names
+from replicator_service.core.mapping.ddl import comment_on_schema, qualified
 from replicator_service.core.mapping.evolution import (
     Conflict,
     Evolution,
@@ -22,7 +22,9 @@ from replicator_service.core.mapping.evolution import (
     evolution_statements,
     plan_evolution,
 )
+from replicator_service.core.naming import primary_key_name
 from replicator_service.sink.errors import Where, translate, translated
+from replicator_service.sink.indexes.ending import end_builds
 from replicator_service.sink.write.existing import existing_tables, taken_names
 from replicator_service.sink.write.round_trip import Query, QueryFailed, in_one_round_trip
 
@@ -69,7 +71,7 @@ def plan_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]
 def damaged(connection: Connection, schema: str, collections: Mapping[str, Sequence[TableSpec]]) -> dict[str, bool]:
     """Those of these collections whose tables have to be prepared, and whether to be read again after that.
 
-    They are when a table, a column or a key is missing, or is another one; an index alone holds no values. One
+    They are when a table, a column or a key is missing, or is another one; a comment or an index holds no values. One
     statement, however many collections.
 
     Raises :class:`ConfigurationError` when something of a table's name is not a replicated table.
@@ -85,7 +87,7 @@ def damaged(connection: Connection, schema: str, collections: Mapping[str, Seque
 
 
 def ensure_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> Made:
-    """Make tables have every column, key and index of their specification; gives what was missing.
+    """Make tables have every column and key of their specification; gives what was missing.
 
     Raises :class:`ConfigurationError` for what cannot be done in place, all of it at once.
     """
@@ -129,6 +131,7 @@ def drop_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]
 
 
 def _drop(connection: Connection, schema: str, table: TableSpec) -> None:
+    end_builds(connection, schema, [table.name])
     with translated(step=f"drop the table {schema}.{table.name}", table=qualified(schema, table.name)):
         connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(schema, table.name)))
 
@@ -138,8 +141,9 @@ def _evolve(connection: Connection, schema: str, plans: Sequence[Evolution]) -> 
     wanted = [plan for plan in plans if not plan.is_empty]
     if not wanted:
         return
+    end_builds(connection, schema, [plan.table.name for plan in wanted])
     # A table of this very step may be called as another one's key would be.
-    taken = taken_names(connection, schema, [name for plan in wanted for name in relation_names(plan.table)])
+    taken = taken_names(connection, schema, [primary_key_name(plan.table.name) for plan in wanted])
     taken |= {plan.table.name for plan in wanted}
     statements = [(plan, each) for plan in wanted for each in evolution_statements(schema, plan, taken)]
     try:
