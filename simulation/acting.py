@@ -9,9 +9,10 @@ from replicator_service.core.codec.key import encode_key
 from replicator_service.core.mapping.model import tables_of
 from replicator_service.core.mapping.resolution import mapping_for
 from replicator_service.core.ports import CollectionKind
+from replicator_service.core.sessions import Pace
 from simulation.mongo.server import Write
 from simulation.plan import MAPPING
-from simulation.postgres.control import DEAD_LETTER, PAUSE, REQUEST, RequestRow
+from simulation.postgres.control import DEAD_LETTER, PACE, PAUSE, REQUEST, RequestRow
 from simulation.postgres.server import TABLES, rows_of
 from simulation.postgres.storage import Transaction
 from simulation.world import DATABASE, document
@@ -256,6 +257,9 @@ class Actor:
 
     def _pause_all(self) -> None:
         self._change(PAUSE, DATABASE, "paused")
+
+    def _pace(self, workers: int | None, max_mb_s: float | None) -> None:
+        self._change(PACE, DATABASE, Pace(workers, max_mb_s))
 
     def _resume_all(self) -> None:
         self._change(PAUSE, DATABASE, None)

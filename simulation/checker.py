@@ -28,7 +28,7 @@ from simulation.world import DATABASE
 
 if TYPE_CHECKING:
     from replicator_service.core.mapping.model import CollectionMapping
-    from replicator_service.core.sessions import Checkpoint, Registered
+    from replicator_service.core.sessions import Checkpoint, Progress, Registered
     from simulation.mongo.history import Catalog, Collection, Documents, Entry
     from simulation.postgres.storage import Relations
     from simulation.world import World
@@ -201,7 +201,7 @@ class Checker:
         lettered = {key[1] for key in letters if key[0] == name}  # type: ignore[index]
         if name in self._damaged:
             # A snapshot that was under way has passed what was damaged; one that begins makes up for it.
-            if known.state is CollectionState.SNAPSHOTTING and (known.progress is None or known.progress.place is None):
+            if known.state is CollectionState.SNAPSHOTTING and _is_at_its_beginning(known.progress):
                 self._damaged.discard(name)
             return
         expected = collection_rows(mapping, documents)
@@ -240,15 +240,11 @@ class Checker:
                 return {}, None
             case CollectionState.SNAPSHOTTING:
                 progress = known.progress
-                if progress is None or (progress.place is None and progress.sweep_place is None):
+                if progress is None:
                     return None
                 if self._world.mongo.catalog.get(known.collection) is None:
                     return None
-                if progress.sweep_place is not None:
-                    passed = list(documents.values())
-                else:
-                    place = order_key(bson.decode(progress.place or b"", CODEC_OPTIONS)["_id"])
-                    passed = [each for each in documents.values() if each.key <= place]
+                passed = [each for each in documents.values() if _is_passed(each.key, progress)]
                 rows: Rows = {}
                 keys = set()
                 for each in passed:
@@ -346,11 +342,28 @@ def _catalog_at(log: list[Entry], time: int) -> Catalog:
     return found
 
 
+def _is_at_its_beginning(progress: Progress | None) -> bool:
+    return progress is None or (progress.documents == 0 and progress.sweep_place is None)
+
+
+def _is_passed(key: object, progress: Progress) -> bool:
+    """Whether a document of this order is in no range that is still to be read."""
+    for each in progress.ranges:
+        is_behind = each.place is None or _order_of(each.place) < key
+        if is_behind and (each.upto is None or key <= _order_of(each.upto)):
+            return False
+    return True
+
+
+def _order_of(id_document: bytes) -> Any:  # noqa: ANN401
+    return order_key(bson.decode(id_document, CODEC_OPTIONS)["_id"])
+
+
 def _told(known: Registered) -> str:
     progress = known.progress
     if progress is None:
         return known.state.value
-    return f"{known.state.value}, place {progress.place!r}, sweep {progress.sweep_place!r}"
+    return f"{known.state.value}, {len(progress.ranges)} ranges left, sweep {progress.sweep_place!r}"
 
 
 @lru_cache(maxsize=1_000)

@@ -61,6 +61,8 @@ class Setup:
     poll_events: int = 3
     batch_events: int = 4
     chunk_documents: int = 2
+    range_documents: int = 50_000
+    snapshot_workers: int = 1
     batch_seconds: float = 0.5
     stops_on_loss: bool = False
     mongo_loss: float = 0.0
@@ -101,7 +103,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "oplog": ("truncate",),
     "restores": ("go_back", "begin_anew"),
     "sink": ("postgres_lose", "postgres_restore"),
-    "operators": ("resync", "resync", "pause", "resume", "pause_all", "resume_all", "resync_all", "forget"),
+    "operators": ("resync", "resync", "pace", "pause", "resume", "pause_all", "resume_all", "resync_all", "forget"),
     "refusals": ("refuse", "accept", "retry"),
     "damage": ("drop_table", "drop_column"),
 }
@@ -138,6 +140,8 @@ def _setup(random: Random, names: list[str], ids: list[Any]) -> Setup:
         poll_events=random.randint(1, 5),
         batch_events=random.randint(1, 6),
         chunk_documents=random.randint(1, 4),
+        range_documents=random.choice((1, 1, 2, 50_000)),
+        snapshot_workers=random.choice((1, 2, 3)),
         batch_seconds=random.choice((0.0, 0.1, 0.5)),
         stops_on_loss=random.random() < 0.15,
         mongo_loss=random.choice((0.0, 0.0, 0.0, 0.005)),
@@ -181,6 +185,8 @@ def _action(random: Random, kind: str, names: list[str], ids: list[Any]) -> Acti
             arguments = (random.choice((0.2, 3.0, 30.0)),)
         case "fail_over" | "go_back":
             arguments = (random.random(),)
+        case "pace":
+            arguments = (random.choice((None, 1, 2, 4)), random.choice((None, 1e-3)))
         case "postgres_lose":
             arguments = (random.randint(1, 5),)
         case _:

@@ -153,6 +153,8 @@ class World:
                 inbox_bytes=2_000,
                 outbox_groups=1,
                 chunk_documents=setup.chunk_documents,
+                range_documents=setup.range_documents,
+                snapshot_workers=setup.snapshot_workers,
                 pace=Pace(batch_seconds=setup.batch_seconds, idle_seconds=1e9),
             ),
         )

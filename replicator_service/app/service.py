@@ -268,5 +268,7 @@ def limits_of(settings: Settings) -> Limits:
         batch_events=settings.batch_max_events,
         batch_bytes=settings.batch_max_bytes,
         chunk_documents=settings.chunk_documents,
+        snapshot_workers=settings.snapshot_workers,
+        snapshot_max_mb_s=settings.snapshot_max_mb_s,
         pace=Pace(batch_seconds=settings.batch_max_ms / 1_000),
     )

@@ -100,6 +100,12 @@ class Settings(BaseSettings):
         500, ge=1, le=60_000, description="Milliseconds that a batch may stay open while events keep coming in."
     )
     chunk_documents: int = Field(10_000, ge=1, le=1_000_000, description="Documents in one chunk of a snapshot.")
+    snapshot_workers: int = Field(
+        2, ge=1, le=64, description="Chunks of snapshots that are read at a time; `snapshot pace` changes it."
+    )
+    snapshot_max_mb_s: float | None = Field(
+        None, gt=0, description="Megabytes of documents that snapshots may read a second; `snapshot pace` changes it."
+    )
     on_history_lost: OnHistoryLost = Field(
         OnHistoryLost.RESYNC,
         description="When MongoDB no longer has the changes after the checkpoint. resync: read everything again; stop: "

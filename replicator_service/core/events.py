@@ -30,13 +30,14 @@ Document = dict[str, Any]
 
 
 class Operation(StrEnum):
-    """What happened to a document; ``READ`` is a document read by a snapshot."""
+    """What happened to a document; ``READ`` is a document read by a snapshot, ``LOAD`` one that surely has no row."""
 
     INSERT = "insert"
     UPDATE = "update"
     REPLACE = "replace"
     DELETE = "delete"
     READ = "read"
+    LOAD = "load"
 
 
 class RawDocuments(Protocol):

@@ -175,11 +175,26 @@ class Source(Protocol):
         ...
 
     def in_order(
-        self, name: str, after: bytes | None, *, limit: int, at: int | None, uuid: bytes | None = None
+        self,
+        name: str,
+        after: bytes | None,
+        *,
+        upto: bytes | None = None,
+        limit: int,
+        at: int | None,
+        uuid: bytes | None = None,
     ) -> Cursor:
         """At most ``limit`` documents behind ``after`` (BSON of ``{_id: ...}``) in the order of ``_id``, of every type.
 
-        The document at ``after`` itself is not among them. Fewer than ``limit`` means that the end was reached.
+        The document at ``after`` itself is not among them, that at ``upto`` is the last. Fewer than ``limit`` means
+        that the end was reached. ``after`` must be before ``upto``.
+        """
+        ...
+
+    def boundaries(self, name: str, ranges: int) -> list[bytes]:
+        """Where to cut a collection into about equal ranges: at most ``ranges - 1`` distinct places, in order.
+
+        Each is the BSON of the ``{_id: ...}`` of some document of now.
         """
         ...
 

@@ -56,20 +56,22 @@ class CollectionRows:
 
     Whatever they are, after the write the tables hold exactly these rows for these keys, and none for the deleted
     ones. ``inserted`` documents are most likely new, ``changed`` ones exist. ``read`` ones (a snapshot, a resync, a
-    repair) are as they are in the source: rows that are the same already are not touched.
+    repair) are as they are in the source: rows that are the same already are not touched. ``loaded`` ones are read as
+    well, and there is no row of any of them.
     """
 
     tables: tuple[TableSpec, ...]
     inserted: Rows
     changed: Rows
     read: Rows
+    loaded: Rows
     deleted_keys: list[str] = field(default_factory=list)
 
     @classmethod
     def none(cls, tables: tuple[TableSpec, ...]) -> Self:
         """No rows yet."""
         number = len(tables)
-        return cls(tables, Rows.none(number), Rows.none(number), Rows.none(number))
+        return cls(tables, Rows.none(number), Rows.none(number), Rows.none(number), Rows.none(number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,11 @@ class RowGroup:
     """Whether these are dead letters that somebody has asked to try again."""
 
     def only(self, changes: Sequence[Change]) -> RowGroup:
-        """The group of some of these changes alone, encoded again as it was the first time."""
-        return Encoder(self.transforms.__getitem__).encode(changes, is_retry=self.is_retry)
+        """The group of some of these changes alone, encoded again; after a refusal no row counts as surely absent."""
+        again = [
+            each._replace(operation=Operation.READ) if each.operation is Operation.LOAD else each for each in changes
+        ]
+        return Encoder(self.transforms.__getitem__).encode(again, is_retry=self.is_retry)
 
 
 class ValidFrom:
@@ -218,6 +223,8 @@ class Encoder:
 def _part(rows: CollectionRows, operation: Operation) -> Rows:
     if operation is Operation.INSERT:
         return rows.inserted
+    if operation is Operation.LOAD:
+        return rows.loaded
     return rows.read if operation is Operation.READ else rows.changed
 
 

@@ -36,18 +36,41 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """A part of a collection in the order of ``_id``: what is behind ``place``, up to and with ``upto``.
+
+    Both are the BSON of ``{_id: ...}``; None is the beginning, and the end. ``place`` moves as documents are written.
+    """
+
+    number: int
+    place: bytes | None
+    upto: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a snapshot that was started is.
 
-    ``place`` is the BSON of ``{_id: ...}`` of the last document written. ``sweeps``: rows of before may have to go.
+    ``ranges`` are those that are not read to their ends. ``sweeps``: rows of before may have to go.
     ``sweep_place`` is None while documents are read, then the last key that was looked at (at first the empty text).
     """
 
-    place: bytes | None = None
+    ranges: tuple[Range, ...] = ()
     documents: int = 0
     expected: int | None = None
     sweeps: bool = True
     sweep_place: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast an operator lets snapshots be read: so many chunks at a time, so many megabytes a second.
+
+    None is what the settings say.
+    """
+
+    workers: int | None = None
+    max_mb_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +147,7 @@ class LeaderSession(Protocol):
     def damaged(self, tables: Mapping[str, Tables]) -> dict[str, bool]:
         """Those of these collections whose tables have to be prepared, and whether to be read again after that.
 
-        They are when a table, a column or a key is missing; an index alone holds no values.
+        They are when a table, a column or a key is missing; a comment or an index holds no values.
 
         Raises :class:`ConfigurationError` when a table of such a name is not a replicated one.
         """
@@ -208,6 +231,10 @@ class OperatorSession(Protocol):
 
     def retried_letters(self, after: int, limit: int) -> Sequence[RetriedLetter]:
         """Dead letters with a larger ``id`` than ``after`` that are to be tried again, in its order."""
+        ...
+
+    def snapshot_pace(self) -> Pace:
+        """How fast snapshots may be read."""
         ...
 
     def with_rows(self, tables: Mapping[str, Tables]) -> set[str]:

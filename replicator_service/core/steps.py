@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from replicator_service.core.mapping.model import CollectionMapping, TableSpec
     from replicator_service.core.ports import HistoryMark
     from replicator_service.core.position import Position
+    from replicator_service.core.sessions import Range
 
 
 class CollectionState(StrEnum):
@@ -93,22 +94,29 @@ class StartSnapshot:
     """Begin (again) with the first document.
 
     ``uuid`` is the collection's identity, ``expected`` estimates how many documents it has. ``sweeps``: there may be
-    rows of before, so those whose documents do not exist have to be looked for at the end.
+    rows of before, so those whose documents do not exist have to be looked for at the end. ``ranges`` are what is to
+    be read.
     """
 
     collection: str
     uuid: bytes | None
     expected: int | None
     sweeps: bool
+    ranges: tuple[Range, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkDone:
-    """A snapshot has written everything up to ``place``; ``documents`` counts this chunk alone."""
+    """A snapshot has written everything of a range up to ``place``, or all of it when that is None.
+
+    ``documents`` and ``size`` (in bytes) count this chunk alone.
+    """
 
     collection: str
-    place: bytes
+    number: int
+    place: bytes | None
     documents: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

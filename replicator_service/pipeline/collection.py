@@ -39,9 +39,10 @@ from replicator_service.core.steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from replicator_service.core.errors import ReplicatorError
+    from replicator_service.core.sessions import Range
     from replicator_service.core.transform import Transform
 
 TRANSITIONS: dict[CollectionState, frozenset[CollectionState]] = {
@@ -52,27 +53,42 @@ TRANSITIONS: dict[CollectionState, frozenset[CollectionState]] = {
 }
 """Which state may follow which. A paused collection is only read again: the stream does not touch it."""
 
+_MOST_WRITTEN = 200_000
+"""So many keys are remembered; with more, PostgreSQL is asked whether a document has rows."""
+
 
 @dataclass(slots=True, eq=False)
 class Snapshot:
     """A snapshot under way. ``progress`` is what PostgreSQL remembers of it, and None before it was started.
 
-    The rest is of this process alone: ``end`` is the BSON of the largest ``_id`` when the reading began here, and what
-    was inserted behind it came through the stream; ``retry_at`` and ``refused_*`` say when a chunk that could not be
-    read is tried again; ``missing_at`` is the cluster time at which the collection was not there; ``error`` is what
-    keeps it from being read.
+    The rest is of this process alone: ``retry_at`` and ``refused_*`` say when a chunk that could not be read is tried
+    again, and ``reads_present`` that it is then read as it is at that moment; ``missing_at`` is the cluster time at
+    which the collection was not there; ``error`` is what keeps it from being read. ``written`` are the keys that the
+    stream has brought since the tables were known to be empty, None where that is not known; ``reading`` takes them up
+    for each chunk that is being read.
     """
 
     progress: Progress | None = None
     is_identified: bool = False
     is_capped: bool = False
-    end: bytes | None = None
+    reads_present: bool = False
     may_rebuild: bool = False
     retry_at: float = 0.0
     refused_at: int | None = None
     refused_since: float = 0.0
     missing_at: int | None = None
+    written: set[str] | None = None
+    reading: list[set[str]] = field(default_factory=list)
     error: ReplicatorError | None = None
+
+    def note(self, keys: Iterable[str]) -> None:
+        """The stream has brought changes of these keys."""
+        for touched in self.reading:
+            touched.update(keys)
+        if self.written is not None:
+            self.written.update(keys)
+            if len(self.written) > _MOST_WRITTEN:
+                self.written = None
 
     def is_ready(self, now: float, cluster_time: int) -> bool:
         """Whether something can be tried: after a pause, or as soon as the stream has moved."""
@@ -142,19 +158,26 @@ class Collection:
         """Another collection has its name now: read that one."""
         yield begin_snapshots([self], uuids={self.name: uuid})
 
-    def start(self, uuid: bytes | None, expected: int | None, *, sweeps: bool) -> Iterator[Step]:
-        """The first chunk comes now. ``sweeps``: there may be rows of before."""
+    def start(
+        self, uuid: bytes | None, expected: int | None, ranges: Sequence[Range], *, sweeps: bool
+    ) -> Iterator[Step]:
+        """The first chunks come now. ``sweeps``: there may be rows of before."""
         snapshot = self._snapshot()
-        snapshot.progress = Progress(expected=expected, sweeps=sweeps)
+        snapshot.progress = Progress(tuple(ranges), expected=expected, sweeps=sweeps)
         self.uuid = uuid
         yield from self.prepare(may_rebuild=snapshot.may_rebuild)
-        yield StartSnapshot(self.name, uuid, expected, sweeps)
+        yield StartSnapshot(self.name, uuid, expected, sweeps, tuple(ranges))
 
-    def read(self, place: bytes, documents: int) -> Iterator[Step]:
-        """Everything up to ``place`` was given to be written."""
+    def read(self, number: int, place: bytes | None, documents: int, size: int) -> Iterator[Step]:
+        """Everything of a range up to ``place`` was given to be written, or all of it."""
         progress = self._progress()
-        self._snapshot().progress = replace(progress, place=place, documents=progress.documents + documents)
-        yield ChunkDone(self.name, place, documents)
+        ranges = [
+            replace(each, place=place) if each.number == number else each
+            for each in progress.ranges
+            if each.number != number or place is not None
+        ]
+        self._snapshot().progress = replace(progress, ranges=tuple(ranges), documents=progress.documents + documents)
+        yield ChunkDone(self.name, number, place, documents, size)
 
     def read_all(self) -> Iterator[Step]:
         """Every document was given to be written: what is left is to look for rows without one, if there can be any."""

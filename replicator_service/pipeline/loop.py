@@ -112,7 +112,8 @@ class Loop:
     def _gather(self) -> None:
         """Take answers: the first may be waited for; more as long as there is room and the writer is busy anyway."""
         has_work = self._snapshots.is_due(self._clock())
-        answer = self._inbox.get(0.0 if has_work else self._pace.request_seconds)
+        seconds = 0.0 if has_work else self._pace.request_seconds
+        answer = self._inbox.get(seconds, until=lambda: self._snapshots.has_read)
         deadline = self._clock() + self._pace.batch_seconds
         while answer is not None:
             self._batching.add(answer)

@@ -131,7 +131,10 @@ class Planner:
         # The source lets none of them through but as a part of a split event.
         for name in [name for name in folded if not self.collections.crosses(name)]:
             del folded[name]
-        for name in folded:
+        for name, keys in folded.items():
+            collection = self.collections.get(name)
+            if collection is not None and collection.snapshot is not None:
+                collection.snapshot.note(keys)
             yield from self._make_known(name, None)
         absent: list[Change] = []
         last: RowGroup | None = None

@@ -75,6 +75,11 @@ class Reads:
             found |= self._keys(self.source.ids_in_order(collection, at=at, uuid=uuid), hidden)
         return found
 
+    def existing_ids(self, collection: str, ids: Sequence[bytes], *, at: int | None, uuid: bytes | None) -> set[str]:
+        """The keys of those of these (the BSON of ``{_id: ...}``) whose documents exist."""
+        asked = [ExactId(each) for each in ids]
+        return self._keys(self.source.by_ids(collection, asked, at=at, uuid=uuid, only_ids=True))
+
     def _keys(self, cursor: Cursor, among: set[str] | None = None) -> set[str]:
         found = set()
         for reply in self.noted(cursor):
@@ -111,6 +116,11 @@ def decoded_id(id_document: bytes) -> Value:
         document = bson.decode(id_document, TOLERANT_OPTIONS)
     value: Value = document["_id"]
     return value
+
+
+def exact_key(id_document: bytes) -> str:
+    """The key of the ``_id`` in the BSON of ``{_id: ...}``."""
+    return encode_key(source_id(id_document))
 
 
 def _parts(updates: Sequence[Change]) -> Iterator[Sequence[Change]]:

@@ -1,6 +1,7 @@
 """One leader's term: from taking the lease until it is lost, fails or is asked to stop.
 
-Three threads work at a time: the stream reader polls, the planner decides and makes rows, the caller's thread writes.
+The stream reader polls, the planner decides and makes rows, the caller's thread writes: three threads, and a few more
+while snapshots are read.
 A term knows nothing of earlier ones: what it does follows from what PostgreSQL remembers and MongoDB answers.
 """
 
@@ -20,6 +21,7 @@ from replicator_service.pipeline.loop import Loop, Pace
 from replicator_service.pipeline.marks import Marks
 from replicator_service.pipeline.observer import Committed, Observer
 from replicator_service.pipeline.planner import Planner
+from replicator_service.pipeline.readers import Readers
 from replicator_service.pipeline.requests import Requests
 from replicator_service.pipeline.snapshots import Snapshots
 from replicator_service.pipeline.start import Start
@@ -49,7 +51,10 @@ class Limits:
     inbox_bytes: int = 8 * 2**20
     outbox_groups: int = 2
     chunk_documents: int = 10_000
-    chunk_bytes: int = 16 * 2**20
+    chunk_bytes: int = 8 * 2**20
+    range_documents: int = 50_000
+    snapshot_workers: int = 2
+    snapshot_max_mb_s: float | None = None
     poll_wait_ms: int = 1_000
     pace: Pace = field(default_factory=Pace)
 
@@ -152,7 +157,15 @@ class Term:
                 answer.position.cluster_time, has_events=answer.reply is not None
             ),
         )
-        loop = self._loop(planner, stopping)
+        readers = Readers(
+            doors.reads.beside,
+            self._threads,
+            self._changed,
+            chunk_bytes=self._limits.chunk_bytes,
+            workers=self._limits.snapshot_workers,
+            max_mb_s=self._limits.snapshot_max_mb_s,
+        )
+        loop = self._loop(planner, readers, stopping)
         planning = self._threads.start("planner", lambda: self._plan(loop))
         try:
             self._write_on(writer)
@@ -163,6 +176,7 @@ class Term:
             self._outbox.close()
             poller.stop()
             planning.join()
+            readers.close()
             # Last: when PostgreSQL is away as well this raises, and no thread may be left behind.
             writer.rollback()
 
@@ -172,7 +186,7 @@ class Term:
         registered = doors.leader.registered()
         return start.anew(registered) if begins_anew else start.onwards(registered)
 
-    def _loop(self, planner: Planner, stopping: Event) -> Loop:
+    def _loop(self, planner: Planner, readers: Readers, stopping: Event) -> Loop:
         limits, doors = self._limits, self._doors
         return Loop(
             inbox=self._inbox,
@@ -187,9 +201,11 @@ class Term:
                 planner,
                 doors.reads,
                 doors.operator,
+                readers,
                 settled=self._outbox.wait_settled,
                 chunk_documents=limits.chunk_documents,
                 chunk_bytes=limits.chunk_bytes,
+                range_documents=limits.range_documents,
                 observer=self._observer,
                 failpoints=self._failpoints,
             ),

@@ -154,11 +154,31 @@ class ModelSource:
         return self._read(name, lambda each: each.key in wanted, None, at=at, uuid=uuid, only_ids=only_ids)
 
     def in_order(
-        self, name: str, after: bytes | None, *, limit: int, at: int | None, uuid: bytes | None = None
+        self,
+        name: str,
+        after: bytes | None,
+        *,
+        upto: bytes | None = None,
+        limit: int,
+        at: int | None,
+        uuid: bytes | None = None,
     ) -> ModelCursor:
-        """Documents behind a place."""
-        place = None if after is None else order_key(bson.decode(after, CODEC_OPTIONS)["_id"])
-        return self._read(name, lambda each: place is None or each.key > place, limit, at=at, uuid=uuid)
+        """Documents behind a place, up to another."""
+        first, last = (None if each is None else _order_of(each) for each in (after, upto))
+        if first is not None and last is not None and first >= last:
+            raise AssertionError("a range ends before it begins")
+
+        def is_wanted(each: Stored) -> bool:
+            return (first is None or each.key > first) and (last is None or each.key <= last)
+
+        return self._read(name, is_wanted, limit, at=at, uuid=uuid)
+
+    def boundaries(self, name: str, ranges: int) -> list[bytes]:
+        """Where to cut a collection: any of its documents of now."""
+        self.call()
+        found = self.server.catalog.get(name)
+        places = [each.id_document for each in found.in_order] if found else []
+        return [each for each in places if self.network.chance(0.6)][: ranges - 1]
 
     def ids_in_order(self, name: str, *, at: int | None, uuid: bytes | None = None) -> ModelCursor:
         """Every ``{_id: ...}``."""
@@ -245,6 +265,10 @@ class ModelSource:
                 raise SnapshotUnavailable("the collection was dropped, renamed or made anew")
 
         return None, look
+
+
+def _order_of(id_document: bytes) -> Any:  # noqa: ANN401
+    return order_key(bson.decode(id_document, CODEC_OPTIONS)["_id"])
 
 
 def _listed(name: str, collection: Collection) -> SourceCollection:

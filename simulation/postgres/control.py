@@ -43,6 +43,7 @@ COLLECTION = "replicator.collection"
 DEAD_LETTER = "replicator.dead_letter"
 REQUEST = "replicator.request"
 PAUSE = "replicator.pause"
+PACE = "replicator.snapshot_pace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +213,16 @@ def _progress(
     progress = known.progress or Progress()
     match step:
         case StartSnapshot():
-            begun = Progress(expected=step.expected, sweeps=step.sweeps)
+            begun = Progress(step.ranges, expected=step.expected, sweeps=step.sweeps)
             known = replace(known, state=CollectionState.SNAPSHOTTING, uuid=step.uuid, progress=begun)
         case ChunkDone():
             documents = progress.documents + step.documents
-            known = replace(known, progress=replace(progress, place=step.place, documents=documents))
+            ranges = tuple(
+                replace(each, place=step.place) if each.number == step.number else each
+                for each in progress.ranges
+                if each.number != step.number or step.place is not None
+            )
+            known = replace(known, progress=replace(progress, ranges=ranges, documents=documents))
         case StartSweep():
             known = replace(known, progress=replace(progress, sweep_place=""))
         case FinishSnapshot():

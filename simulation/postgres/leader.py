@@ -269,6 +269,10 @@ class ModelLeaderSession(Client):
 
     def _write(self, transaction: Transaction, rows: CollectionRows) -> int:
         require_tables(transaction, rows.tables)
+        loaded = set(rows.loaded.keys)
+        for table in rows.tables if loaded else ():
+            if any(document_of(key) in loaded for key in transaction.rows(rows_of(table.name))):
+                raise AssertionError(f"a document that is loaded has rows already in {table.name}")
         written = 0
         for index, table in enumerate(rows.tables):
             written += delete_keys(transaction, table, rows.deleted_keys)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replicator_service.core.sessions import Request, RetriedLetter
+from replicator_service.core.sessions import Pace, Request, RetriedLetter
 from simulation.postgres.client import Client
-from simulation.postgres.control import DEAD_LETTER, PAUSE, REQUEST, DeadLetter, RequestRow
+from simulation.postgres.control import DEAD_LETTER, PACE, PAUSE, REQUEST, DeadLetter, RequestRow
 from simulation.postgres.rows import document_of
 from simulation.postgres.server import rows_of
 from simulation.postgres.storage import Transaction
@@ -41,6 +41,10 @@ class ModelOperatorSession(Client):
         rows: list[DeadLetter] = sorted(self._view().rows(DEAD_LETTER).values(), key=lambda row: row.id)
         wanted = [row for row in rows if row.is_retried and row.id > after][:limit]
         return [RetriedLetter(row.id, row.collection, row.key, row.id_document) for row in wanted]
+
+    def snapshot_pace(self) -> Pace:
+        """How fast snapshots may be read."""
+        return self._view().get(PACE, self._stream) or Pace()
 
     def with_rows(self, tables: Mapping[str, Tables]) -> set[str]:
         """Those that have a row or a dead letter."""

@@ -33,5 +33,5 @@ def document_of(key: object) -> str:
 
 def parts_of(rows: CollectionRows) -> Iterator[tuple[Sequence[str], list[list[str]]]]:
     """The keys of documents that are written, with their lines by table."""
-    for part in (rows.inserted, rows.changed, rows.read):
+    for part in (rows.inserted, rows.changed, rows.read, rows.loaded):
         yield part.keys, [lines.each() for lines in part.lines]

@@ -24,7 +24,7 @@ from replicator_service.core.mapping.model import DocumentCollection, tables_of
 from replicator_service.core.position import Position
 from replicator_service.core.replies import Reply
 from replicator_service.core.rows import Encoder, Rejected, RowGroup
-from replicator_service.core.sessions import Progress, Registered
+from replicator_service.core.sessions import Progress, Range, Registered
 from replicator_service.core.steps import (
     ChunkDone,
     CollectionState,
@@ -343,6 +343,7 @@ class TestRows:
 class TestSteps:
     def test_a_snapshot_is_remembered_step_by_step(self, postgres: Postgres) -> None:
         leader = Leader(postgres)
+        first, second = Range(0, None, bson.encode({"_id": "k5"})), Range(1, bson.encode({"_id": "k5"}), None)
         place = bson.encode({"_id": "k2"})
 
         def known() -> Registered:
@@ -354,11 +355,17 @@ class TestSteps:
         leader.prepares(PLAIN, state=CollectionState.SNAPSHOTTING)
         expected = replace(expected, tables=("plain",), uuid=None)
         assert known() == expected
-        leader.does(StartSnapshot("plain", b"u" * 16, 7, sweeps=True))
-        progress = Progress(None, 0, 7, sweeps=True)
+        leader.does(StartSnapshot("plain", b"u" * 16, 7, sweeps=True, ranges=(first, second)))
+        progress = Progress((first, second), 0, 7, sweeps=True)
         assert known() == replace(expected, uuid=b"u" * 16, progress=progress)
-        leader.does(rows("plain", 1, 2, operation=Operation.READ), ChunkDone("plain", place, 2))
-        progress = replace(progress, place=place, documents=2)
+        leader.does(rows("plain", 1, 2, operation=Operation.READ), ChunkDone("plain", 0, place, 2, 100))
+        progress = replace(progress, ranges=(replace(first, place=place), second), documents=2)
+        assert known().progress == progress
+        leader.does(ChunkDone("plain", 1, None, 3, 100))
+        progress = replace(progress, ranges=progress.ranges[:1], documents=5)
+        assert known().progress == progress
+        leader.does(ChunkDone("plain", 0, None, 0, 0))
+        progress = replace(progress, ranges=())
         assert known().progress == progress
         leader.does(StartSweep("plain"))
         assert known().progress == replace(progress, sweep_place="")
@@ -372,16 +379,23 @@ class TestSteps:
     def test_a_snapshot_that_begins_again_forgets_its_progress(self, postgres: Postgres) -> None:
         leader = Leader(postgres)
         leader.prepares(PLAIN)
-        leader.does(StartSnapshot("plain", b"u" * 16, 7, sweeps=True), ChunkDone("plain", bson.encode({"_id": 1}), 2))
+        whole = (Range(0, None, None),)
+        start = StartSnapshot("plain", b"u" * 16, 7, sweeps=True, ranges=whole)
+        leader.does(start, ChunkDone("plain", 0, bson.encode({"_id": 1}), 2, 100))
         leader.does(RegisterSnapshots(((PLAIN, b"v" * 16),)))
         known = leader.registered()["plain"]
         assert known.progress is None
         assert known.uuid == b"v" * 16
+        leader.does(start)
+        progress = leader.registered()["plain"].progress
+        assert progress is not None
+        assert (progress.ranges, progress.documents) == (whole, 0)
 
     def test_a_dropped_collection_has_no_rows_and_no_identity(self, postgres: Postgres) -> None:
         leader = Leader(postgres)
         leader.prepares(PLAIN)
-        leader.does(StartSnapshot("plain", b"u" * 16, 7, sweeps=False), rows("plain", 1, 2), FinishSnapshot("plain"))
+        start = StartSnapshot("plain", b"u" * 16, 7, sweeps=False, ranges=())
+        leader.does(start, rows("plain", 1, 2), FinishSnapshot("plain"))
         leader.does(EmptyTables("plain", tables_of(PLAIN)))
         known = leader.registered()["plain"]
         assert (known.state, known.uuid) == (CollectionState.DROPPED, None)

@@ -13,18 +13,23 @@ import pytest
 
 from replicator_service.app.service import Service
 from replicator_service.core.steps import EmptyTables
+from replicator_service.pipeline.collection import Snapshot
 from replicator_service.pipeline.marks import Marks
 from replicator_service.pipeline.planner import Planner
+from replicator_service.pipeline.readers import Readers
 from replicator_service.pipeline.reading import Reads
 from replicator_service.pipeline.snapshots import Snapshots
 from simulation.mongo import source as mongo_source
 from simulation.mongo import stream as mongo_stream
 from simulation.mongo.replication import Abilities
+from simulation.mongo.source import ModelSource, _order_of
 from simulation.plan import Action, Plan, Setup
 from simulation.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from replicator_service.pipeline.readers import Chunk
 
 SEEDS = 30
 DOCUMENTS = tuple(("typed", f"k{number}", number) for number in range(1, 6))
@@ -58,6 +63,16 @@ PLANS = {
     ),
     "writes during the first load": plan(
         (0.0, "put", "typed", "k4", 7), (0.0, "delete", "typed", "k5"), (0.1, "put", "typed", "k1", 8)
+    ),
+    "many writes during the first load": plan(
+        *((0.02 * (n % 5), "put", "typed", f"k{1 + n % 5}", 3 + n) for n in range(40)),
+        setup=replace(SETUP, poll_events=1, batch_events=1),
+    ),
+    "several ranges": plan(
+        (0.1, "put", "typed", "k3", 7),
+        (0.0, "delete", "typed", "k2"),
+        (0.0, "put", "typed", "k0", 8),
+        setup=replace(SETUP, range_documents=2, snapshot_workers=3),
     ),
     "lost history, answered by another instance": plan(
         (3.0, "postgres_down", 1.0),
@@ -139,16 +154,50 @@ def test_a_sweep_by_what_exists_now_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_chunk_that_is_read_now_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    next_at = Snapshots._next
+    fill = Readers._fill
 
-    def next_now(self: Snapshots, collection: Any, snapshot: Any, room: Any, _: int | None) -> Iterator[Any]:
-        reads = self._planner.reads
-        reads._converge, converge = lambda _: None, reads._converge
-        yield from next_at(self, collection, snapshot, room, None)
-        reads._converge = converge
+    def fill_now(self: Readers, source: Any, chunk: Chunk) -> None:
+        fill(self, source, chunk)
+        chunk.ahead = None
 
-    monkeypatch.setattr(Snapshots, "_next", next_now)
+    monkeypatch.setattr(Readers, "_fill", fill_now)
+    monkeypatch.setattr(Snapshots, "_time_to_read", lambda *_: None)
+    assert_found("typed", in_plan="many writes during the first load")
+
+
+def test_a_chunk_that_is_written_over_what_the_stream_has_brought_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Snapshot, "note", lambda *_: None)
     assert_found("typed", in_plan="writes during the first load")
+
+
+def test_a_document_that_counts_as_new_although_the_stream_has_written_it_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    note = Snapshot.note
+
+    def note_for_chunks_alone(self: Snapshot, keys: Any) -> None:
+        self.written, written = None, self.written
+        note(self, keys)
+        self.written = written
+
+    monkeypatch.setattr(Snapshot, "note", note_for_chunks_alone)
+    assert_found("has rows already", in_plan="many writes during the first load")
+
+
+def test_a_range_whose_last_document_is_left_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_order = ModelSource.in_order
+
+    def without_the_last(self: ModelSource, name: str, after: bytes | None, **options: Any) -> Any:
+        upto = options.pop("upto")
+        cursor = in_order(self, name, after, upto=upto, **options)
+        part, key = cursor._part, None if upto is None else _order_of(upto)
+        cursor._part = lambda seen: [each for each in part(seen) if each.key != key]
+        cursor._seen = []
+        cursor._next = cursor._fetch()
+        return cursor
+
+    monkeypatch.setattr(ModelSource, "in_order", without_the_last)
+    assert_found("a row is missing", in_plan="several ranges")
 
 
 def test_an_instance_that_remembers_an_earlier_term_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from replicator_service.core.mapping.model import DocumentCollection
+from replicator_service.core.sessions import Range
 from replicator_service.core.steps import (
     CollectionState,
     EmptyTables,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 THINGS = DocumentCollection("things", "things")
 
 
+RANGES = (Range(0, None, b"end"), Range(1, b"end", None))
+
+
 def collection(state: CollectionState) -> Collection:
     return Collection("things", THINGS, compile_transform(THINGS), state)
 
@@ -40,8 +44,14 @@ def kinds(steps: Iterator[Step]) -> list[type]:
 def test_a_snapshot_over_rows_of_before_ends_with_a_sweep() -> None:
     one = collection(CollectionState.DROPPED)
     assert kinds(one.begin_snapshot()) == [RegisterSnapshots]
-    assert kinds(one.start(b"u", 2, sweeps=True)) == [PrepareTables, StartSnapshot]
-    list(one.read(b"place", 2))
+    assert kinds(one.start(b"u", 2, RANGES, sweeps=True)) == [PrepareTables, StartSnapshot]
+    list(one.read(0, b"place", 2, 100))
+    list(one.read(1, None, 0, 0))
+    assert one.snapshot is not None
+    assert one.snapshot.progress is not None
+    assert one.snapshot.progress.ranges == (Range(0, b"place", b"end"),)
+    list(one.read(0, None, 1, 50))
+    assert not list(one.snapshot.progress.ranges)
     assert kinds(one.read_all()) == [StartSweep]
     assert one.snapshot is not None
     assert kinds(one.swept(["gone"], "last")) == [Sweep]
@@ -51,7 +61,7 @@ def test_a_snapshot_over_rows_of_before_ends_with_a_sweep() -> None:
 
 def test_a_snapshot_into_empty_tables_looks_for_nothing() -> None:
     one = collection(CollectionState.SNAPSHOTTING)
-    list(one.start(None, 2, sweeps=False))
+    list(one.start(None, 2, RANGES, sweeps=False))
     assert kinds(one.read_all()) == [FinishSnapshot]
 
 

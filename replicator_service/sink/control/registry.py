@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from replicator_service.core.mapping.fingerprint import fingerprint
 from replicator_service.core.mapping.model import tables_of
-from replicator_service.core.sessions import Progress, Registered
+from replicator_service.core.sessions import Progress, Range, Registered
 from replicator_service.core.steps import (
     ChunkDone,
     CollectionState,
@@ -30,10 +30,18 @@ if TYPE_CHECKING:
 _REGISTERED = """
 select
     c.collection, c.table_name, c.state, c.mapping_hash, c.tables, c.uuid,
-    p.stream is not null, p.place, p.documents, p.expected, p.sweeps, p.sweep_place
+    p.stream is not null, r.numbers, r.places, r.ends, p.documents, p.expected, p.sweeps, p.sweep_place
 from replicator.collection as c
 left join replicator.snapshot_progress as p
     on p.stream = c.stream and p.collection = c.collection and p.finished_at is null
+left join lateral (
+    select
+        array_agg(g.number order by g.number) as numbers,
+        array_agg(g.place order by g.number) as places,
+        array_agg(g.upto order by g.number) as ends
+    from replicator.snapshot_range as g
+    where g.stream = c.stream and g.collection = c.collection and g.finished_at is null and p.stream is not null
+) as r on true
 where c.stream = %(stream)s and (%(only)s::text is null or c.collection = %(only)s)
 order by c.collection
 """
@@ -48,6 +56,11 @@ with wanted as (
 forgotten as (
     delete from replicator.snapshot_progress as p using wanted as w
     where p.stream = %(stream)s and p.collection = w.collection
+),
+
+forgotten_ranges as (
+    delete from replicator.snapshot_range as g using wanted as w
+    where g.stream = %(stream)s and g.collection = w.collection
 )
 
 insert into replicator.collection as c (stream, collection, table_name, state, mapping_hash, uuid)
@@ -68,8 +81,15 @@ on conflict (stream, collection) do update set
 _START = b"""
 insert into replicator.snapshot_progress (stream, collection, expected, sweeps) values (%s, %s, %s, %s)
 on conflict (stream, collection) do update set
-    place = null, documents = 0, expected = excluded.expected, sweeps = excluded.sweeps, sweep_place = null,
+    documents = 0, bytes = 0, expected = excluded.expected, sweeps = excluded.sweeps, sweep_place = null,
     started_at = now(), finished_at = null
+"""
+
+_FORGET_RANGES = b"delete from replicator.snapshot_range where stream = %s and collection = %s"
+_ADD_RANGES = b"""
+insert into replicator.snapshot_range (stream, collection, number, place, upto)
+select %s, %s, r.number, r.place, r.upto
+from unnest(%s::integer[], %s::bytea[], %s::bytea[]) as r (number, place, upto)
 """
 
 _SET_UUID = b"update replicator.collection set uuid = %s where stream = %s and collection = %s"
@@ -79,7 +99,17 @@ set state = %s, updated_at = now(), uuid = case when %s = 'dropped' then null el
 where stream = %s and collection = %s
 """
 _MOVE = b"""
-update replicator.snapshot_progress set place = %s, documents = documents + %s where stream = %s and collection = %s
+with moved as (
+    update replicator.snapshot_range
+    set
+        place = coalesce(%(place)s, place), documents = documents + %(documents)s,
+        finished_at = case when %(place)s::bytea is null then now() end
+    where stream = %(stream)s and collection = %(collection)s and number = %(number)s
+)
+
+update replicator.snapshot_progress
+set documents = documents + %(documents)s, bytes = bytes + %(size)s
+where stream = %(stream)s and collection = %(collection)s
 """
 _SWEEP = b"update replicator.snapshot_progress set sweep_place = %s where stream = %s and collection = %s"
 _FINISH = b"update replicator.snapshot_progress set finished_at = now() where stream = %s and collection = %s"
@@ -101,9 +131,9 @@ def registered(connection: Connection, stream: str, only: str | None = None) -> 
             mapping_hash,
             tuple(tables),
             uuid,
-            Progress(*progress) if has_progress else None,
+            Progress(tuple(map(Range, numbers or (), places or (), ends or ())), *progress) if has_progress else None,
         )
-        for name, table, state, mapping_hash, tables, uuid, has_progress, *progress in rows
+        for name, table, state, mapping_hash, tables, uuid, has_progress, numbers, places, ends, *progress in rows
     ]
 
 
@@ -127,9 +157,19 @@ def queries(stream: str, step: SnapshotStep) -> list[Query]:
             return [
                 Query(_START, (stream, step.collection, step.expected, step.sweeps)),
                 Query(_SET_UUID, (step.uuid, stream, step.collection)),
+                Query(_FORGET_RANGES, (stream, step.collection)),
+                Query(_ADD_RANGES, (stream, step.collection, *_columns(step.ranges))),
             ]
         case ChunkDone():
-            return [Query(_MOVE, (step.place, step.documents, stream, step.collection))]
+            moved: dict[str, object] = {
+                "stream": stream,
+                "collection": step.collection,
+                "number": step.number,
+                "place": step.place,
+                "documents": step.documents,
+                "size": step.size,
+            }
+            return [Query(_MOVE, moved)]
         case StartSweep():
             return [Query(_SWEEP, ("", stream, step.collection))]
         case Sweep():
@@ -137,8 +177,13 @@ def queries(stream: str, step: SnapshotStep) -> list[Query]:
         case FinishSnapshot():
             return [
                 Query(_FINISH, (stream, step.collection)),
+                Query(_FORGET_RANGES, (stream, step.collection)),
                 set_state(stream, step.collection, CollectionState.STREAMING),
             ]
+
+
+def _columns(ranges: Sequence[Range]) -> tuple[list[object], ...]:
+    return [each.number for each in ranges], [each.place for each in ranges], [each.upto for each in ranges]
 
 
 def set_state(stream: str, collection: str, state: CollectionState) -> Query:
@@ -165,6 +210,7 @@ def rename(connection: Connection, stream: str, renames: Sequence[TableRename]) 
 def unregister(connection: Connection, stream: str, collection: str) -> None:
     """Forget a collection and its snapshot."""
     with translated():
+        connection.execute(_FORGET_RANGES, (stream, collection))
         connection.execute(
             "delete from replicator.snapshot_progress where stream = %s and collection = %s", (stream, collection)
         )

@@ -11,14 +11,14 @@ from psycopg import sql
 from replicator_service.core.codec.elements import id_document
 from replicator_service.core.naming import schema_name
 from replicator_service.core.sessions import Request, RetriedLetter
-from replicator_service.sink.control import dead_letters
+from replicator_service.sink.control import dead_letters, snapshot_pace
 from replicator_service.sink.errors import translated
 from replicator_service.sink.write.statements import beside_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from replicator_service.core.sessions import Tables
+    from replicator_service.core.sessions import Pace, Tables
     from replicator_service.sink.connect.connection import Connection
 
 _OPEN = """
@@ -48,6 +48,9 @@ class PostgresOperator:
             RetriedLetter(number, collection, key, id_document(document))
             for number, collection, key, document in dead_letters.retried(self._connection, self._stream, after, limit)
         ]
+
+    def snapshot_pace(self) -> Pace:
+        return snapshot_pace.read_pace(self._connection, self._stream)
 
     def with_rows(self, tables: Mapping[str, Tables]) -> set[str]:
         if not tables:

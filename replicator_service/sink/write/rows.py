@@ -141,7 +141,10 @@ class RowWriter:
         return found
 
     def _divide(self, collections: Sequence[CollectionRows]) -> list[_Write]:
-        """Ask of large parts whether any of their documents has a row in any table; those without are copied."""
+        """Ask of large parts whether any of their documents has a row in any table; those without are copied.
+
+        Of what is loaded that is known.
+        """
         large = [
             (rows, part)
             for rows in collections
@@ -155,6 +158,7 @@ class RowWriter:
             ]
         )
         new = {id(part) for (_, part), found in zip(large, answers, strict=True) if not any(found or ())}
+        new |= {id(rows.loaded) for rows in collections if len(rows.loaded.keys) >= self._direct_documents}
         return [
             _Write(
                 rows,
@@ -237,7 +241,7 @@ class RowWriter:
 
 
 def _parts(rows: CollectionRows) -> tuple[Rows, ...]:
-    return rows.inserted, rows.changed, rows.read
+    return rows.inserted, rows.changed, rows.read, rows.loaded
 
 
 def _merges(write: _Write) -> Iterator[_Merge]:
@@ -245,7 +249,7 @@ def _merges(write: _Write) -> Iterator[_Merge]:
     for number, table in enumerate(write.tables):
         for part in write.merged:
             if part.lines[number].count:
-                is_read = part is write.rows.read
+                is_read = part is write.rows.read or part is write.rows.loaded
                 yield _Merge(table, part.lines[number], only_different=number > 0 or is_read)
 
 

@@ -10,10 +10,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import bson
 from bson.max_key import MaxKey
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import PyMongoError
 
+from replicator_service.core.codec.document_id import ExactId
 from replicator_service.core.history import require_same_collections
 from replicator_service.core.masking.door import Door
 from replicator_service.core.read_from import ReadFrom, ReadingObserver, ignore_reading
@@ -180,21 +182,32 @@ class MongoSource:
         return self._read(command, at, uuid)
 
     def in_order(
-        self, name: str, after: bytes | None, *, limit: int, at: int | None, uuid: bytes | None = None
+        self,
+        name: str,
+        after: bytes | None,
+        *,
+        upto: bytes | None = None,
+        limit: int,
+        at: int | None,
+        uuid: bytes | None = None,
     ) -> ReadCursor:
-        """At most ``limit`` documents behind ``after`` in the order of ``_id``, of every type.
+        """At most ``limit`` documents behind ``after`` and up to ``upto`` in the order of ``_id``, of every type.
 
-        ``min`` on the index crosses type brackets, where a comparison would not. It includes the document at ``after``
-        (so that one is filtered out at the server, by the server's own equality) and does not reach MaxKey.
+        ``min`` and ``max`` on the index cross type brackets, where a comparison would not. ``min`` includes the
+        document at ``after`` (so that one is filtered out at the server, by the server's own equality); ``max`` leaves
+        out the one at ``upto``, and ``min`` alone leaves out MaxKey: they are looked up behind the others.
         """
         command: dict[str, Any] = {"find": name, **_IN_ORDER, "limit": limit}
-        behind = None
+        last = None
         if after is not None:
             if is_max_key(after):
-                command |= {"filter": id_filter([])}
-            else:
-                command |= {"filter": unlike(after), "min": RawBSONDocument(after)}
-                behind = _max_key_of(name)
+                return self._read(command | {"filter": id_filter([])}, at, uuid)
+            command |= {"filter": unlike(after), "min": RawBSONDocument(after)}
+            last = _MAX_KEY
+        if upto is not None:
+            command |= {"max": RawBSONDocument(upto)}
+            last = upto
+        behind = None if last is None else {"find": name, "filter": id_filter([ExactId(last)])}
         return self._read(command, at, uuid, behind=behind)
 
     def ids_in_order(self, name: str, *, at: int | None, uuid: bytes | None = None) -> ReadCursor:
@@ -293,6 +306,9 @@ class MongoSource:
         if projection is not None and "projection" not in command:
             command = {**command, "projection": projection}
         return ReadCursor(self._line, command, at=at, uuid=uuid, batch_size=size, behind=behind)
+
+
+_MAX_KEY = bson.encode({"_id": MaxKey()})
 
 
 def _max_key_of(name: str) -> dict[str, Any]:
