@@ -59,6 +59,7 @@ COMMANDS = {
     ),
     "dead-letters": Lazy(f"{_HERE}.dead_letters:dead_letters_app", "Documents that PostgreSQL refused."),
     "mapping": Lazy(f"{_HERE}.mapping:mapping_app", "Write a mapping file, check it, and show its tables."),
+    "snapshot": Lazy(f"{_HERE}.snapshot:snapshot_app", "How collections are read: the first load, and resyncs."),
     "config": Lazy(f"{_HERE}.config:config_app", "The settings."),
 }
 

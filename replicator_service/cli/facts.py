@@ -44,6 +44,8 @@ def facts(found: Json, series: Series, next_sample: int, width: int, *, is_ascii
     table.add_row("lag", _lag(found.get("lag_seconds")), line("lag_seconds", " s"))
     table.add_row("changes", _rate(found), line("events_per_second", "/s"))
     table.add_row("oplog headroom", *_headroom(found))
+    for label, value, note in _indexes(found):
+        table.add_row(label, value, note)
     table.add_row("dead letters", *_letters(found))
     table.add_row("reconciled", *_reconciled(found))
     for label, value, note in _marts(found):
@@ -76,6 +78,27 @@ def _headroom(found: Json) -> tuple[Text, Text]:
     note = "MongoDB still has its whole history" if found.get("oplog_is_whole") else ""
     is_short = seconds < 3_600 and not note
     return Text("lost" if seconds < 0 else spelled(seconds), "red" if is_short else ""), Text(note, "dim")
+
+
+def _indexes(found: Json) -> Iterator[tuple[str, Text, Text]]:
+    """Those of the mapping that are not there yet; no line when all are."""
+    missing = found.get("indexes") or []
+    if not missing:
+        return
+    building = next((each for each in missing if each["state"] == "building"), None)
+    failed = next((each for each in missing if each["state"] == "failed"), None)
+    value, note = Text(f"{len(missing):,} to make"), Text()
+    if failed is not None:
+        value.stylize("yellow")
+        note = Text(f"{_index(failed)} failed: {failed['error']}", "yellow", overflow="ellipsis")
+    elif building is not None:
+        share = building.get("progress")
+        note = Text(f"{_index(building)}{'' if share is None else f', {int(share * 100)} %'}", "dim")
+    yield "indexes", value, note
+
+
+def _index(each: Json) -> str:
+    return f"{each['table']} ({', '.join(each['columns'])})"
 
 
 def _letters(found: Json) -> tuple[Text, Text]:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from replicator_service.cli.facts import facts, short
+from replicator_service.runtime.judgement.words import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,7 +139,7 @@ def _collections(found: Json, room: int | None, width: int, *, is_ascii: bool) -
             Text(each["state"], "" if each["state"] == "streaming" else COLOURS.get(each["state"], "dim")),
             f"{each['rows']:,}",
             short(each.get("events_per_second") or 0.0),
-            _progress(each["snapshot_progress"], is_ascii=is_ascii),
+            _progress(each["snapshot_progress"], is_ascii=is_ascii) + _speed(each),
             Text(f"{dead:,}" if dead else "", "yellow"),
         )
     yield table
@@ -154,6 +155,17 @@ def _progress(share: float | None, *, is_ascii: bool) -> Text:
     done = int(share * _BAR)
     full, empty = ("#", ".") if is_ascii else ("█", "░")
     return Text(f"{full * done}{empty * (_BAR - done)} {int(share * 100):>2} %", "cyan")
+
+
+def _speed(each: Json) -> Text:
+    """How fast a collection is read, and how long that still takes."""
+    rate, left = each.get("snapshot_documents_per_second"), each.get("snapshot_seconds_left")
+    if each["state"] != "snapshotting" or not rate:
+        return Text()
+    told = f" {short(rate)}/s"
+    if size := each.get("snapshot_bytes_per_second"):
+        told += f", {size / 1e6:.1f} MB/s"
+    return Text(told + (f", {spelled(left)} left" if left is not None else ""), "dim")
 
 
 def _unsupported(found: Mapping[str, str]) -> Text:

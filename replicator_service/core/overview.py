@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from replicator_service.core.reconciliation import DifferenceKind
     from replicator_service.core.schema_findings import FindingKind, SchemaFinding
+    from replicator_service.core.sessions import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,39 @@ class CollectionView:
         if self.documents is None or not self.expected:
             return None
         return min(self.documents / self.expected, 0.999)
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotView:
+    """A snapshot under way: how many ranges it has, how many are left, how many bytes of documents were read."""
+
+    ranges: int
+    ranges_left: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexView:
+    """An index of the mapping that is not there yet: ``waiting`` (its table is filled), ``building`` or ``failed``.
+
+    ``progress`` is the share of the step that PostgreSQL is at, where it says one.
+    """
+
+    collection: str
+    table: str
+    columns: tuple[str, ...]
+    state: str
+    error: str | None = None
+    progress: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadView:
+    """What is being read, by collection, how fast it may be, and the indexes that are made afterwards."""
+
+    pace: Pace
+    snapshots: Mapping[str, SnapshotView] = field(default_factory=dict)
+    indexes: tuple[IndexView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +248,7 @@ class DatabaseView:
     failed_requests: tuple[FailedRequest, ...] = ()
     interference: tuple[Interference, ...] = ()
     """Looked at now and then only."""
+    load: LoadView | None = None
     finding_groups: tuple[FindingGroup, ...] = ()
     findings: tuple[SchemaFinding, ...] = ()
     """Those that matter most; the groups count all of them."""

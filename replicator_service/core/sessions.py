@@ -66,11 +66,16 @@ class Progress:
 class Pace:
     """How fast an operator lets snapshots be read: so many chunks at a time, so many megabytes a second.
 
-    None is what the settings say.
+    None is what the settings say, 0 megabytes are no limit.
     """
 
     workers: int | None = None
     max_mb_s: float | None = None
+
+    def over(self, settings: Pace) -> Pace:
+        """What goes: this, and the settings where it says nothing. No limit is None then."""
+        limit = settings.max_mb_s if self.max_mb_s is None else self.max_mb_s
+        return Pace(self.workers or settings.workers, limit or None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from replicator_service.core.sessions import Pace
 from replicator_service.pipeline.allowance import Allowance
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ class Readers:
         self._changed = changed
         self._chunk_bytes = chunk_bytes
         self._allowance = Allowance(threads)
-        self._workers = self.workers = workers
-        self._max_mb_s = max_mb_s
+        self._pace = Pace(workers, max_mb_s)
+        self.workers = workers
         self._pace_at = -math.inf
         self._waiting: list[Chunk] = []
         self._read: list[Chunk] = []
@@ -93,10 +94,9 @@ class Readers:
         if now < self._pace_at:
             return
         self._pace_at = now + _PACE_SECONDS
-        pace = operator.snapshot_pace()
-        self.workers = pace.workers or self._workers
-        limit = pace.max_mb_s or self._max_mb_s
-        self._allowance.limit(None if limit is None else limit * 1e6)
+        pace = operator.snapshot_pace().over(self._pace)
+        self.workers = pace.workers or 1
+        self._allowance.limit(None if pace.max_mb_s is None else pace.max_mb_s * 1e6)
 
     def ask(self, chunk: Chunk) -> None:
         """Have a chunk read; begin another thread when all are at work and there are fewer than ``workers``."""

@@ -1,5 +1,5 @@
 -- Ranges and pace of snapshots, and indexes that are made once a table is filled.
--- Why: several ranges are read at a time, as fast as an operator allows; an index costs less after a load than during it.
+-- Why: several ranges are read at a time, as fast as an operator allows; an index costs less after a load than in it.
 -- Locks: the table of snapshots, for an instant. A snapshot under way continues as one range.
 
 create table replicator.snapshot_range (
@@ -22,7 +22,7 @@ insert into replicator.snapshot_range (stream, collection, number, place, docume
 select
     stream,
     collection,
-    0,
+    0 as number,
     place,
     documents
 from replicator.snapshot_progress
@@ -41,17 +41,18 @@ create table replicator.snapshot_pace (
     changed_at timestamptz not null default now(),
     constraint snapshot_pace_pkey primary key (stream),
     constraint snapshot_pace_workers_check check (workers between 1 and 64),
-    constraint snapshot_pace_max_mb_s_check check (max_mb_s > 0)
+    constraint snapshot_pace_max_mb_s_check check (max_mb_s >= 0)
 );
 
 comment on table replicator.snapshot_pace is
-'How fast an operator lets snapshots be read; null is what the settings say.';
+'How fast an operator lets snapshots be read; null is what the settings say, 0 MB/s is no limit.';
 
 create table replicator.index_build (
     stream text not null,
     index_name text not null,
+    collection text not null,
     table_name text not null,
-    columns text [] not null,
+    columns text[] not null,
     state text not null,
     error text,
     changed_at timestamptz not null default now(),

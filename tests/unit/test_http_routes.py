@@ -209,6 +209,11 @@ def test_status_has_the_form_that_other_programs_rely_on(http: Client, around: S
         "snapshot_expected": 100,
         "snapshot_seconds_left": None,
         "last_change": "1970-01-01T00:01:40Z",
+        "snapshot_bytes": None,
+        "snapshot_bytes_per_second": None,
+        "snapshot_documents_per_second": None,
+        "snapshot_ranges": None,
+        "snapshot_ranges_left": None,
         "events_per_second": 0.0,
         "error": None,
     }

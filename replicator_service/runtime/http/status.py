@@ -120,9 +120,21 @@ FIELDS = (
     Field(
         "collections",
         "By name. `state` is `waiting` while nothing can move, or this one cannot be read (see its `error`); `rows` is "
-        "PostgreSQL's estimate, `snapshot_progress` a share from 0 to 1; `last_change` and `events_per_second` are "
-        "what this process has seen.",
+        "PostgreSQL's estimate, `snapshot_progress` a share from 0 to 1, `snapshot_ranges_left` of the "
+        "`snapshot_ranges` are still read; `last_change` and `events_per_second` are what this process has seen.",
         lambda look: values.moving(look.present),
+    ),
+    Field(
+        "snapshot_pace",
+        "What `replicator snapshot pace` has said: so many `workers`, `max_mb_s` megabytes a second (0: no limit); "
+        "null is what the settings say.",
+        lambda look: values.snapshot_pace(look.present.database),
+    ),
+    Field(
+        "indexes",
+        "Indexes of the mapping that are not there yet: `state` is `waiting` (for the end of a snapshot, or for "
+        "another index), `building` or `failed` (see its `error`; it is tried again every minute).",
+        lambda look: values.indexes(look.present.database),
     ),
     Field(
         "unsupported_collections",

@@ -163,7 +163,43 @@ def moving(present: Present) -> Json:
         each["events_per_second"] = round(movement.events_per_second, 1) if movement else 0.0
         left = present.snapshot_seconds_left.get(name)
         each["snapshot_seconds_left"] = None if left is None else round(left)
+        each.update(_snapshot(present, name))
     return known
+
+
+def _snapshot(present: Present, name: str) -> Json:
+    """How much of a collection is read, and how fast; null while it is not."""
+    load = present.database.load if present.database else None
+    found = load.snapshots.get(name) if load else None
+    documents, size = present.snapshot_documents_per_second.get(name), present.snapshot_bytes_per_second.get(name)
+    return {
+        "snapshot_bytes": found.bytes if found else None,
+        "snapshot_ranges": found.ranges if found else None,
+        "snapshot_ranges_left": found.ranges_left if found else None,
+        "snapshot_documents_per_second": None if documents is None else round(documents),
+        "snapshot_bytes_per_second": None if size is None else round(size),
+    }
+
+
+def snapshot_pace(view: DatabaseView | None) -> Json:
+    """What an operator has said of the pace of snapshots; null is what the settings say."""
+    pace = view.load.pace if view and view.load else None
+    return {"workers": pace.workers if pace else None, "max_mb_s": pace.max_mb_s if pace else None}
+
+
+def indexes(view: DatabaseView | None) -> list[Json]:
+    """Indexes of the mapping that are not there yet."""
+    return [
+        {
+            "collection": each.collection,
+            "table": each.table,
+            "columns": list(each.columns),
+            "state": each.state,
+            "progress": None if each.progress is None else round(each.progress, 3),
+            "error": each.error,
+        }
+        for each in (view.load.indexes if view and view.load else ())
+    ]
 
 
 def error(report: ErrorReport) -> Json:

@@ -67,6 +67,8 @@ class Present:
     """By collection, as far as this process has committed changes of it."""
     snapshot_seconds_left: Mapping[str, float] = field(default_factory=dict)
     """By collection, an estimate while its snapshot advances."""
+    snapshot_documents_per_second: Mapping[str, float] = field(default_factory=dict)
+    snapshot_bytes_per_second: Mapping[str, float] = field(default_factory=dict)
     passed: Passed | None = None
     """The last of MongoDB's times that the checkpoint has reached."""
 
@@ -206,7 +208,8 @@ class Watch:
         with self._lock:
             now = self._clock()
             self._database, self._database_seen = view, Sighting(now)
-            self._pace.seen(now, view.collections)
+            snapshots = view.load.snapshots if view.load is not None else {}
+            self._pace.seen(now, view.collections, {name: each.bytes for name, each in snapshots.items()})
 
     def database_missed(self, problem: str) -> None:
         """PostgreSQL has not answered."""
@@ -228,6 +231,8 @@ class Watch:
                 self._writer_seen,
                 movements,
                 self._pace.seconds_left(),
+                self._pace.documents_per_second(),
+                self._pace.bytes_per_second(),
             )
             return replace(present, passed=self._sightings.passed(present.cluster_time))
 

@@ -34,8 +34,13 @@ _CONTROL = {
     ),
 }
 _FORGET_PLACE = """
-update replicator.snapshot_progress set place = null, sweep_place = null
-where stream = %s and collection = %s and finished_at is not null
+with ranges as (
+    delete from replicator.snapshot_range as r
+    where r.stream = %(stream)s and r.collection = %(collection)s
+)
+
+update replicator.snapshot_progress set sweep_place = null
+where stream = %(stream)s and collection = %(collection)s and finished_at is not null
 """
 _MARTS = """
 select c.relname, a.attname

@@ -47,10 +47,11 @@ where n.nspname = %s and c.relname = %s and not i.indisvalid and k.relname = any
 """
 
 _SAY = """
-insert into replicator.index_build as b (stream, index_name, table_name, columns, state, error)
-values (%s, %s, %s, %s, %s, %s)
+insert into replicator.index_build as b (stream, index_name, collection, table_name, columns, state, error)
+values (%s, %s, %s, %s, %s, %s, %s)
 on conflict (stream, index_name) do update set
-    table_name = excluded.table_name, columns = excluded.columns, state = excluded.state, error = excluded.error,
+    collection = excluded.collection, table_name = excluded.table_name, columns = excluded.columns,
+    state = excluded.state, error = excluded.error,
     changed_at = now()
 where (b.state, b.error) is distinct from (excluded.state, excluded.error)
 """
@@ -62,6 +63,7 @@ _FORGET = "delete from replicator.index_build where stream = %s and not index_na
 class Missing:
     """An index that is not there (or not valid). ``is_due``: its table is not being filled."""
 
+    collection: str
     table: TableSpec
     columns: tuple[str, ...]
     is_due: bool
@@ -130,22 +132,23 @@ class IndexBuilder:
 
     def _missing(self) -> list[Missing]:
         states = {each.collection: each.state for each in registered(self._connection, self._stream)}
-        tables = {
-            table: states[typed.collection]
+        tables = [
+            (typed.collection, table)
             for typed in self._mapping.collections
             if typed.collection in states
             for table in tables_of(typed)
             if table.indexes
-        }
-        existing = existing_tables(self._connection, self._schema, [table.name for table in tables])
+        ]
+        existing = existing_tables(self._connection, self._schema, [table.name for _, table in tables])
         return [
             Missing(
+                name,
                 table,
                 columns,
-                state is not CollectionState.SNAPSHOTTING,
+                states[name] is not CollectionState.SNAPSHOTTING,
                 is_partitioned=existing[table.name].kind == "p",
             )
-            for table, state in tables.items()
+            for name, table in tables
             if table.name in existing
             for columns in table.indexes
             if columns not in existing[table.name].indexes and set(columns) <= set(existing[table.name].columns)
@@ -198,8 +201,9 @@ class IndexBuilder:
                 )
 
     def _say(self, one: Missing, state: str, error: str | None = None) -> None:
+        values = (self._stream, one.name, one.collection, one.table.name, list(one.columns), state, error)
         with translated():
-            self._connection.execute(_SAY, (self._stream, one.name, one.table.name, list(one.columns), state, error))
+            self._connection.execute(_SAY, values)
 
 
 def _refused(one: Missing, error: ReplicatorError) -> ReplicatorError:

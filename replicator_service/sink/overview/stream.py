@@ -11,6 +11,7 @@ from replicator_service.sink.errors import translated
 from replicator_service.sink.overview.dead_letter_groups import letter_groups
 from replicator_service.sink.overview.failures import failed_requests, last_failure
 from replicator_service.sink.overview.last_reconciliation import last_reconciliation, later_attempt
+from replicator_service.sink.overview.loads import read_loads
 from replicator_service.sink.overview.marts import last_loads
 from replicator_service.sink.overview.schema_findings import finding_groups, top_findings
 
@@ -107,6 +108,7 @@ def read_overview(connection: Connection, stream: str, schema: str) -> DatabaseV
         checkpoint_age=age,
         failure=last_failure(connection, stream),
         failed_requests=failed_requests(connection, stream),
+        load=read_loads(connection, stream, schema),
         finding_groups=findings,
         findings=top_findings(connection, stream) if findings else (),
     )

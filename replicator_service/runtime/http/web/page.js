@@ -193,7 +193,10 @@ const collectionRows = new Rows(
     const [word, bar] = state.children;
     const isReading = each.state === "snapshotting";
     row.dataset.state = each.state;
-    write(word, isReading ? progressOf(each) : each.state, each.error ? each.error.message : "");
+    const made = indexesOf(each, each.indexes);
+    const why = each.indexes.find((index) => index.collection === each.name && index.state === "failed");
+    const reading = isReading ? readingOf(each) : "";
+    write(word, isReading ? progressOf(each) : made || each.state, each.error ? each.error.message : why ? why.error : reading);
     bar.hidden = !isReading || !each.snapshot_documents;
     const percent = Math.floor((each.snapshot_progress ?? 0) * 100);
     bar.setAttribute("aria-valuenow", String(percent));
@@ -212,12 +215,31 @@ function progressOf(each) {
   if (each.snapshot_progress === null) return "reading";
   const left = each.snapshot_seconds_left;
   if (!each.snapshot_documents) return "waits for its turn";
-  return left === null ? `reading, ${words.share(each.snapshot_progress)}` : `${words.share(each.snapshot_progress)}, ${words.spelled(left)} left`;
+  const share = words.share(each.snapshot_progress);
+  return left === null ? `reading, ${share}` : `${share}, ${words.spelled(left)} left`;
+}
+
+/** How a collection is read, in numbers: for whoever points at it. */
+function readingOf(each) {
+  const told = [];
+  if (each.snapshot_documents_per_second) told.push(`${words.count(each.snapshot_documents_per_second)} documents/s`);
+  if (each.snapshot_bytes_per_second) told.push(`${(each.snapshot_bytes_per_second / 1e6).toFixed(1)} MB/s`);
+  if (each.snapshot_ranges > 1) told.push(`${each.snapshot_ranges_left} of ${each.snapshot_ranges} ranges left`);
+  return told.join(", ");
+}
+
+/** Indexes of a collection's tables that are still to be made. */
+function indexesOf(each, indexes) {
+  const missing = indexes.filter((index) => index.collection === each.name);
+  if (!missing.length || each.state !== "streaming") return "";
+  const failed = missing.find((index) => index.state === "failed");
+  if (failed) return "an index failed";
+  return missing.some((index) => index.state === "building") ? "making indexes" : "indexes to make";
 }
 
 function showCollections(status) {
   if (!status) return;
-  const all = Object.entries(status.collections).map(([name, each]) => ({ name, ...each }));
+  const all = Object.entries(status.collections).map(([name, each]) => ({ name, indexes: status.indexes ?? [], ...each }));
   const wanted = by("filter").value.trim().toLowerCase();
   const column = COLUMNS.find((each) => each.key === order.key);
   const shown = all.filter((each) => `${each.name} ${each.table} ${each.state}`.toLowerCase().includes(wanted));
