@@ -104,10 +104,20 @@ class Guarantee(RuleBasedStateMachine):
         batch=st.integers(1, 5),
         poll=st.integers(1, 4),
         chunk=st.integers(1, 3),
+        ranges=st.sampled_from((1, 2, 50_000)),
+        workers=st.integers(1, 3),
         before=st.lists(st.tuples(COLLECTIONS, IDS, VALUES), max_size=6),
     )
-    def begin(self, batch: int, poll: int, chunk: int, before: list[tuple[str, Any, dict[str, Any]]]) -> None:
-        self._told(f"begin batch={batch} poll={poll} chunk={chunk} before={before}")
+    def begin(
+        self,
+        batch: int,
+        poll: int,
+        chunk: int,
+        ranges: int,
+        workers: int,
+        before: list[tuple[str, Any, dict[str, Any]]],
+    ) -> None:
+        self._told(f"begin batch={batch} poll={poll} chunk={chunk} {ranges=} {workers=} before={before}")
         for collection, key, value in before:
             self._replace(collection, key, value, None)
         self._remember(self._now())
@@ -115,6 +125,8 @@ class Guarantee(RuleBasedStateMachine):
             poll_events=poll,
             batch_events=batch,
             chunk_documents=chunk,
+            range_documents=ranges,
+            snapshot_workers=workers,
             poll_wait_ms=20,
             pace=Pace(heartbeat_seconds=0.02, request_seconds=0.02),
         )
