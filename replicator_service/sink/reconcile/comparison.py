@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from replicator_service.core.codec.copy_text import escape
+from replicator_service.sink.connect.copy_out import copy_out
 from replicator_service.sink.errors import translated
 from replicator_service.sink.write.array_text import array_text
 from replicator_service.sink.write.statements import beside_parameters, plan_by_key
@@ -133,8 +134,7 @@ class Comparison:
         with translated():
             self._connection.execute(plan_by_key(only=True))
             for target, table in zip(self._targets, self._tables, strict=True):
-                with self._connection.cursor().copy(_printing(target, table, wanted)) as copy:
-                    texts.append(b"".join(copy))
+                texts.append(copy_out(self._connection, _printing(target, table, wanted)))
             self._connection.execute(plan_by_key(only=False))
         return texts
 
