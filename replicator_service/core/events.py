@@ -192,6 +192,8 @@ _WITHOUT_DATA = frozenset(
         "shardCollection",
         "reshardCollection",
         "refineCollectionShardKey",
+        # Of a transaction, with expanded events (8.1 and later): its changes are together by their cluster time.
+        "endOfTransaction",
         EXCLUDED,
     },
 )
@@ -260,7 +262,9 @@ def _without_document(event: Document, name: str) -> Event:
             return Invalidate()
         case "create":
             details = event.get("operationDescription", {})
-            if "viewOn" in details or "timeseries" in details:
+            # nsType: 8.0.5 and later (manual, "create Event").
+            has_no_events = event.get("nsType") in ("view", "timeseries")
+            if has_no_events or "viewOn" in details or "timeseries" in details:
                 return Ignored(name, known=True)
             return Created(event["ns"]["coll"], is_hidden=bool(details.get("capped")), uuid=_uuid(event))
         case _:

@@ -28,8 +28,9 @@ from replicator_service.runtime.state.health import Health, Report, State
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from replicator_service.pipeline.observer import Committed
     from replicator_service.pipeline.term import Limits
     from tests.support.databases import Sink, Source
 
@@ -98,6 +99,7 @@ class Replication:
         limits: Limits | None = None,
         mongo_uri: str | None = None,
         postgres_dsn: str | None = None,
+        on_commit: Callable[[Committed], None] = lambda _: None,
         **settings: Any,
     ) -> None:
         self.source = source
@@ -110,6 +112,7 @@ class Replication:
             **settings,
         )
         self.limits = limits or quick(limits_of(self.settings))
+        self._on_commit = on_commit
         self.failpoints = CrashPoints()
         self.log = Lines()
         self.health = self._new_health()
@@ -141,7 +144,7 @@ class Replication:
             self.error = error
 
     def _new_health(self) -> Health:
-        return Health(self.source.name, clock=time.monotonic)
+        return Health(self.source.name, clock=time.monotonic, on_commit=self._on_commit)
 
     def stop(self, timeout: float = 20.0) -> None:
         """Drain and stop. Raises what the service ended with, a crash that the test asked for aside."""

@@ -35,6 +35,11 @@ ANSWER_SECONDS = 3.0
 """For questions that cost nothing: a server that does not answer them in time is away, whatever its connections say."""
 
 
+_READS = frozenset({"find", "aggregate", "count"})
+_NO_LIMIT_MS = 2**31 - 1
+"""The largest that a server takes."""
+
+
 class Deadline:
     """The limit for one kind of question, at least ``floor`` seconds. Belongs to one thread."""
 
@@ -56,12 +61,16 @@ class Deadline:
 class _AsGiven(OrderedDict[str, Any]):
     """A command whose own ``maxTimeMS`` counts: with a deadline, the driver writes what is left of that into it.
 
-    For a ``getMore`` that waits for events it says how long to wait, and others must not have it at all. The driver
-    copies every kind of dictionary but its own and this one.
+    For a ``getMore`` that waits for events it says how long to wait. A read says that it has no limit: where the
+    cluster has one of its own (``defaultMaxTimeMS``, MongoDB 8.0 and later), a long read would never come to an end.
+    The driver copies every kind of dictionary but its own and this one.
     """
 
     def __init__(self, command: Mapping[str, Any]) -> None:
         super().__init__()
+        if next(iter(command)) in _READS:
+            super().__setitem__(next(iter(command)), next(iter(command.values())))
+            super().__setitem__("maxTimeMS", _NO_LIMIT_MS)
         for key, value in command.items():
             super().__setitem__(key, value)
 
