@@ -55,6 +55,13 @@ def test_quoted_words_that_are_not_of_the_password_stay() -> None:
     assert mask("grant create to 'admin'") == "grant create to 'admin'"
 
 
+@pytest.mark.parametrize("name", ["orders", "order", "admin", "host"])
+def test_a_name_is_never_masked_because_a_secret_is_like_it(name: str) -> None:
+    mask = Mask([f"mongodb://admin:{name}@host:27017/", f"postgresql://{name}:{name}s@host/{name}"])
+    told = f'relation "{name}" does not exist; see the collection {name!r}'
+    assert mask(told) == told
+
+
 @pytest.mark.parametrize(
     ("address", "place"),
     [

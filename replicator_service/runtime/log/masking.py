@@ -20,6 +20,7 @@ _SECRET_WORD = re.compile(
     re.IGNORECASE,
 )
 _KEYWORD = re.compile(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|[^\s]*)")
+_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _QUOTED = re.compile(r"(?P<quote>['\"`])(?P<text>[^'\"`]+)(?P=quote)")
 
 
@@ -79,7 +80,8 @@ class Mask:
 def _may_be_secret(text: str, address: str) -> bool:
     """Whether a quoted text is the password of an address, or a piece of the address that reaches into it.
 
-    A word that happens to be a part of a password, as the name of a table may be, is not.
+    A word that happens to be a password or a part of one, as the name of a table may be, is not: drivers quote pieces of
+    an address that they cannot read, and a password that is encoded as it should be is read.
     """
     _, _, rest = address.partition("://")
     information, found, _ = rest.rpartition("@")
@@ -88,4 +90,6 @@ def _may_be_secret(text: str, address: str) -> bool:
         return False
     start = rest.find(text)
     is_piece = any(separator in text for separator in ":/?#@") and 0 <= start < len(information)
-    return is_piece or text in re.split(r"[:/?#@]", password)
+    pieces = re.split(r"[:/?#@]", password)
+    is_unreadable = len(pieces) > 1 or _BAD_PERCENT.search(password) is not None
+    return is_piece or (is_unreadable and text in pieces)
