@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from replicator_service.core.errors import Fatal, ResyncRequired
-from replicator_service.source.connect.connection import server_facts
+from replicator_service.source.connect.connection import ServerFacts, server_facts
 from replicator_service.source.read.change_stream import ChangeStream
 from tests.support.databases import fresh_source
 from tests.support.servers import start_mongo
@@ -33,8 +33,8 @@ def own_mongo() -> Iterator[MongoReplicaSet]:
         yield server
 
 
-def stream_of(source: Source, paused: list[float]) -> ChangeStream:
-    facts = server_facts(source.client, source.db)
+def stream_of(source: Source, paused: list[float], facts: ServerFacts | None = None) -> ChangeStream:
+    facts = facts or server_facts(source.client, source.db)
     return ChangeStream(source.client, source.db, facts, start=None, batch_size=100, pause=paused.append)
 
 
@@ -98,18 +98,12 @@ def test_an_unknown_refusal_to_open_is_fatal_without_a_position_and_a_lost_one_w
     own_mongo: MongoReplicaSet,
 ) -> None:
     with fresh_source(own_mongo) as source:
+        facts = server_facts(source.client, source.db)
         with stream_of(source, []) as stream:
             start = stream.position
         fail(source, "aggregate", 8, 1)
         with pytest.raises(Fatal, match=r"refused aggregate \(code 8"):
-            stream_of(source, [])
+            stream_of(source, [], facts)
         fail(source, "aggregate", 8, 3)
         with pytest.raises(ResyncRequired):
-            ChangeStream(
-                source.client,
-                source.db,
-                server_facts(source.client, source.db),
-                start=start,
-                batch_size=1,
-                pause=lambda _: None,
-            )
+            ChangeStream(source.client, source.db, facts, start=start, batch_size=1, pause=lambda _: None)

@@ -80,8 +80,8 @@ class Mask:
 def _may_be_secret(text: str, address: str) -> bool:
     """Whether a quoted text is the password of an address, or a piece of the address that reaches into it.
 
-    A word that happens to be a password or a part of one, as the name of a table may be, is not: drivers quote pieces of
-    an address that they cannot read, and a password that is encoded as it should be is read.
+    A word that happens to be a password or a part of one, as the name of a table may be, is not: drivers quote pieces
+    of an address that they cannot read, and a password that is encoded as it should be is read.
     """
     _, _, rest = address.partition("://")
     information, found, _ = rest.rpartition("@")

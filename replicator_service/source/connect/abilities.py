@@ -56,7 +56,6 @@ def probe_reads(database: Database[Command], member: Member | None = None) -> Ab
     }
     probe.list_one({})
     collection = probe.collection() if found[Ability.FILTERED_LISTS].works else ABSENT
-    probe.find(collection)
     found[Ability.COLLECTION_UUID] = probe.takes_uuid(collection)
     found[Ability.SNAPSHOT_READS] = probe.reads_at_a_time(collection)
     history, found[Ability.SNAPSHOT_HISTORY] = probe.history(collection, reads=found[Ability.SNAPSHOT_READS])
@@ -70,7 +69,13 @@ def probe_streams(database: Database[Command], member: Member | None = None) -> 
     Raises as :func:`probe_reads` does, for want of the privilege ``changeStream``.
     """
     probe = _Probe(database, member)
-    token = probe.open_stream({})
+    try:
+        token = probe.open_stream({})
+    except ConfigurationError:
+        raise
+    except Fatal:
+        # Whether that passes, or is final, the stream itself finds out, which has a position.
+        return {}
     return {
         Ability.START_AFTER: probe.tried(lambda: probe.open_stream({"startAfter": token})),
         Ability.EXPANDED_EVENTS: probe.tried(lambda: probe.open_stream({"showExpandedEvents": True})),
@@ -86,21 +91,26 @@ class _Probe:
         self._member = member
 
     def tried(self, attempt: Callable[[], object]) -> Found:
-        """Whether this works. What a privilege hinders is not known."""
-        try:
-            attempt()
-        except (ConfigurationError, SnapshotUnavailable) as error:
-            return Found(works=None, told=error.message)
-        except Fatal as error:
-            return Found(works=False, told=code_told(error))
-        return Found(works=True)
+        """Whether this works. What a privilege hinders is not known; a refusal has to be repeated."""
+        told = ""
+        for _ in range(_TRIES):
+            try:
+                attempt()
+            except (ConfigurationError, SnapshotUnavailable) as error:
+                return Found(works=None, told=error.message)
+            except Fatal as error:
+                told = code_told(error)
+            else:
+                return Found(works=True)
+        return Found(works=False, told=told)
 
     def now(self) -> int:
-        """The cluster time of the server's latest operation."""
-        reply = self._ask({"ping": 1})
-        if "operationTime" not in reply:
+        """The cluster time of the latest operation that the majority has: a later one would have to be waited for."""
+        reply = self._ask({"hello": 1}, self._database.client.admin)
+        latest = reply.get("lastWrite", {}).get("majorityOpTime", {}).get("ts") or reply.get("operationTime")
+        if latest is None:
             raise uninitiated()
-        return to_cluster_time(reply["operationTime"])
+        return to_cluster_time(latest)
 
     def list_one(self, options: Command) -> list[Command]:
         """List collections, as far as the first reply of at most one goes."""
@@ -120,13 +130,21 @@ class _Probe:
 
     def takes_uuid(self, collection: str) -> Found:
         """A server that takes a UUID says that this is not the collection's."""
-        try:
-            self.find(collection, collectionUUID=Binary(uuid.uuid4().bytes, 4))
-        except SnapshotUnavailable:
-            return Found(works=True)
-        except Fatal as error:
-            return Found(works=False, told=code_told(error))
-        return Found(works=False, told="it is ignored")
+
+        def attempt() -> None:
+            try:
+                self.find(collection, collectionUUID=Binary(uuid.uuid4().bytes, 4))
+            except SnapshotUnavailable:
+                return
+            raise Fatal("it is ignored")
+
+        found = self.tried(attempt)
+        return self._unless_unreadable(collection, found) if found.works is False else found
+
+    def _unless_unreadable(self, collection: str, found: Found) -> Found:
+        """What a collection refuses that cannot be read at all says nothing of the server."""
+        plain = self.tried(lambda: self.find(collection))
+        return found if plain.works else Found(works=None, told=plain.told)
 
     def reads_at_a_time(self, collection: str) -> Found:
         """A server that cannot at one time (its catalog has changed just then) is asked again."""
@@ -134,8 +152,8 @@ class _Probe:
         for _ in range(_TRIES):
             found = self.tried(lambda: self.find(collection, **_at(self.now())))
             if found.works is not None:
-                return found
-        return found
+                break
+        return self._unless_unreadable(collection, found) if found.works is False else found
 
     def history(self, collection: str, *, reads: Found) -> tuple[int | None, Found]:
         """How far back the server reads: what it promises, or what it was seen to do.
