@@ -79,6 +79,11 @@ class ShopSink:
         self.leader.write(group)
         self._commit(next(self._times))
 
+    def keep_watches(self) -> None:
+        """Commit until what is watched now is kept: the first commit learns of it, the second says so."""
+        self.commit()
+        self.commit()
+
     def drop(self, collection: str) -> None:
         """Empty the tables of a collection, as its drop does."""
         self.leader.begin()
