@@ -89,6 +89,8 @@ def plan(
     how = mart.incremental
     if how is None:
         return Plan(Mode.FULL)
+    if not key_journal.is_usable(cursor):
+        return Plan(Mode.FULL, "the replicator keeps no journal of keys that this role may read")
     fingerprint = _fingerprint(mart, timezone)
     schemas = {table: schema for schema, table, _, _ in found.tables}
     streams = {table: stream for _, table, stream, _ in found.tables}
@@ -96,8 +98,6 @@ def plan(
     if fault:
         told = f"every key is computed, although the definition says how to do with some: {fault}"
         return Plan(Mode.FULL, "the incremental section does not fit", warning=told)
-    if not key_journal.is_usable(cursor):
-        return Plan(Mode.FULL, "the replicator keeps no journal of keys that this role may read")
     watched = tuple((streams[each.table], each.table, each.column) for each in how.sources if each.column)
     last = _last(cursor, mart)
     before = last[2] if last else None
