@@ -88,7 +88,11 @@ def test_nothing_of_a_deleted_document_is_left_and_the_receipt_does_not_name_it(
         values ({name}, 'tickets', 'T-1', 'insert', 'T-1', 'refused');
         insert into replicator.reconciliation_run (stream) values ({name});
         insert into replicator.reconciliation_difference (run_id, collection, source_id, kind)
-        values (1, 'tickets', 'T-1', 'different')
+        values (1, 'tickets', 'T-1', 'different');
+        insert into replicator.changed_key (reader, stream, table_name, key_column, key, cluster_time)
+        values ('mart.efficiency', {name}, 'tickets', 'ticket_id', 'T-1', 0),
+        ('mart.efficiency', {name}, 'tickets', 'ticket_id', 'T-1', 0),
+        ('mart.activity', {name}, 'tickets', 'user_id', 'U-1', 0)
         """,
         source,
     )
@@ -100,6 +104,7 @@ def test_nothing_of_a_deleted_document_is_left_and_the_receipt_does_not_name_it(
         f"{schema}.tickets": 0,
         "replicator.dead_letter": 1,
         "replicator.reconciliation_difference": 1,
+        "replicator.changed_key": 2,
         "mart.activity_history": 0,
         "mart.efficiency_history": 2,
     }

@@ -16,6 +16,7 @@ from replicator_service.core.errors import Fatal, ReplicatorError, Retryable
 from replicator_service.core.steps import CollectionState
 from replicator_service.sink.control.checkpoint import read_checkpoint
 from replicator_service.sink.errors import translated
+from replicator_service.sink.write.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,6 +138,11 @@ class _Erasure:
         values = {column: self._values(tables, column) for column in sorted({column for _, column in marts})}
         for name in reversed(tables):
             self._delete(sql.Identifier(self._schema, name), f"{self._schema}.{name}", sql.SQL("_id = %(key)s"), {})
+        if any(self._receipt.erased.values()):
+            # Rows that the stream has left: nobody has told who computes from them.
+            journal = Journal(self._connection, self._schema, self._stream)
+            journal.begin()
+            journal.note(journal.anything(tables))
         for name, condition in _CONTROL.items():
             self._delete(sql.Identifier(*name.split(".")), name, condition, {})
         with translated():
@@ -209,6 +215,9 @@ class _Erasure:
         left = [value for value in values if value not in kept]
         condition = sql.SQL("{} = any(%(left)s)").format(sql.Identifier(column))
         self._delete(sql.Identifier("mart", mart), f"mart.{mart}", condition, {"left": left})
+        # The mart has no row of these any more, so it need not be told that they have changed.
+        noted = sql.SQL("stream = %(stream)s and key_column = {} and key = any(%(left)s)").format(sql.Literal(column))
+        self._delete(sql.Identifier("replicator", "changed_key"), "replicator.changed_key", noted, {"left": left})
 
     def _with_column(self, column: str) -> list[tuple[str]]:
         with translated():
