@@ -1,6 +1,6 @@
 """``python -m deploy.check``: every check that this machine allows, and what could not be checked.
 
-1. docker-compose.yml is valid with .env-dev, and a missing secret is named.
+1. docker-compose.yml is valid with .env-dev, and a missing secret is named; deploy/service-alone.yml is valid, too.
 2. Both images build on the published base images, or on stand-ins where those cannot be pulled; they are looked at.
 3. The whole file comes up, replicates, runs its DAGs and survives a restart; then it is taken down again.
 """
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FILE = ROOT / "docker-compose.yml"
+_ALONE = ROOT / "deploy" / "service-alone.yml"
 _VALUES = ROOT / ".env-dev"
 _IMAGES = "the images"
 _SYSTEM = "the running system"
@@ -70,6 +71,8 @@ def _check_file(report: Report, environ: dict[str, str]) -> Composition | None:
     composition = Composition(program, (_FILE,), _VALUES, PREFIX, environ)
     report.check("docker-compose.yml is valid", partial(is_valid, composition))
     report.check("a missing secret is named", partial(secrets_are_asked_for, composition))
+    alone = replace(composition, files=(_ALONE,), environ={**environ, "MONGO_DATABASE": "origin"})
+    report.check("deploy/service-alone.yml is valid", partial(is_valid, alone))
     return composition
 
 

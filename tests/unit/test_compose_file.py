@@ -183,3 +183,25 @@ def test_redis_reads_its_password_from_no_command_line() -> None:
     (script,) = SERVICES["airflow-redis"]["command"]
     assert "AIRFLOW_REDIS_PASSWORD" not in script
     assert "requirepass $$REDISCLI_AUTH" in script
+
+
+def test_the_service_alone_reads_its_addresses_from_files_and_is_locked_in_as_ever() -> None:
+    file = yaml.safe_load((ROOT / "deploy/service-alone.yml").read_text(encoding="utf-8"))
+    alone, usual = file["services"]["replicator"], SERVICES["replicator"]
+    assert sorted(file["secrets"]) == sorted(alone["secrets"])
+    files = {value for name, value in alone["environment"].items() if name.endswith("_FILE")}
+    assert files == {f"/run/secrets/{name}" for name in alone["secrets"]}
+    assert not {"REPLICATOR_MONGO_URI", "REPLICATOR_POSTGRES_DSN"} & alone["environment"].keys()
+    for kept in (
+        "image",
+        "pull_policy",
+        "init",
+        "read_only",
+        "tmpfs",
+        "cap_drop",
+        "security_opt",
+        "mem_limit",
+        "restart",
+    ):
+        assert alone[kept] == usual[kept], kept
+    assert alone["build"]["args"] == usual["build"]["args"]
