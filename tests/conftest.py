@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from devstack.binaries import find_mongod
 from tests.support.databases import Sink, Source, fresh_sink, fresh_source
 from tests.support.servers import start_mongo, start_postgres
 
@@ -24,6 +25,22 @@ if TYPE_CHECKING:
 def pytest_configure() -> None:
     """Commands under test can be interrupted, also when the tests run in a shell's background, which ignores Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a mongod that is older than `needs_mongodb("6.0")` says does not have."""
+    marked = [(item, mark) for item in items if (mark := item.get_closest_marker("needs_mongodb"))]
+    if not marked:
+        return
+    ours = _number(find_mongod().version)
+    left_out = [item for item, mark in marked if ours < _number(mark.args[0])]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
 
 
 @pytest.fixture(scope="session")

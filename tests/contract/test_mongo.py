@@ -279,6 +279,7 @@ class TestStream:
                 mongo.put("a", {"_id": 2})
                 assert kinds(drained(again, mongo)) == ["insert"]
 
+    @pytest.mark.needs_mongodb("6.0")
     def test_the_end_of_a_database_ends_the_stream_which_is_opened_again(self, mongo: MongoSide) -> None:
         mongo.put("a", {"_id": 1})
         mongo.put("b", {"_id": 1})
@@ -301,6 +302,7 @@ class TestStream:
         assert kinds(events) == ["rename"]
         assert (events[0]["ns"]["coll"], events[0]["to"]["coll"]) == ("a", "b")
 
+    @pytest.mark.needs_mongodb("6.0")
     def test_a_collection_is_created_by_its_first_document(self, mongo: MongoSide) -> None:
         with closing(mongo.source.open_stream(None)) as stream:
             mongo.put("a", {"_id": 1})
@@ -308,6 +310,7 @@ class TestStream:
             events = drained(stream, mongo)
         assert kinds(events) == ["create", "insert", "drop"]
 
+    @pytest.mark.needs_mongodb("6.0")
     def test_out_fills_a_temporary_collection_and_renames_it(self, mongo: MongoSide) -> None:
         mongo.put("a", {"_id": 1})
         mongo.put("out_source", {"_id": 0})
@@ -321,6 +324,7 @@ class TestStream:
         assert all(event["ns"]["coll"].startswith("tmp") for event in written)
         assert written[-1]["to"]["coll"] == "a"
 
+    @pytest.mark.needs_mongodb("6.0")
     def test_a_collection_becomes_capped_without_the_events_of_its_documents(self, mongo: MongoSide) -> None:
         mongo.put("a", {"_id": 1})
         with closing(mongo.source.open_stream(None)) as stream:

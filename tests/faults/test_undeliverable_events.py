@@ -44,6 +44,7 @@ def read(stream: ChangeStream, into: list[Any]) -> None:
         into += [event["documentKey"]["_id"] for event in answer.reply.documents if "documentKey" in event]
 
 
+@pytest.mark.needs_mongodb("6.0")
 @pytest.mark.parametrize("document", POISON.values(), ids=POISON)
 def test_what_precedes_a_poison_event_is_delivered_and_it_is_a_lost_piece_of_history(
     source: Source, document: dict[str, Any]

@@ -92,6 +92,7 @@ def test_a_snapshot_in_small_chunks_meets_every_kind_of_id(source: Source, sink:
         assert assert_same_documents(source, sink, "things") == 0
 
 
+@pytest.mark.needs_mongodb("6.0")
 def test_collections_with_a_collation_and_clustered_ones_are_read_in_chunks(source: Source, sink: Sink) -> None:
     caseless = source.db.create_collection("caseless", collation=Collation("en", strength=2, numericOrdering=True))
     clustered = source.db.create_collection("clustered", clusteredIndex={"key": {"_id": 1}, "unique": True})
@@ -112,6 +113,7 @@ def test_collections_with_a_collation_and_clustered_ones_are_read_in_chunks(sour
             assert assert_same_documents(source, sink, name) == 31
 
 
+@pytest.mark.needs_mongodb("6.0")
 def test_a_capped_collection_is_read_and_followed(source: Source, sink: Sink) -> None:
     capped = source.db.create_collection("capped", capped=True, size=10_000_000)
     capped.insert_many([{"_id": n, "n": 0} for n in range(50)])
