@@ -137,7 +137,9 @@ class AirflowApi:
             self.log_in()
         status, answer = self._send(method, path, told)
         if status >= http.client.BAD_REQUEST:
-            raise DevstackError(f"Airflow refused {method} {path}: {status} {answer}.")
+            raise DevstackError(
+                f"Airflow refused {method} {path}: {status} {answer}.", hint="Look at the log of its api-server."
+            )
         return answer
 
     def _send(self, method: str, path: str, told: dict[str, Any] | None = None) -> tuple[int, Any]:

@@ -305,4 +305,6 @@ def _waited_for(find: Callable[[], int | None], failure: str) -> int:
         if found is not None:
             return found
         time.sleep(0.03)
-    raise DevstackError(failure)
+    raise DevstackError(
+        failure, hint="Is this machine very busy? Start again; the logs of mongod are beside its files."
+    )

@@ -67,5 +67,8 @@ def _fetch(target: Path, environment: Mapping[str, str]) -> None:
             timeout=_FETCH_SECONDS,
         )
         if ended.returncode != 0:
-            raise DevstackError(f"mongosh {VERSION} could not be fetched:\n{ended.stderr.strip()}")
+            raise DevstackError(
+                f"mongosh {VERSION} could not be fetched:\n{ended.stderr.strip()}",
+                hint="Check the network, or put a mongosh on the PATH.",
+            )
         contents.rename(target)

@@ -19,6 +19,7 @@ LOOPBACK = "127.0.0.1"
 # must not find its port taken by somebody's client.
 _LOWEST, _HIGHEST = 20_000, 32_000
 _ATTEMPTS = 5
+_END_OTHERS = "End programs that listen on this machine: `ss -ltnp` lists them."
 
 
 class PortTakenError(DevstackError):
@@ -32,7 +33,7 @@ def free_port() -> int:
         port = chance.randrange(_LOWEST, _HIGHEST)
         if not taken(port):
             return port
-    raise DevstackError(f"No free TCP port between {_LOWEST} and {_HIGHEST}.")
+    raise DevstackError(f"No free TCP port between {_LOWEST} and {_HIGHEST}.", hint=_END_OTHERS)
 
 
 def on_free_port(start: Callable[[int], T]) -> tuple[int, T]:
@@ -43,7 +44,7 @@ def on_free_port(start: Callable[[int], T]) -> tuple[int, T]:
             return port, start(port)
         except PortTakenError:
             continue
-    raise DevstackError(f"Lost the race for a free TCP port {_ATTEMPTS} times.")
+    raise DevstackError(f"Lost the race for a free TCP port {_ATTEMPTS} times.", hint=_END_OTHERS)
 
 
 def taken(port: int) -> bool:

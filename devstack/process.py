@@ -76,7 +76,7 @@ class ServerProcess:
         line = self._supervisor.stdout.readline()
         if not line:
             self.close()
-            raise DevstackError(f"{argv[0]} could not be started.")
+            raise DevstackError(f"{argv[0]} could not be started.", hint=f"The end of {log} may say why.")
         self.pid = int(line)
 
     @property

@@ -47,7 +47,7 @@ def requirement(name: str, requirements: Path = REQUIREMENTS) -> str:
     for line in logical_lines:
         if line.startswith(f"{name}=="):
             return " ".join(line.split())
-    raise DevstackError(f"{requirements} does not pin {name}.")
+    raise DevstackError(f"{requirements} does not pin {name}.", hint="Restore the file as it is in the repository.")
 
 
 def unpacked(name: str, *, cache: Path, requirements: Path = REQUIREMENTS) -> Path:

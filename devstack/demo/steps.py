@@ -131,7 +131,9 @@ def let_customers_in(stage: Stage, tell: Report) -> None:
     ends = time.monotonic() + _LIVE_SECONDS
     _wait(stage, lambda: time.monotonic() > ends, 2 * _LIVE_SECONDS, "Time stands still.")
     if stage.traffic.error is not None:
-        raise DevstackError(f"The live traffic ended: {stage.traffic.error}.")
+        raise DevstackError(
+            f"The live traffic ended: {stage.traffic.error}.", hint=f"The service's log is {stage.service.log}."
+        )
     tell(f"{LIVE_RATE:.0f} changes a second, in the background")
 
 

@@ -55,7 +55,10 @@ class Marks:
         is_lost = mark is None and _is_kept(cluster_time, oldest)
         is_another = known is not None and again != known and _is_kept(known.cluster_time, oldest)
         if is_lost or is_another:
-            raise SourceUnavailable("MongoDB's history is not the one of a moment ago: the stream is opened again")
+            raise SourceUnavailable(
+                "MongoDB's history is not the one of a moment ago: the stream is opened again",
+                hint="Nothing to do: the service looks by itself whether its position is still in that history.",
+            )
         self._known = mark or known
         return mark
 

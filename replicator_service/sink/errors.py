@@ -161,7 +161,10 @@ def _translate_without_state(error: psycopg.Error, where: Where) -> ReplicatorEr
             hint="REPLICATOR_POSTGRES_DSN is postgresql://USER:PASSWORD@HOST:PORT/DATABASE?OPTIONS, percent-encoded.",
         )
     if isinstance(error, psycopg.DataError):
-        return RecordRejected(f"the row cannot be sent to PostgreSQL ({type(error).__name__})")
+        return RecordRejected(
+            f"the row cannot be sent to PostgreSQL ({type(error).__name__})",
+            hint="Look at the document with 'replicator dead-letters show', and report this: it should have a place.",
+        )
     return Fatal(
         f"PostgreSQL's driver failed in an unknown way ({type(error).__name__})",
         hint="Please report this with the log around it.",

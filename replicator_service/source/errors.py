@@ -94,7 +94,10 @@ def _translate_reply(error: errors.OperationFailure, command: str) -> Replicator
             hint="A resync makes both sides equal again. Keep a longer oplog (oplogMinRetentionHours of 24 or more).",
         )
     if code in SNAPSHOT_UNAVAILABLE:
-        return SnapshotUnavailable(f"MongoDB cannot read at this cluster time (code {code})")
+        return SnapshotUnavailable(
+            f"MongoDB cannot read at this cluster time (code {code})",
+            hint="Nothing to do: what cannot be read as it was is read as it is, and exact once the stream is there.",
+        )
     if code in _CREDENTIALS:
         return ConfigurationError(
             "MongoDB refuses the user name or password",

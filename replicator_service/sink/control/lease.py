@@ -15,6 +15,7 @@ from replicator_service.sink.errors import translated
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from replicator_service.core.errors import ReplicatorError
     from replicator_service.sink.connect.connection import Connection
 
 NAMESPACE = "replicator:"
@@ -98,7 +99,7 @@ class HolderWatch:
         self._clock = clock
         self._seen: tuple[Any, ...] | None = None
         self._since = self._looked = clock()
-        self.refusal: str | None = None
+        self.refusal: ReplicatorError | None = None
         """Why a frozen leader could not be ended, once that has been tried."""
 
     def end_if_frozen(self) -> bool:
@@ -119,6 +120,6 @@ class HolderWatch:
                 named = {**self._named, "pid": seen[0], "state_change": seen[2]}
                 ended = self._connection.execute(_END, named).fetchone()
         except ConfigurationError as error:
-            self.refusal = error.message
+            self.refusal = error
             return False
         return bool(ended and ended[0])

@@ -104,7 +104,7 @@ class PostgresLeader:
         has_ended = self._frozen.end_if_frozen()
         refusal, self._frozen.refusal = self._frozen.refusal, None
         if refusal is not None:
-            raise ConfigurationError(refusal)
+            raise ConfigurationError(refusal.message, hint=refusal.hint)
         return has_ended
 
     def promise_renewal(self) -> None:

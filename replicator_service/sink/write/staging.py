@@ -58,7 +58,11 @@ class Staging:
                     copy.write(before + piece[:-1].replace(b"\n", after + before) + after)
         expected = sum(lines.count for _, lines in parts)
         if cursor.rowcount != expected:
-            raise Fatal(f"PostgreSQL staged {cursor.rowcount} of {expected} lines")
+            raise Fatal(
+                f"PostgreSQL staged {cursor.rowcount} of {expected} lines",
+                hint="Nothing was written. Please report this with PostgreSQL's version and what is between it and the "
+                "service.",
+            )
 
     def _make(self, width: int) -> None:
         columns = [sql.Identifier(f"c{number}") for number in range(1, width + 1)]

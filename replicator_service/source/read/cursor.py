@@ -41,6 +41,7 @@ _CLOSE_SECONDS = 1.0
 _QUERY_PLAN_KILLED = 175
 """The collection was dropped or renamed while a cursor stood on it."""
 
+_READ_AGAIN = "Nothing to do: the collection is read again, under the name that it has now."
 _NOTHING = CursorReply(b"", {"id": 0})
 
 
@@ -187,7 +188,9 @@ class ReadCursor:
             cause = error.__cause__
             if isinstance(cause, OperationFailure) and cause.code == _QUERY_PLAN_KILLED:
                 self._latest = _NOTHING
-                raise SnapshotUnavailable(f"{self._collection} was dropped or renamed while it was read") from error
+                raise SnapshotUnavailable(
+                    f"{self._collection} was dropped or renamed while it was read", hint=_READ_AGAIN
+                ) from error
             raise
         return self._noted(reply)
 
@@ -201,7 +204,7 @@ class ReadCursor:
         if self._uuid is None or self._line.facts.takes_collection_uuid:
             return
         if self._line.uuid_of(self._collection) != self._uuid:
-            raise SnapshotUnavailable(f"{self._collection} was dropped, renamed or made anew")
+            raise SnapshotUnavailable(f"{self._collection} was dropped, renamed or made anew", hint=_READ_AGAIN)
 
 
 def _time_of(reply: Any) -> int:  # noqa: ANN401 - a raw reply

@@ -55,7 +55,10 @@ def settled_time(client: Client) -> int:
         if majority["t"] == latest["t"] and majority["ts"] >= latest["ts"]:
             return to_cluster_time(latest["ts"])
         if last_write["opTime"]["t"] != latest["t"]:
-            raise SourceUnavailable("another primary was elected while the service began: it begins again")
+            raise SourceUnavailable(
+                "another primary was elected while the service began: it begins again",
+                hint="Nothing to do. When it happens again and again, rs.status() names the members that come and go.",
+            )
         if time.monotonic() >= end:
             raise SourceUnavailable(
                 f"the majority of MongoDB's replica set has not got the latest write within {_SETTLE_SECONDS:.0f} s",
