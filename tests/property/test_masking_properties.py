@@ -7,6 +7,7 @@ import hmac
 from typing import Any
 
 import bson
+from bson.timestamp import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from replicator_service.core.codec.identifiers import identifier_text
 from replicator_service.core.masking.documents import masked_document
 from replicator_service.core.masking.door import Door
 from replicator_service.core.masking.key import MaskKey
-from replicator_service.core.masking.rules import Mask, MaskKind, Rules
+from replicator_service.core.masking.rules import Mask, MaskKind, Rules, Selection
 from replicator_service.core.masking.tree import tree_of
 from tests.support.bson_values import IDENTIFIERS, SCALARS, TEXT
 
@@ -123,3 +124,32 @@ def test_no_mask_lets_a_marker_through(value: Any, kind: MaskKind) -> None:
     raw = masked_document(bson.encode(planted), tree_of(Rules((), ((("a",), mask),)), KEY))
     assert marker.encode() not in raw
     assert bson.decode(raw, CODEC_OPTIONS).keys() == planted.keys()
+
+
+@given(st.lists(DOCUMENTS, max_size=3), st.sampled_from(["users", "secrets", "other"]), st.sampled_from(range(4)))
+def test_events_of_the_usual_form_are_treated_like_those_of_any(
+    documents: list[dict[str, Any]], collection: str, form: int
+) -> None:
+    """The short way, by expressions, and the long one, element by element, say the same."""
+    rules = {"users": Rules((("a",),), ((("b",), HMAC),))}
+    door = Door(Selection(exclude=("secrets",)), rules, KEY)
+    operation = ["insert", "replace", "update", "delete"][form]
+    events = [
+        {
+            "_id": {"_data": "8265"},
+            "operationType": operation,
+            "clusterTime": Timestamp(1, 1),
+            **({"fullDocument": {"_id": 1, **each}} if form < 2 else {}),
+            "ns": {"db": "d", "coll": collection},
+            "documentKey": {"_id": 1},
+        }
+        for each in documents
+    ]
+    array = bson.encode({str(index): each for index, each in enumerate(events)})
+    longer = bson.encode({str(index): {"wallTime": 1, **each} for index, each in enumerate(events)})
+    short, long = (bson.decode(door.events(each), CODEC_OPTIONS) for each in (array, longer))
+    for each in long.values():
+        each.pop("wallTime", None)
+    assert bson.encode(short) == bson.encode(long)
+    if collection == "other":
+        assert door.events(array) is array

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bson.errors import InvalidBSON
 
-from replicator_service.core.codec.elements import DOCUMENT, elements, id_document, int32
+from replicator_service.core.codec.elements import DOCUMENT, elements, id_document, int32, value_end
 from replicator_service.core.masking.documents import masked_part
 from replicator_service.core.masking.key import missing_key
 from replicator_service.core.masking.rules import ANY_FIELD, Rules, Selection
@@ -21,13 +22,22 @@ EXCLUDED = "excluded"
 """What the operation of an event is called that is about a document that does not cross: only its position is left."""
 
 _STRING = 0x02
+_REMEMBERED = 10_000
+_FULL_DOCUMENT = b"\x03fullDocument\0"
+_HEAD = re.compile(
+    rb"\x03_id\0.{4}\x02_data\0.{4}[0-9A-Fa-f]+\0\0"
+    rb"\x02operationType\0.{4}(?:insert|update|replace|delete)\0"
+    rb"\x11clusterTime\0.{8}(?:\x12txnNumber\0.{8})?",
+    re.DOTALL,
+)
+_TAIL = re.compile(rb"\x03ns\0.{4}\x02db\0.{4}[^\0]*\0\x02coll\0.{4}([^\0]*)\0\0\x03documentKey\0", re.DOTALL)
 _POSITION = frozenset({b"_id", b"clusterTime", b"txnNumber", b"lsid", b"splitEvent"})
 
 
 class Door:
     """Lets through what may cross. Belongs to no thread: nothing changes after it was made."""
 
-    __slots__ = ("_has_rules", "_rules", "_selection", "_trees")
+    __slots__ = ("_has_rules", "_rules", "_selection", "_trees", "_verdicts")
 
     def __init__(
         self,
@@ -45,6 +55,8 @@ class Door:
             if each.needs_key and key is None:
                 raise missing_key(name)
         self._trees: dict[bytes, Node] = {name.encode(): tree_of(each, key) for name, each in self._rules.items()}
+        self._verdicts: dict[bytes, Node | bool] = {}
+        """What becomes of events of a collection: True when they stay, False when they do not cross, or the rules."""
         self._has_rules = bool(self._trees) or self._selection != Selection()
 
     def crosses(self, collection: str) -> bool:
@@ -85,8 +97,42 @@ class Door:
         return {".".join(path): 0 for path in paths} or None
 
     def _event(self, array: bytes, start: int, after: int) -> bytes | None:
-        """One event; None when it stays as it is."""
-        event = array[start:after]
+        """One event; None when it stays as it is.
+
+        The usual form of an event is known by two expressions, each bound to the end of the element before.
+        """
+        head = _HEAD.match(array, start + 4)
+        if head is None:
+            return self._taken_apart(array[start:after])
+        position, whole = head.end(), None
+        if array.startswith(_FULL_DOCUMENT, position):
+            whole = position + len(_FULL_DOCUMENT)
+            position = whole + int32(array, whole)
+        tail = _TAIL.match(array, position, after)
+        if tail is None:
+            return self._taken_apart(array[start:after])
+        verdict = self._verdict(tail[1])
+        if verdict is True:
+            return None
+        if verdict is False or not _is_plain_key(array, tail.end(), after - 1):
+            return self._taken_apart(array[start:after])
+        changed = None if whole is None else masked_part(array, whole, verdict)
+        if whole is None or changed is None:
+            return None
+        event = array[start + 4 : whole] + changed + array[position:after]
+        return (len(event) + 4).to_bytes(4, "little") + event
+
+    def _verdict(self, collection: bytes) -> Node | bool:
+        verdict = self._verdicts.get(collection)
+        if verdict is None:
+            crosses = self._selection.crosses(collection.decode())
+            verdict = self._trees.get(collection, True) if crosses else False
+            if len(self._verdicts) < _REMEMBERED:
+                self._verdicts[collection] = verdict
+        return verdict
+
+    def _taken_apart(self, event: bytes) -> bytes | None:
+        """The same for an event of any form."""
         parts = {name: (kind, value) for kind, name, value in elements(event)}
         namespace = parts.get(b"ns")
         collection = _text_of(namespace[1], b"coll") if namespace is not None else None
@@ -114,6 +160,14 @@ class Door:
             # Of a sharded collection, it holds the fields of the shard key as well.
             parts[b"documentKey"] = (DOCUMENT, id_document(key[1]))
         return _document(parts)
+
+
+def _is_plain_key(array: bytes, start: int, end: int) -> bool:
+    """Whether a document key is the ``_id`` alone, and the last thing in its event."""
+    key_end = start + int32(array, start) - 1
+    if key_end + 1 != end or array[start + 5 : start + 9] != b"_id\0":
+        return False
+    return value_end(array, array[start + 4], start + 9) == key_end
 
 
 def _parts(array: bytes) -> list[tuple[int, int]]:
