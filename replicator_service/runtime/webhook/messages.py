@@ -165,7 +165,7 @@ class Announcer:
     def _back(cause: str, before: _Open, present: Present, at: datetime) -> Message:
         lasted = spelled((at - before.since).total_seconds())
         told = f"Back to {present.state.value} after {lasted} of {cause.replace('_', ' ')}."
-        notice = Notice(Severity.INFO, State.STREAMING.value, told, "")
+        notice = Notice(Severity.INFO, State.STREAMING.value, told, "Nothing to do.")
         return Message(Event.RESOLVED, State.STREAMING.value, notice, 1, before.since, at)
 
     def _may_be_told(self, cause: str, now: float) -> bool:

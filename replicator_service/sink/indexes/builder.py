@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _RETRY_SECONDS = 60.0
 _CANCEL_SECONDS = 2.0
 
-_LOCK = "select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('replicator indexes:' || %s, 0))"
+_LOCK = "select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('replicator: indexes:' || %s, 0))"
 
 _INVALID = """
 select k.relname::text

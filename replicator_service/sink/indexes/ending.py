@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from replicator_service.sink.connect.connection import Connection
 
-APPLICATION = "replicator indexes"
+APPLICATION = "replicator: indexes"
 """The name of the session that builds: whoever needs a table for something else ends its build by this."""
 
 _END = """

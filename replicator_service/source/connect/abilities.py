@@ -136,7 +136,7 @@ class _Probe:
                 self.find(collection, collectionUUID=Binary(uuid.uuid4().bytes, 4))
             except SnapshotUnavailable:
                 return
-            raise Fatal("it is ignored")
+            raise Fatal("it is ignored", hint="MongoDB 6.0 and later look at it.")
 
         found = self.tried(attempt)
         return self._unless_unreadable(collection, found) if found.works is False else found

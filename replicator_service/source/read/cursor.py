@@ -160,7 +160,9 @@ class ReadCursor:
         options: dict[str, Any] = {"batchSize": self._batch_size}
         if at is not None:
             if not self._line.facts.reads_at_a_time:
-                raise SnapshotUnavailable("this server does not read at a cluster time")
+                raise SnapshotUnavailable(
+                    "this server does not read at a cluster time", hint="The present is read instead, which is said."
+                )
             after = at
             options["readConcern"] = {"level": "snapshot", "atClusterTime": to_timestamp(at)}
         else:
