@@ -61,7 +61,8 @@ def test_every_alert_says_what_it_is_and_where_to_read_on(name: str) -> None:
     assert rule["labels"]["severity"] in {"critical", "warning"}
     notes = rule["annotations"]
     assert set(notes) == {"summary", "description", "runbook_url"}
-    assert notes["runbook_url"] == f"{RUNBOOKS}#{name.lower()}"
+    where = f"{{{{ with $externalLabels.runbooks }}}}{{{{ . }}}}{{{{ else }}}}{RUNBOOKS}{{{{ end }}}}"
+    assert notes["runbook_url"] == f"{where}#{name.lower()}"
     assert f"\n### {name}\n" in runbooks()
 
 

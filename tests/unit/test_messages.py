@@ -102,6 +102,13 @@ def texts(path: Path) -> Iterator[tuple[str, str]]:
     documentation = {
         id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
+    # How sessions with a server are called is no message.
+    documentation |= {
+        id(node.value)
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.keyword) and node.arg in {"app_name", "application_name"})
+        or (isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "APPLICATION")
+    }
     inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in ast.walk(tree):
         place = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
@@ -132,19 +139,7 @@ def test_every_sqlstate_has_a_cause_and_a_fix(code: str) -> None:
 
 _COMMAND = re.compile(r"(?:^|['`]|: )replicator ((?:[a-z]+(?:-[a-z]+)*)(?: [a-z]+(?:-[a-z]+)*)?)((?: --[a-z-]+)*)")
 _GROUPS = {"dead-letters", "mapping", "config", "snapshot"}
-_NO_COMMANDS = {
-    "writer",
-    "command",
-    "monitor",
-    "standby",
-    "service",
-    "failure",
-    "listener",
-    "pooler",
-    "reconciliation",
-    "renews",
-    "requests",
-}
+_NO_COMMANDS = {"renews"}
 
 
 def commands() -> set[tuple[str, tuple[str, ...]]]:

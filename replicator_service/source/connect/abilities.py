@@ -136,7 +136,7 @@ class _Probe:
                 self.find(collection, collectionUUID=Binary(uuid.uuid4().bytes, 4))
             except SnapshotUnavailable:
                 return
-            raise Fatal("it is ignored", hint="MongoDB 6.0 and later look at it.")
+            raise Fatal("it is ignored", hint="Nothing to do: another way is taken.")
 
         found = self.tried(attempt)
         return self._unless_unreadable(collection, found) if found.works is False else found

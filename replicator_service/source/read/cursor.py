@@ -161,7 +161,7 @@ class ReadCursor:
         if at is not None:
             if not self._line.facts.reads_at_a_time:
                 raise SnapshotUnavailable(
-                    "this server does not read at a cluster time", hint="The present is read instead, which is said."
+                    "this server does not read at a cluster time", hint="Nothing to do: it is read as it is now."
                 )
             after = at
             options["readConcern"] = {"level": "snapshot", "atClusterTime": to_timestamp(at)}
