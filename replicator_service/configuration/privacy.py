@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from replicator_service.configuration.environment import PREFIX
 from replicator_service.configuration.mapping_file import read_mapping
+from replicator_service.core.compiled import native
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.masking.door import Door
 from replicator_service.core.masking.key import MaskKey, mask_key
@@ -28,7 +29,7 @@ def door_of(settings: Settings, mapping: Mapping | None = None) -> Door:
     Raises :class:`ConfigurationError` when a rule needs a key and there is none, or the key can be guessed or read.
     """
     mapping = read_mapping(settings.mapping) if mapping is None else mapping
-    return Door(mapping.selection, mapping.rules, key_of(settings))
+    return Door(mapping.selection, mapping.rules, key_of(settings), compiled=native())
 
 
 def key_of(settings: Settings, environ: Environment[str, str] = os.environ) -> MaskKey | None:

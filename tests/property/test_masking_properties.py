@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import struct
 from typing import Any
 
 import bson
+from bson.code import Code
+from bson.errors import InvalidBSON
 from bson.timestamp import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +22,7 @@ from replicator_service.core.masking.key import MaskKey
 from replicator_service.core.masking.rules import Mask, MaskKind, Rules, Selection
 from replicator_service.core.masking.tree import tree_of
 from tests.support.bson_values import IDENTIFIERS, SCALARS, TEXT
+from tests.support.compiled import native_or_skip
 
 KEY = MaskKey(b"a key that is kept secret")
 HMAC, NULL, LAST = Mask(MaskKind.HMAC), Mask(MaskKind.NULL), Mask(MaskKind.KEEP_LAST, 2)
@@ -153,3 +157,65 @@ def test_events_of_the_usual_form_are_treated_like_those_of_any(
     assert bson.encode(short) == bson.encode(long)
     if collection == "other":
         assert door.events(array) is array
+
+
+@given(st.lists(DOCUMENTS, max_size=4), st.lists(PATHS, min_size=1, max_size=4), ACTIONS)
+def test_compiled_rules_give_the_same_bytes(
+    documents: list[dict[str, Any]], paths: list[tuple[str, ...]], mask: Mask | None
+) -> None:
+    native = native_or_skip()
+    rules = Rules(tuple(paths)) if mask is None else Rules((), tuple((path, mask) for path in paths))
+    python, compiled = Door(rules={"c": rules}, key=KEY), Door(rules={"c": rules}, key=KEY, compiled=native)
+    array = bson.encode({str(index): each for index, each in enumerate(documents)})
+    assert compiled.documents("c", array) == python.documents("c", array)
+
+
+@given(
+    st.lists(DOCUMENTS, min_size=1, max_size=4),
+    st.sampled_from(["users", "secrets", "other"]),
+    st.sampled_from(["insert", "update", "delete", "drop"]),
+    st.sampled_from([{}, {"splitEvent": {"fragment": 1, "of": 2}}, {"txnNumber": 1}, {"x": Code("a")}]),
+    st.sampled_from([{"_id": 1}, {"a": 1, "_id": 1}, {"_id": Code("a")}]),
+)
+def test_compiled_rules_treat_events_the_same(
+    documents: list[dict[str, Any]], collection: str, operation: str, more: dict[str, Any], key: dict[str, Any]
+) -> None:
+    native = native_or_skip()
+    rules = {"users": Rules((("a",),), ((("b", "c"), HMAC),))}
+    selection = Selection(exclude=("secrets",))
+    events = [
+        {
+            "_id": {"_data": "8265"},
+            "operationType": operation,
+            "clusterTime": Timestamp(1, 1),
+            **({"fullDocument": each} if operation == "insert" else {}),
+            "ns": {"db": "d", "coll": collection},
+            **({} if operation == "drop" else {"documentKey": key}),
+            **more,
+        }
+        for each in documents
+    ]
+    array = bson.encode({str(index): each for index, each in enumerate(events)})
+    expected = Door(selection, rules, KEY).events(array)
+    assert Door(selection, rules, KEY, compiled=native).events(array) == expected
+
+
+@given(st.lists(DOCUMENTS, min_size=1, max_size=3), st.integers(0, 2_000), st.integers(0, 255))
+def test_bytes_that_are_no_bson_are_refused_or_treated_the_same(
+    documents: list[dict[str, Any]], place: int, byte: int
+) -> None:
+    """Whatever is damaged: the compiled rules read nothing outside, and let nothing through that Python does not."""
+    native = native_or_skip()
+    rules = {"c": Rules((("a",),), ((("b",), NULL),))}
+    array = bytearray(bson.encode({str(index): each for index, each in enumerate(documents)}))
+    array[place % len(array)] = byte
+
+    def masked_or_refused(door: Door) -> bytes | None:
+        try:
+            return door.documents("c", bytes(array))
+        except (InvalidBSON, ValueError, IndexError, struct.error):
+            return None
+
+    assert masked_or_refused(Door(rules=rules, key=KEY, compiled=native)) == masked_or_refused(
+        Door(rules=rules, key=KEY)
+    )

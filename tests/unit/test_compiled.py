@@ -173,4 +173,4 @@ def test_every_compiled_source_is_in_the_digest(copy: Path) -> None:
         before = sources_digest(core)
         path.write_bytes(path.read_bytes() + b"\n")
         assert sources_digest(core) != before
-    assert compiled.MODULES == ("scan", "rows")
+    assert compiled.MODULES == ("scan", "rows", "masks")

@@ -21,14 +21,15 @@ from replicator_service.core.compiled.sources import why_not
 from replicator_service.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from replicator_service.core.lines import Lines
+    from replicator_service.core.masking.tree import Node
     from replicator_service.core.transform.leftovers import Leftovers
     from replicator_service.core.transform.program import CollectionProgram
 
 VARIABLE = "REPLICATOR_COMPILED"
-MODULES = ("scan", "rows")
+MODULES = ("scan", "rows", "masks")
 
 
 class Scan(Protocol):
@@ -107,12 +108,24 @@ class Programming(Protocol):
         ...
 
 
+class Masks(Protocol):
+    """The compiled form of a collection's rules of privacy."""
+
+    def documents(self, array: bytes) -> bytes | None:
+        """A BSON array of documents, masked; None when it is not surely one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Native:
     """What is compiled."""
 
     scan: Scanning
     program: Programming
+    masks: Callable[[Node, Callable[..., bytes], Callable[..., bytes | None]], Masks]
+    """Compiles rules; with the functions of the reference for what it leaves to them."""
+    events: Callable[[bytes, Callable[[bytes], Masks | bool], Callable[[bytes], bytes | None]], bytes | None]
+    """Masks an array of events, see there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +176,8 @@ def _found() -> Chosen:
     if reason is not None:
         return Chosen(None, reason)
     try:
-        scan, rows = (importlib.import_module(f"{__name__}.{name}") for name in MODULES)
+        scan, rows, masks = (importlib.import_module(f"{__name__}.{name}") for name in MODULES)
     except ImportError as error:
         # Made on another machine: a library that it needs is not here.
         return Chosen(None, f"what is compiled does not load ({type(error).__name__})")
-    return Chosen(Native(scan.Scan, rows.Program), "made from these sources")
+    return Chosen(Native(scan.Scan, rows.Program, masks.Masks, masks.events), "made from these sources")

@@ -50,7 +50,7 @@ def masked_part(raw: bytes, start: int, node: Node) -> bytes | None:
             raise InvalidBSON("a value reaches beyond its document")
         if next_name == position + 1:
             rule = fields.get(raw[next_name:name_end], other)
-            changed = None if rule is None else _changed(raw, raw[position], name_end + 1, after, rule)
+            changed = None if rule is None else changed_value(raw[position], raw[name_end + 1 : after], rule)
             if changed is not None:
                 pieces.append(raw[copied:position])
                 if changed:
@@ -82,13 +82,13 @@ def _end_of_value(raw: bytes, value: int, kind: int) -> int:
     return value_end(raw, kind, value) if size is None else value + size
 
 
-def _changed(raw: bytes, kind: int, value: int, after: int, rule: Node | Leaf) -> bytes | None:
+def changed_value(kind: int, value: bytes, rule: Node | Leaf) -> bytes | None:
     """The kind and the value that stand in place of this one; empty when nothing does, None when it stays."""
     if isinstance(rule, Node):
         if kind == DOCUMENT:
-            inner = masked_part(raw, value, rule)
+            inner = masked_part(value, 0, rule)
         elif kind == ARRAY:
-            inner = _elements_below(raw[value:after], rule)
+            inner = _elements_below(value, rule)
         else:
             # The scope of code is a document as well, but no path goes there.
             return bytes(MASKED_NULL[:1]) if kind == CODE_WITH_SCOPE else None
@@ -96,8 +96,8 @@ def _changed(raw: bytes, kind: int, value: int, after: int, rule: Node | Leaf) -
     if rule.replace is None:
         return b""
     if kind == ARRAY and not rule.is_whole:
-        return bytes([ARRAY]) + _each_masked(raw[value:after], rule)
-    new_kind, new_value = rule.replace(kind, raw[value:after])
+        return bytes([ARRAY]) + _each_masked(value, rule)
+    new_kind, new_value = rule.replace(kind, value)
     return bytes([new_kind]) + new_value
 
 

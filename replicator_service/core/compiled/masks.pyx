@@ -1,0 +1,314 @@
+"""Rules of privacy on the bytes of a reply, without going through the elements of each document in Python.
+
+The same as :mod:`replicator_service.core.masking.documents`, which is the reference; whatever is not surely known here is
+left to it: an event of another form, an array whose values are masked one by one, bytes that are no BSON.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memchr, memcmp
+
+from replicator_service.core.compiled.buffers cimport Bytes
+from replicator_service.core.compiled.elements cimport ARRAY, DOCUMENT, STRING, int32_at
+
+
+cdef extern from *:
+    """
+    static const signed char mask_sizes[256] = {
+        [0x01] = 8, [0x07] = 12, [0x08] = 1, [0x09] = 8, [0x10] = 4, [0x11] = 8, [0x12] = 8, [0x13] = 16,
+    };
+    """
+    const signed char mask_sizes[256]
+
+
+cdef enum:
+    NULL_KIND = 0x0A
+    BINARY = 0x05
+    MIN_KIND = 0xFF
+    MAX_KIND = 0x7F
+
+
+cdef class Odd(Exception):
+    """Python has to look at this document."""
+
+
+cdef inline Bytes end_of(Bytes kind_at, Bytes value, Bytes end) except NULL:
+    """Where the value ends, at most at ``end``, the NUL of its document."""
+    cdef unsigned char kind = kind_at[0]
+    cdef Py_ssize_t left = end - value
+    cdef Py_ssize_t size = mask_sizes[kind]
+    if size == 0 and kind != NULL_KIND and kind != MIN_KIND and kind != MAX_KIND:
+        if left < 4:
+            raise Odd
+        size = int32_at(value)
+        if kind == STRING:
+            size += 4
+        elif kind == BINARY:
+            size += 5
+        elif kind != DOCUMENT and kind != ARRAY:
+            raise Odd
+        if size < 5:
+            raise Odd
+    if size < 0 or size > left:
+        raise Odd
+    return value + size
+
+
+cdef class Masks:
+    """The rules of one collection; ``node`` is a :class:`replicator_service.core.masking.tree.Node`.
+
+    ``whole`` masks a document by the reference, ``value`` gives what :func:`_changed` of it does.
+    """
+
+    cdef list names
+    cdef list rules
+    cdef object other
+    cdef object node
+    cdef object whole
+    cdef object value
+
+    def __init__(self, node, whole, value):
+        self.node = node
+        self.whole = whole
+        self.value = value
+        self.names = list(node.fields)
+        self.rules = [self.below(rule) for rule in node.fields.values()]
+        self.other = self.below(node.any)
+
+    def below(self, rule):
+        return Masks(rule, self.whole, self.value) if hasattr(rule, "fields") else rule
+
+    cdef object rule_of(self, Bytes name, Py_ssize_t size):
+        cdef Py_ssize_t index
+        cdef bytes known
+        for index in range(len(self.names)):
+            known = <bytes>self.names[index]
+            if PyBytes_GET_SIZE(known) == size and memcmp(PyBytes_AS_STRING(known), name, size) == 0:
+                return self.rules[index]
+        return self.other
+
+    cdef bytes part(self, Bytes at, Py_ssize_t room):
+        """The document that begins here, masked; None when it stays. Raises :class:`Odd`."""
+        if room < 5:
+            raise Odd
+        cdef Py_ssize_t length = int32_at(at)
+        if length < 5 or length > room or at[length - 1] != 0:
+            raise Odd
+        cdef Bytes end = at + length - 1
+        cdef Bytes position = at + 4
+        cdef Bytes copied = position
+        cdef Bytes name_end
+        cdef Bytes after
+        cdef list pieces = None
+        cdef object rule
+        cdef bytes changed
+        while position < end:
+            name_end = <Bytes>memchr(position + 1, 0, end - position - 1)
+            if name_end == NULL:
+                raise Odd
+            after = end_of(position, name_end + 1, end)
+            rule = self.rule_of(position + 1, name_end - position - 1)
+            if rule is not None:
+                changed = self.changed(rule, position, name_end, after)
+                if changed is not None:
+                    if pieces is None:
+                        pieces = [b"\0\0\0\0"]
+                    if copied < position:
+                        pieces.append(PyBytes_FromStringAndSize(<char*>copied, position - copied))
+                    if changed:
+                        pieces.append(changed[:1])
+                        pieces.append(PyBytes_FromStringAndSize(<char*>position + 1, name_end - position))
+                        pieces.append(changed[1:])
+                    copied = after
+            position = after
+        if pieces is None:
+            return None
+        pieces.append(PyBytes_FromStringAndSize(<char*>copied, end + 1 - copied))
+        return sized(pieces)
+
+    cdef bytes changed(self, object rule, Bytes position, Bytes name_end, Bytes after):
+        """The kind and the value that stand in place of this one; empty: nothing does; None: it stays."""
+        cdef Bytes value = name_end + 1
+        cdef bytes inner
+        if isinstance(rule, Masks):
+            if position[0] == DOCUMENT:
+                inner = (<Masks>rule).part(value, after - value)
+                return None if inner is None else b"\x03" + inner
+            if position[0] != ARRAY:
+                return None
+            rule = (<Masks>rule).node
+        found = self.value(position[0], PyBytes_FromStringAndSize(<char*>value, after - value), rule)
+        return found
+
+    def document(self, bytes raw):
+        """One document, masked, or as it is."""
+        cdef bytes changed
+        try:
+            changed = self.part(<Bytes>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
+        except Odd:
+            return self.whole(raw, self.node)
+        return raw if changed is None else changed
+
+    def documents(self, bytes array):
+        """A BSON array of documents, masked; None when it is not surely one."""
+        cdef Bytes data = <Bytes>PyBytes_AS_STRING(array)
+        cdef Bytes position = data + 4
+        cdef Bytes end = data + PyBytes_GET_SIZE(array) - 1
+        cdef Bytes copied = position
+        cdef Bytes start
+        cdef Bytes after
+        cdef list pieces = None
+        cdef bytes changed, raw
+        while position < end:
+            start = <Bytes>memchr(position + 1, 0, end - position - 1)
+            if position[0] != DOCUMENT or start == NULL or end - start < 6:
+                return None
+            start += 1
+            after = start + int32_at(start)
+            if after < start + 5 or after > end:
+                return None
+            try:
+                changed = self.part(start, after - start)
+            except Odd:
+                raw = PyBytes_FromStringAndSize(<char*>start, after - start)
+                changed = self.whole(raw, self.node)
+                if changed == raw:
+                    changed = None
+            if changed is not None:
+                if pieces is None:
+                    pieces = [b"\0\0\0\0"]
+                pieces.append(PyBytes_FromStringAndSize(<char*>copied, start - copied))
+                pieces.append(changed)
+                copied = after
+            position = after
+        if pieces is None:
+            return array
+        pieces.append(PyBytes_FromStringAndSize(<char*>copied, end + 1 - copied))
+        return sized(pieces)
+
+
+def events(bytes array, verdict_of, taken_apart):
+    """A BSON array of change events, each by the rules of its collection; None when it is not surely one.
+
+    ``verdict_of`` gives True for a collection whose events stay, False for one that does not cross, or its
+    :class:`Masks`. ``taken_apart`` is given every event that is not of the usual form.
+    """
+    cdef Bytes data = <Bytes>PyBytes_AS_STRING(array)
+    cdef Bytes position = data + 4
+    cdef Bytes end = data + PyBytes_GET_SIZE(array) - 1
+    cdef Bytes copied = position
+    cdef Bytes start
+    cdef Bytes after
+    cdef list pieces = None
+    cdef bytes changed
+    while position < end:
+        start = <Bytes>memchr(position + 1, 0, end - position - 1)
+        if position[0] != DOCUMENT or start == NULL or end - start < 6:
+            return None
+        start += 1
+        after = start + int32_at(start)
+        if after < start + 5 or after > end:
+            return None
+        try:
+            changed = event(start, after, verdict_of)
+        except Odd:
+            changed = taken_apart(PyBytes_FromStringAndSize(<char*>start, after - start))
+        if changed is not None:
+            if pieces is None:
+                pieces = [b"\0\0\0\0"]
+            pieces.append(PyBytes_FromStringAndSize(<char*>copied, start - copied))
+            pieces.append(changed)
+            copied = after
+        position = after
+    if pieces is None:
+        return array
+    pieces.append(PyBytes_FromStringAndSize(<char*>copied, end + 1 - copied))
+    return sized(pieces)
+
+
+cdef bytes event(Bytes start, Bytes after, verdict_of):
+    """One event, masked; None when it stays. Raises :class:`Odd` for what is not a plain change of one document."""
+    cdef Bytes end = after - 1
+    cdef Bytes position = start + 4
+    cdef Bytes whole = NULL
+    cdef Bytes key = NULL
+    cdef Bytes whole_end = NULL
+    cdef Bytes key_end = NULL
+    cdef Bytes name_end
+    cdef Bytes value
+    cdef Bytes following
+    cdef Py_ssize_t size
+    cdef bytes collection = None
+    cdef bytes changed
+    if end[0] != 0:
+        raise Odd
+    while position < end:
+        name_end = <Bytes>memchr(position + 1, 0, end - position - 1)
+        if name_end == NULL:
+            raise Odd
+        value = name_end + 1
+        following = end_of(position, value, end)
+        size = name_end - position - 1
+        if position[0] == DOCUMENT:
+            if size == 12 and memcmp(position + 1, b"fullDocument", 12) == 0:
+                whole, whole_end = value, following
+            elif size == 11 and memcmp(position + 1, b"documentKey", 11) == 0:
+                key, key_end = value, following
+            elif size == 2 and memcmp(position + 1, b"ns", 2) == 0:
+                collection = collection_of(value, following)
+        if size == 10 and memcmp(position + 1, b"splitEvent", 10) == 0:
+            raise Odd
+        position = following
+    if collection is None or key == NULL:
+        raise Odd
+    verdict = verdict_of(collection)
+    if verdict is True:
+        return None
+    if verdict is False or not is_plain_key(key, key_end):
+        raise Odd
+    if whole == NULL:
+        return None
+    changed = (<Masks>verdict).part(whole, whole_end - whole)
+    if changed is None:
+        return None
+    return sized(
+        [
+            b"\0\0\0\0",
+            PyBytes_FromStringAndSize(<char*>start + 4, whole - start - 4),
+            changed,
+            PyBytes_FromStringAndSize(<char*>whole_end, after - whole_end),
+        ]
+    )
+
+
+cdef bytes collection_of(Bytes at, Bytes after):
+    """The collection in a namespace."""
+    cdef Bytes end = after - 1
+    cdef Bytes position = at + 4
+    cdef Bytes name_end
+    cdef Bytes following
+    while position < end:
+        name_end = <Bytes>memchr(position + 1, 0, end - position - 1)
+        if name_end == NULL:
+            raise Odd
+        following = end_of(position, name_end + 1, end)
+        if position[0] == STRING and name_end - position == 5 and memcmp(position + 1, b"coll", 4) == 0:
+            return PyBytes_FromStringAndSize(<char*>name_end + 5, following - name_end - 6)
+        position = following
+    raise Odd
+
+
+cdef bint is_plain_key(Bytes at, Bytes after) except -1:
+    """Whether a document key is the ``_id`` alone."""
+    cdef Bytes end = after - 1
+    if end - at < 10 or memcmp(at + 5, b"_id\0", 4) != 0:
+        return False
+    return end_of(at + 4, at + 9, end) == end
+
+
+cdef bytes sized(list pieces):
+    """A document of its pieces, the first of which is its size."""
+    cdef Py_ssize_t size = 0
+    for piece in pieces:
+        size += PyBytes_GET_SIZE(piece)
+    pieces[0] = size.to_bytes(4, "little")
+    return b"".join(pieces)
