@@ -86,6 +86,8 @@ def _other_python(version: str) -> Path | None:
             [program, "-m", "venv", "--clear", str(place)],
             [*pip, "--require-hashes", "--requirement", "requirements/dev.txt"],
             [*pip, "--no-build-isolation", "--editable", "."],
+            [str(python), "-m", "replicator_service.core.compiled.build"],
+            ["sh", "tests/tools.sh", str(place / "bin")],
         ):
             subprocess.run(command, check=True, cwd=ROOT)
         (place / ".installed").touch()
