@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from devstack import debian
 from devstack.account import unprivileged
 from devstack.binaries import find_mongod, find_postgres
+from devstack.debian import Program, find_program
 from devstack.errors import DevstackError
 from devstack.wheels import REQUIREMENTS, cache_directory, requirement, unpacked
 
@@ -136,3 +138,21 @@ def test_a_postgresql_is_used_only_when_it_is_a_server_of_the_version_asked_for(
 def test_a_version_that_is_nowhere_is_told() -> None:
     with pytest.raises(DevstackError, match="There is no PostgreSQL 11 here"):
         find_postgres(11, _cache_of_this_machine())
+
+
+def test_a_program_of_this_machine_wins_over_debians_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = _script(tmp_path / "bin" / "boat", "row")
+    monkeypatch.setenv("PATH", f"{mine.parent}{os.pathsep}{os.environ['PATH']}")
+    assert find_program("boat", "boat") == Program(mine, None)
+
+
+def test_a_package_that_debian_does_not_have_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DevstackError, match="no-such-boat") as caught:
+        debian.unpacked("no-such-boat", cache=tmp_path)
+    assert "nstall no-such-boat" in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
+def test_no_wheel_has_a_mongod_of_another_version() -> None:
+    with pytest.raises(DevstackError, match=r"No wheel has a mongod 4\.4"):
+        find_mongod({"DEVSTACK_MONGOD": "4.4"})

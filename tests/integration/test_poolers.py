@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -10,6 +11,7 @@ import pytest
 
 from replicator_service.core.errors import ConfigurationError, SinkUnavailable
 from replicator_service.sink.connect.connection import connect
+from tests.support.load import Load
 from tests.support.poolers import pgbouncer, through
 from tests.support.processes import Operator, errors_of
 from tests.support.replication import assert_same_documents, replicating
@@ -60,6 +62,24 @@ def test_one_of_two_services_leads_through_a_pooler_and_the_other_follows(
             assert assert_same_documents(source, sink, "things") == 1
 
 
+def test_a_pooler_that_dies_and_comes_back_costs_nothing_but_time(
+    source: Source, sink: Sink, postgres_server: PostgresServer
+) -> None:
+    with ExitStack() as lives:
+        port = lives.enter_context(pgbouncer(postgres_server, mode="session"))
+        dsn = through(sink.dsn, port)
+        with Load(source.uri, source.name) as load, replicating(source, sink, postgres_dsn=dsn) as replication:
+            load.go_on()
+            replication.catch_up()
+            lives.close()
+            load.go_on()
+            lives.enter_context(pgbouncer(postgres_server, mode="session", at=port))
+            load.go_on()
+            load.stop()
+            replication.catch_up()
+            assert assert_same_documents(source, sink, "busy") > 0
+
+
 def test_all_checks_pass_through_a_pooler_in_session_mode(
     source: Source, sink: Sink, session_pooler: int, tmp_path: Path
 ) -> None:
@@ -106,14 +126,14 @@ def test_a_shared_session_is_found_out_however_many_there_are(
 ) -> None:
     sizes = {"default_pool_size": str(size), "server_round_robin": "1"}
     with (
-        pgbouncer(postgres_server, mode="transaction", **sizes) as port,
+        pgbouncer(postgres_server, mode="transaction", options=sizes) as port,
         pytest.raises(ConfigurationError, match="shares server sessions"),
     ):
         connect(through(sink.dsn, port), application_name="test").close()
 
 
 def test_a_pool_that_is_too_small_is_told_within_seconds(postgres_server: PostgresServer, sink: Sink) -> None:
-    with pgbouncer(postgres_server, mode="session", default_pool_size="1") as port:
+    with pgbouncer(postgres_server, mode="session", options={"default_pool_size": "1"}) as port:
         dsn = through(sink.dsn, port)
         with psycopg.connect(dsn), pytest.raises(SinkUnavailable, match="does not answer on them") as caught:
             connect(dsn, application_name="test").close()

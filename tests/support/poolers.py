@@ -19,7 +19,7 @@ from devstack.process import ServerProcess, remove_directory, temporary_director
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from devstack.postgres import PostgresServer
@@ -58,8 +58,10 @@ listen postgres
 
 
 @contextmanager
-def pgbouncer(server: PostgresServer, *, mode: str, **options: str) -> Iterator[int]:
-    """Run a PgBouncer before a server; gives its port."""
+def pgbouncer(
+    server: PostgresServer, *, mode: str, at: int | None = None, options: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    """Run a PgBouncer before a server, on the port `at` or a free one; gives its port. It ends at once."""
     directory = temporary_directory()
     users = directory / "users.txt"
     users.write_text(f'"postgres" "{server.password}"\n')
@@ -68,12 +70,12 @@ def pgbouncer(server: PostgresServer, *, mode: str, **options: str) -> Iterator[
         give(path, unprivileged())
 
     def started(port: int) -> ServerProcess:
-        lines = "\n".join(f"{name} = {value}" for name, value in options.items())
+        lines = "\n".join(f"{name} = {value}" for name, value in (options or {}).items())
         named = {"host": LOOPBACK, "server": server.port, "port": port, "users": users, "mode": mode, "options": lines}
         configuration.write_text(_POOLER.format(**named))
         return _run("pgbouncer", "pgbouncer", [str(configuration)], directory, port)
 
-    with _running(started, directory) as port:
+    with _running(started, directory, at) as port:
         yield port
 
 
@@ -153,9 +155,9 @@ def _run(name: str, package: str, arguments: list[str], directory: Path, port: i
 
 
 @contextmanager
-def _running(started: Callable[[int], ServerProcess], directory: Path) -> Iterator[int]:
+def _running(started: Callable[[int], ServerProcess], directory: Path, at: int | None = None) -> Iterator[int]:
     try:
-        port, process = on_free_port(started)
+        port, process = on_free_port(started) if at is None else (at, started(at))
         try:
             yield port
         finally:
