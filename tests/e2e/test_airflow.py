@@ -7,6 +7,7 @@ celery (the default) or edge; ``make test-workers`` tries both.
 from __future__ import annotations
 
 import os
+import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,11 @@ from devstack.airflow_executors import Executor
 from devstack.ports import free_port
 from replicator_service.configuration.mapping_file import read_mapping
 from tests.support.databases import Sink, Source, fresh_sink
+from tests.support.reconciliation import traffic
 from tests.support.replication import replicating
 from tests.support.waiting import wait_until
+from warehouse_jobs.marts import load
+from warehouse_jobs.marts.results import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,11 +108,11 @@ def airflow(
         wait_until(lambda: not pids & sessions(), message=lambda: f"the end of {pids & sessions()}")
 
 
-def ended(airflow: AirflowProcesses, run: DagRun, state: str = "success") -> DagRun:
+def ended(airflow: AirflowProcesses, run: DagRun, state: str = "success", *, patience: float = 150) -> DagRun:
     """Wait for the end of a run, which must be as expected."""
     airflow.require_running()
     api = airflow.api
-    wait_until(lambda: api.run(run).has_ended, timeout=150, message=lambda: f"the end of {run}: {api.tasks(run)}")
+    wait_until(lambda: api.run(run).has_ended, timeout=patience, message=lambda: f"the end of {run}: {api.tasks(run)}")
     now = api.run(run)
     assert now.state == state, (api.tasks(run), api.note(run))
     return now
@@ -278,6 +282,65 @@ def test_a_worker_that_is_killed_costs_time_and_nothing_else(
             after = connection.execute(loads).fetchone()
             assert before is not None
             assert after == (before[0] + 1,)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", [int(each) for each in os.environ.get("AIRFLOW_KILL_SEEDS", "1").split(",")])
+def test_workers_that_are_killed_at_random_under_traffic_leave_whole_reports_and_do_nothing_twice(
+    airflow: AirflowProcesses, shop: Source, warehouse: Sink, seed: int
+) -> None:
+    api, chance = airflow.api, random.Random(seed)  # noqa: S311 - the same kills again
+    with replicating(shop, warehouse, read_mapping(MAPPING)) as replication:
+        ended(airflow, api.trigger(GENERATOR, {**FORM, "seed": 100 + seed}))
+        replication.catch_up()
+        marts_before = known_runs(api, MARTS)
+        with warehouse.connect() as connection, traffic(lambda number: visit(shop, number)):
+            query = (
+                "with gone as (delete from origin.{0} where _id in (select _id from origin.{0} limit 5) returning 1) "
+                "select count(*) from gone"
+            )
+            for table in ("event_logs", "user_sessions", "search_queries"):
+                assert connection.execute(query.format(table).encode()).fetchone() == (5,)
+
+            proof = api.trigger(REPLICATOR)
+            kill_at_random(airflow, proof, chance, times=2)
+            ended(airflow, proof, patience=400)
+            facts = api.result(proof, "finish_run")
+            assert (facts["differences"], facts["repaired"], facts["is_whole"]) == (15, 15, True)
+
+            marts = newest(api, MARTS, "asset_triggered", marts_before)
+            kill_at_random(airflow, marts, chance, times=1)
+            ended(airflow, marts, patience=400)
+            twice = connection.execute(
+                "select user_id from mart.user_activity_history where etl_valid_to is null "
+                "group by user_id having count(*) > 1"
+            ).fetchall()
+            assert twice == []
+        replication.catch_up()
+        result = load(warehouse.dsn, "user_activity")
+        full = load(warehouse.dsn, "user_activity", full=True)
+        assert (result.mode, full.changed) == (Mode.INCREMENTAL, 0)
+
+
+def visit(shop: Source, number: int) -> None:
+    """One event more, of some user."""
+    event = {"timestamp": datetime.now(UTC), "event_type": "login", "details": {"user_id": f"visitor {number % 50}"}}
+    shop.db["EventLogs"].insert_one(event)
+
+
+def kill_at_random(airflow: AirflowProcesses, run: DagRun, chance: random.Random, *, times: int) -> None:
+    """Kill a worker, and start another one in its place, whenever some more tasks of the run have begun."""
+    api, begun = airflow.api, 0
+    for _ in range(times):
+        begun += chance.randrange(1, 4)
+
+        def is_time(wanted: int = begun) -> bool:
+            states = api.tasks(run).values()
+            return sum(state in {"running", "success"} for state in states) >= wanted or api.run(run).has_ended
+
+        wait_until(is_time, timeout=200, message=f"task {begun} of {run}")
+        airflow.kill_worker(chance.choice(airflow.workers))
+        airflow.start_worker()
 
 
 def kill_who_waits(airflow: AirflowProcesses, connection: psycopg.Connection[Any], table: str) -> None:
