@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from replicator_service.core.findings import Checklist
     from replicator_service.core.read_from import ReadFrom
     from replicator_service.source.connect.connection import Client
+    from replicator_service.source.connect.route import Member
 
 NAMES = tuple(MEANINGS[ability].check for ability in Ability)
 READ_FROM = "member that is read from"
@@ -53,17 +54,17 @@ def _check(ability: Ability, found: Found, abilities: Abilities, checks: Checkli
         checks.ok(meaning.check, meaning.use.removesuffix(".") + said)
 
 
-def check_member(client: Client, uri: str, read_from: ReadFrom, checks: Checklist) -> None:
-    """Which member would be read from."""
+def check_member(client: Client, uri: str, read_from: ReadFrom, checks: Checklist) -> Member | None:
+    """Say which member would be read from, and give it; None is the primary."""
     try:
         route = Route(client, preference(uri, read_from))
     except ConfigurationError as error:
         checks.fail(READ_FROM, error.message, error.hint)
-        return
+        return None
     if not route.is_chosen:
         checks.ok(READ_FROM, "the primary")
-        return
-    route.member()
+        return None
+    member = route.member()
     if route.reading.member is not None:
         checks.ok(READ_FROM, route.reading.member)
     elif route.reading.reason is None:
@@ -75,3 +76,4 @@ def check_member(client: Client, uri: str, read_from: ReadFrom, checks: Checklis
             "Check the tags in REPLICATOR_MONGO_URI against rs.conf(), and that a secondary answers within "
             f"{FALL_BACK_SECONDS:.0f} s.",
         )
+    return member

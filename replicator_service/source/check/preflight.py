@@ -47,7 +47,7 @@ COLLECTIONS = "collections without change events"
 CAPPED = "capped collections"
 COLLATIONS = "collections with a collation"
 CONTENT = (DATABASE, COLLECTIONS, CAPPED, COLLATIONS)
-SERVER = (VERSION, *privileges.NAMES, *abilities.NAMES, abilities.READ_FROM, *retention.NAMES, *CONTENT)
+SERVER = (VERSION, abilities.READ_FROM, *privileges.NAMES, *abilities.NAMES, *retention.NAMES, *CONTENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +129,12 @@ def _check_server(
 ) -> None:
     with translated():
         checks.ok(VERSION, f"MongoDB {client.server_info()['version']}")
-    can = privileges.check_privileges(client, database, checks)
+    member = abilities.check_member(client, uri, wishes.read_from, checks)
+    can = privileges.check_privileges(client, database, checks, member)
     if can is None:
         checks.skip(*abilities.NAMES)
     else:
         abilities.check_abilities(can, checks, accepts_inexact=wishes.accepts_inexact)
-    abilities.check_member(client, uri, wishes.read_from, checks)
     retention.check_retention(client, checks)
     _check_collections(database, checks)
 

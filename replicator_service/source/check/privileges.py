@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from replicator_service.core.abilities import Ability, Found
     from replicator_service.core.findings import Checklist
     from replicator_service.source.connect.connection import Client
+    from replicator_service.source.connect.route import Member
 
 LIST = "privilege listCollections"
 FIND = "privilege find"
@@ -25,8 +26,13 @@ MAJORITY = "majority reads"
 NAMES = (LIST, FIND, STREAM, MAJORITY)
 
 
-def check_privileges(client: Client, database: Database[dict[str, Any]], checks: Checklist) -> Abilities | None:
-    """Try each thing that replicating needs; gives what the server can do, or None where that cannot be tried."""
+def check_privileges(
+    client: Client, database: Database[dict[str, Any]], checks: Checklist, member: Member | None
+) -> Abilities | None:
+    """Try each thing that replicating needs; gives what the server can do, or None where that cannot be tried.
+
+    What it can do is asked of the ``member`` that would be read from.
+    """
     collection = ABSENT
     with checks.failing(LIST):
         with translated():
@@ -37,14 +43,14 @@ def check_privileges(client: Client, database: Database[dict[str, Any]], checks:
     _try_find(database, collection, checks, FIND, {}, "documents can be read")
     streams: dict[Ability, Found] = {}
     with checks.failing(STREAM):
-        streams = probe_streams(database)
+        streams = probe_streams(database, member)
         ChangeStream(client, database, ServerFacts((), Abilities(streams)), start=None, batch_size=1).close()
         checks.ok(STREAM, "a change stream was opened and closed")
     if checks.failed(FIND) or checks.failed(LIST):
         checks.skip(MAJORITY)
         return None
     _try_find(database, collection, checks, MAJORITY, {"level": "majority"}, "read concern majority works")
-    reads = probe_reads(database)
+    reads = probe_reads(database, member)
     return replace(reads, found={**reads.found, **streams})
 
 

@@ -145,6 +145,12 @@ class Route:
         """Where reads go at present."""
         return self._reading
 
+    @property
+    def current(self) -> Member | None:
+        """The member that is read from at present. Chooses none."""
+        with self._lock:
+            return self._member
+
     def member(self) -> Member | None:
         """The member to read from; None is the primary. Chooses one where none is chosen."""
         if self._is_left():

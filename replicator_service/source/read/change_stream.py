@@ -208,6 +208,9 @@ class ChangeStream:
 
         A member that does not apply answers all the same, that nothing happens.
         """
+        if self._member is not None and self._route.current != self._member:
+            # A read has found that it lags. Its silence must not be taken for that of the cluster.
+            self.reopen()
         if not self._route.is_chosen or self._clock() - self._looked_at < _LOOK_SECONDS:
             return
         self._looked_at = self._clock()
