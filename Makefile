@@ -82,10 +82,13 @@ compiled: venv ## Compile the hot path anew, after a change of its sources
 
 SANITIZED := LD_PRELOAD=$$($(or $(CC),cc) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc
 
-.PHONY: sanitize
-sanitize: venv ## Run the compiled path on broken bytes under the address sanitizer
+FUZZ_SECONDS ?= 60
+
+.PHONY: fuzz-compiled
+fuzz-compiled: venv ## Run the compiled path on broken bytes under the sanitizers, FUZZ_SECONDS=60
 	$(BIN)/python -m replicator_service.core.compiled.build -g -fsanitize=address,undefined -fno-sanitize-recover
-	$(SANITIZED) $(BIN)/pytest --timeout 1800 tests/property/test_compiled_properties.py; status=$$?; \
+	{ $(SANITIZED) $(BIN)/python -m tests.support.fuzzing $(FUZZ_SECONDS) && \
+		$(SANITIZED) $(BIN)/pytest --timeout 1800 tests/property/test_compiled_properties.py; }; status=$$?; \
 		$(BIN)/python -m replicator_service.core.compiled.build; exit $$status
 
 .PHONY: lint
