@@ -148,3 +148,32 @@ def test_the_pace_is_changed_while_collections_are_read(
         assert_same_documents(source, sink, "things")
         assert "4 at a time" in pace()
         assert "2 at a time" in pace("--reset")
+
+
+def test_the_service_makes_indexes_once_a_collection_is_loaded(source: Source, sink: Sink, tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.yml"
+    mapping.write_text(
+        "version: 1\ncollections:\n  things: {table: things, columns: {n: integer}, indexes: [n]}\n",
+        encoding="utf-8",
+    )
+    load(source, 5_000)
+
+    def indexes() -> list[tuple[Any, ...]]:
+        with sink.connect() as connection:
+            query = "select indexname from pg_indexes where schemaname = %s and indexname like '%%idx'"
+            return connection.execute(query, (source.name,)).fetchall()
+
+    with connect(sink.dsn, application_name="test") as connection:
+        migrate(connection)
+        write_pace(connection, source.name, Pace(max_mb_s=0.05))
+        variables = {"REPLICATOR_CHUNK_DOCUMENTS": "500"}
+        options = ServiceOptions(source.uri, sink.dsn, source.name, free_port(), mapping, variables=variables)
+        with ServiceProcess(tmp_path / "service", options) as service:
+            wait_until(lambda: progress(sink)[0] > 500, timeout=60)
+            waiting = "select state from replicator.index_build"
+            wait_until(lambda: connection.execute(waiting).fetchall() == [("waiting",)])
+            assert indexes() == []
+            write_pace(connection, source.name, Pace(max_mb_s=0))
+            wait_until(lambda: indexes() == [("things__n_idx",)], timeout=60)
+            wait_until(lambda: connection.execute(waiting).fetchall() == [])
+            service.require_running()
