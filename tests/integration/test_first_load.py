@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from devstack.ports import free_port
 from devstack.service import ServiceOptions, ServiceProcess
 from replicator_service.cli.application import application
+from replicator_service.core.mapping.model import ColumnType, MappedColumn, Mapping, TypedCollection
 from replicator_service.core.sessions import Pace
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.control.migrations import migrate
@@ -177,3 +178,19 @@ def test_the_service_makes_indexes_once_a_collection_is_loaded(source: Source, s
             wait_until(lambda: indexes() == [("things__n_idx",)], timeout=60)
             wait_until(lambda: connection.execute(waiting).fetchall() == [])
             service.require_running()
+
+
+def test_keys_of_loaded_rows_are_noted_for_those_who_watch(source: Source, sink: Sink) -> None:
+    load(source, 20)
+    mapping = Mapping((TypedCollection("things", "things", (MappedColumn("n", ("n",), ColumnType.INTEGER),)),))
+    with connect(sink.dsn, application_name="test") as connection:
+        migrate(connection)
+        connection.execute(
+            "insert into replicator.key_watch (reader, stream, table_name, key_column, is_kept) "
+            "values ('reader', %s, 'things', 'n', true)",
+            (source.name,),
+        )
+        with replicating(source, sink, mapping, limits=LIVELY) as replication:
+            replication.catch_up()
+        noted = {key for (key,) in connection.execute("select key from replicator.changed_key").fetchall()}
+        assert "0" in noted

@@ -193,10 +193,11 @@ class Journal:
         if not self._watches:
             return before, after
         for rows in collections:
-            if len(rows.read.keys) >= MANY_READ:
+            read = (*rows.read.keys, *rows.loaded.keys)
+            if len(read) >= MANY_READ:
                 before += self.anything(table.name for table in rows.tables)
                 continue
-            written = (*rows.inserted.keys, *rows.changed.keys, *rows.read.keys)
+            written = (*rows.inserted.keys, *rows.changed.keys, *read)
             before += self.of_rows(rows.tables, (*written, *rows.deleted_keys))
             after += self.of_rows(rows.tables, written, counted=False)
         return before, after
