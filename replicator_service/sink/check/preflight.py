@@ -19,7 +19,7 @@ from replicator_service.sink.check.table_facts import gather_tables
 from replicator_service.sink.check.tables_wanted import wanted_tables
 from replicator_service.sink.connect.address import Address
 from replicator_service.sink.connect.dead_peer import HeardConnection
-from replicator_service.sink.connect.pooler import answering, is_pooled, require_own_session
+from replicator_service.sink.connect.pooler import answering, bound, is_pooled, require_own_session
 from replicator_service.sink.connect.session import session_settings
 from replicator_service.sink.control.checkpoint import read_checkpoint
 from replicator_service.sink.errors import translated
@@ -79,7 +79,7 @@ def _connect(dsn: str) -> HeardConnection:
     connection = HeardConnection.connect(
         dsn, autocommit=True, application_name="replicator check", connect_timeout=5, client_encoding="utf8"
     )
-    connection.listen(lambda: False)
+    bound(connection)
     return connection
 
 

@@ -9,7 +9,7 @@ import psycopg
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.sink.connect.address import Address
 from replicator_service.sink.connect.dead_peer import HeardConnection, Listener
-from replicator_service.sink.connect.pooler import answering, require_own_session
+from replicator_service.sink.connect.pooler import answering, bound, require_own_session
 from replicator_service.sink.connect.session import session_settings
 from replicator_service.sink.errors import translated
 
@@ -52,8 +52,7 @@ def connect(dsn: str, *, application_name: str, durable: bool = True) -> HeardCo
         connection = HeardConnection.connect(dsn, autocommit=True, application_name=application_name, **_KEEPALIVES)
         try:
             _require_supported(connection)
-            # Nothing of what follows takes long, except where a pooler has no server session for us.
-            connection.listen(lambda: False)
+            bound(connection)
             require_own_session(connection, dsn)
             others = {"synchronous_commit": "on" if durable else "off"}
             connection.execute(session_settings(connection.info.server_version, others))

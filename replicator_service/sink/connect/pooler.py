@@ -30,6 +30,9 @@ _OTHERS = 2
 """Connections that are in a transaction at once: a pooler that shares hands our session to one of them."""
 
 _CONNECT_SECONDS = 5
+ANSWER_SECONDS = 9.0
+"""A server may be busy, but not for so long with a statement that asks for nothing."""
+
 _PID = "select pg_catalog.pg_backend_pid()"
 
 
@@ -41,10 +44,18 @@ def is_pooled(connection: Connection) -> bool:
 def require_own_session(connection: Connection, dsn: str) -> None:
     """Make sure that this connection keeps its server session while others are busy.
 
-    Raises :class:`ConfigurationError` when it does not. Costs nothing without a pooler.
+    Raises :class:`ConfigurationError` when it does not. Costs a round trip without a pooler.
     """
     if is_pooled(connection) and not _is_kept(connection, dsn):
         raise ConfigurationError(SHARED, hint=WAY_OUT)
+
+
+def bound(connection: HeardConnection) -> None:
+    """Close the connection when nothing answers on it for :data:`ANSWER_SECONDS`.
+
+    A pooler lets everybody in, and answers once it has a server session.
+    """
+    connection.listen(lambda: False, silence_seconds=ANSWER_SECONDS)
 
 
 @contextmanager
@@ -72,7 +83,7 @@ def _is_kept(connection: Connection, dsn: str) -> bool:
 
 def _another(dsn: str) -> HeardConnection:
     other = HeardConnection.connect(dsn, application_name="replicator pooler check", connect_timeout=_CONNECT_SECONDS)
-    other.listen(lambda: False)
+    bound(other)
     return other
 
 
