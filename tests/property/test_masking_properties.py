@@ -219,3 +219,16 @@ def test_bytes_that_are_no_bson_are_refused_or_treated_the_same(
     assert masked_or_refused(Door(rules=rules, key=KEY, compiled=native)) == masked_or_refused(
         Door(rules=rules, key=KEY)
     )
+
+
+@given(
+    st.lists(IDENTIFIERS | TEXT | st.text(min_size=50, max_size=200), min_size=1), st.binary(min_size=16, max_size=100)
+)
+def test_compiled_hmacs_are_those_of_the_standard_library(values: list[Any], secret: bytes) -> None:
+    rules = {"c": Rules((), ((("v",), HMAC),))}
+    array = bson.encode({str(index): {"v": each} for index, each in enumerate(values)})
+    doors = [Door(rules=rules, key=MaskKey(secret), compiled=each) for each in (None, native_or_skip())]
+    python, compiled = (door.documents("c", array) for door in doors)
+    assert compiled == python
+    for value, found in zip(values, bson.decode(compiled, CODEC_OPTIONS).values(), strict=True):
+        assert found["v"] == hmac.new(secret, canonical(value), hashlib.sha256).hexdigest()

@@ -5,10 +5,21 @@ left to it: an event of another form, an array whose values are masked one by on
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.string cimport memchr, memcmp
+from libc.stdio cimport sprintf
+from libc.string cimport memchr, memcmp, memcpy
 
 from replicator_service.core.compiled.buffers cimport Bytes
-from replicator_service.core.compiled.elements cimport ARRAY, DOCUMENT, STRING, int32_at
+from replicator_service.core.compiled.elements cimport (
+    ARRAY,
+    DOCUMENT,
+    INT32,
+    INT64,
+    OBJECT_ID,
+    STRING,
+    int32_at,
+    int64_at,
+)
+from replicator_service.core.compiled.hashing cimport HmacKey, hmac_hex, hmac_key
 
 
 cdef extern from *:
@@ -53,6 +64,50 @@ cdef inline Bytes end_of(Bytes kind_at, Bytes value, Bytes end) except NULL:
     return value + size
 
 
+cdef class Hash:
+    """An ``hmac`` mask: strings, ObjectIds and whole numbers are hashed here, ``leaf`` tells of the others."""
+
+    cdef HmacKey key
+    cdef object leaf
+
+    def __cinit__(self, leaf):
+        cdef bytes secret = leaf.secret
+        hmac_key(&self.key, <Bytes>PyBytes_AS_STRING(secret), PyBytes_GET_SIZE(secret))
+        self.leaf = leaf
+
+    cdef bytes of(self, unsigned char kind, Bytes value, Py_ssize_t size):
+        """The kind and the value that stand in place of this one, or None when Python has to say it."""
+        cdef char text[32]
+        cdef Bytes at = <Bytes>text
+        cdef Py_ssize_t length
+        cdef int index
+        if kind == STRING:
+            at, length = value + 4, size - 5
+            # Texts that could be taken for those of other types get a mark.
+            if at[length] != 0 or (length > 0 and at[0] == c"$") or memchr(at, 0, length) != NULL:
+                return None
+        elif kind == OBJECT_ID:
+            for index in range(12):
+                text[2 * index] = digits[value[index] >> 4]
+                text[2 * index + 1] = digits[value[index] & 15]
+            length = 24
+        elif kind == INT32:
+            length = sprintf(text, "$number:%d", int32_at(value))
+        elif kind == INT64:
+            length = sprintf(text, "$number:%lld", <long long>int64_at(value))
+        else:
+            return None
+        cdef bytes found = PyBytes_FromStringAndSize(NULL, 70)
+        cdef char* out = PyBytes_AS_STRING(found)
+        memcpy(out, b"\x02\x41\0\0\0", 5)
+        hmac_hex(&self.key, at, length, out + 5)
+        out[69] = 0
+        return found
+
+
+cdef const char* digits = "0123456789abcdef"
+
+
 cdef class Masks:
     """The rules of one collection; ``node`` is a :class:`replicator_service.core.masking.tree.Node`.
 
@@ -75,7 +130,9 @@ cdef class Masks:
         self.other = self.below(node.any)
 
     def below(self, rule):
-        return Masks(rule, self.whole, self.value) if hasattr(rule, "fields") else rule
+        if hasattr(rule, "fields"):
+            return Masks(rule, self.whole, self.value)
+        return Hash(rule) if getattr(rule, "secret", None) is not None else rule
 
     cdef object rule_of(self, Bytes name, Py_ssize_t size):
         cdef Py_ssize_t index
@@ -136,6 +193,11 @@ cdef class Masks:
             if position[0] != ARRAY:
                 return None
             rule = (<Masks>rule).node
+        elif isinstance(rule, Hash):
+            inner = (<Hash>rule).of(position[0], value, after - value)
+            if inner is not None:
+                return inner
+            rule = (<Hash>rule).leaf
         found = self.value(position[0], PyBytes_FromStringAndSize(<char*>value, after - value), rule)
         return found
 

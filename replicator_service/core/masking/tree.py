@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from replicator_service.core.masking.rules import ANY_FIELD
+from replicator_service.core.masking.rules import ANY_FIELD, MaskKind
 from replicator_service.core.masking.values import is_whole, replacement
 
 if TYPE_CHECKING:
@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Leaf:
-    """What becomes of a field: without ``replace`` it is left out. ``is_whole``: an array is one value."""
+    """What becomes of a field: without ``replace`` it is left out. ``is_whole``: an array is one value.
+
+    ``secret`` is the key of an ``hmac``.
+    """
 
     replace: Callable[[int, bytes], BsonValue] | None
     is_whole: bool = True
+    secret: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -41,7 +45,8 @@ def tree_of(rules: Rules, key: MaskKey | None) -> Node:
     for path in rules.exclude:
         _put(root, path, Leaf(None))
     for path, mask in rules.masks:
-        _put(root, path, Leaf(replacement(mask, key), is_whole(mask)))
+        secret = key.secret if key is not None and mask.kind is MaskKind.HMAC else None
+        _put(root, path, Leaf(replacement(mask, key), is_whole(mask), secret))
     _finish(root)
     return root
 
