@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from devstack.wheels import requirement
+from tests.support.compiled import native_or_skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built without a network."""
     directory = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*command, "--wheel-dir", directory, ROOT], check=True, timeout=60)
+    subprocess.run([*command, "--wheel-dir", directory, ROOT], check=True, timeout=300)
     (built,) = directory.glob("*.whl")
     return built
 
@@ -157,3 +158,9 @@ no-such-other==1.0 ; sys_platform == 'win32' \\
     found = module.missing(text)
     assert found == "no-such-package==1.2 ; python_version > '3' --hash=sha256:bb --hash=sha256:cc\n"
     assert re.fullmatch(r"kept pytest \S+; tests run with ==0\.0\.1\n", capsys.readouterr().err)
+
+
+def test_the_installed_service_has_the_compiled_path(installed: Path) -> None:
+    native_or_skip()
+    program = "from replicator_service.core.compiled import path_told; print(path_told())"
+    assert ran(installed, "python", "-c", program).strip() == "compiled: made from these sources"
