@@ -95,7 +95,7 @@ class StartSnapshot:
 
     ``uuid`` is the collection's identity, ``expected`` estimates how many documents it has. ``sweeps``: there may be
     rows of before, so those whose documents do not exist have to be looked for at the end. ``ranges`` are what is to
-    be read.
+    be read. ``empty`` are tables that had no row a moment ago: they are filled faster without their indexes.
     """
 
     collection: str
@@ -103,6 +103,7 @@ class StartSnapshot:
     expected: int | None
     sweeps: bool
     ranges: tuple[Range, ...]
+    empty: tuple[TableSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,7 @@ class Collection:
         snapshot.progress = Progress(tuple(ranges), expected=expected, sweeps=sweeps)
         self.uuid = uuid
         yield from self.prepare(may_rebuild=snapshot.may_rebuild)
-        yield StartSnapshot(self.name, uuid, expected, sweeps, tuple(ranges))
+        yield StartSnapshot(self.name, uuid, expected, sweeps, tuple(ranges), () if sweeps else self.tables)
 
     def read(self, number: int, place: bytes | None, documents: int, size: int) -> Iterator[Step]:
         """Everything of a range up to ``place`` was given to be written, or all of it."""

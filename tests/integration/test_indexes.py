@@ -14,6 +14,7 @@ from psycopg import sql
 from replicator_service.core.errors import Retryable
 from replicator_service.core.mapping.model import ColumnType, MappedColumn, Mapping, TypedCollection, tables_of
 from replicator_service.sink.connect.connection import connect
+from replicator_service.sink.control.requests import add_request
 from replicator_service.sink.indexes.builder import IndexBuilder
 from replicator_service.sink.indexes.ending import APPLICATION
 from replicator_service.sink.write.tables import ensure_tables
@@ -187,3 +188,43 @@ def test_a_name_that_another_table_has_taken_is_replaced(source: Source, sink: S
         connection.execute(sql.SQL("create table {} (a text)").format(sql.Identifier(source.name, "things__a_idx")))
     build_all(source, sink)
     assert indexes(source, sink) == [("things__a_idx_2", True), ("things__n__a_idx", True)]
+
+
+def resync(source: Source, sink: Sink) -> None:
+    """Have the collection read again, and wait until it was."""
+    open_requests = "select count(*) from replicator.request where handled_at is null"
+    with sink.connect() as connection, replicating(source, sink, MAPPING, limits=LIVELY) as replication:
+        add_request(connection, source.name, "resync", "Things")
+        wait_until(lambda: connection.execute(open_requests).fetchone() == (0,))
+        replication.catch_up()
+
+
+def test_an_empty_table_that_is_read_again_is_filled_without_its_indexes(source: Source, sink: Sink) -> None:
+    fill(source, sink)
+    build_all(source, sink)
+    with replicating(source, sink, MAPPING, limits=LIVELY) as replication:
+        source.db.Things.delete_many({})
+        replication.catch_up()
+    resync(source, sink)
+    assert indexes(source, sink) == []
+    build_all(source, sink)
+    assert indexes(source, sink) == ALL
+
+
+def test_a_table_with_rows_that_is_read_again_keeps_its_indexes(source: Source, sink: Sink) -> None:
+    fill(source, sink)
+    build_all(source, sink)
+    resync(source, sink)
+    assert indexes(source, sink) == ALL
+
+
+def test_nobody_who_reads_an_empty_table_is_waited_for(source: Source, sink: Sink) -> None:
+    fill(source, sink)
+    build_all(source, sink)
+    with replicating(source, sink, MAPPING, limits=LIVELY) as replication:
+        source.db.Things.delete_many({})
+        replication.catch_up()
+    with sink.connect(autocommit=False) as reading:
+        reading.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(source.name, "things")))
+        resync(source, sink)
+        assert indexes(source, sink) == ALL

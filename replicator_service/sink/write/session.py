@@ -40,6 +40,7 @@ from replicator_service.sink.control import (
     schema_findings,
 )
 from replicator_service.sink.errors import Where, translate, translated
+from replicator_service.sink.indexes.dropping import drop_indexes
 from replicator_service.sink.write import table_moves, tables
 from replicator_service.sink.write.checked import Checked
 from replicator_service.sink.write.journal import Journal
@@ -164,6 +165,7 @@ class PostgresLeader:
                 self._pending += registry.queries(self._stream, step)
                 if isinstance(step, StartSnapshot):
                     self._pending.append(schema_findings.forgets(self._stream, step.collection))
+                    self._drop_indexes(step.empty)
                 return 0
             case _:
                 self._send()
@@ -260,6 +262,11 @@ class PostgresLeader:
     def _everything(self, *tables: str) -> None:
         """Whoever watches these tables is told that any of their values may have changed."""
         self._pending += [step.query for step in self._journal.anything(tables)]
+
+    def _drop_indexes(self, tables_: Tables) -> None:
+        if any(table.indexes for table in tables_):
+            self._send()
+            drop_indexes(self._connection, self._schema, tables_)
 
     def _forget(self, collection: str) -> None:
         dead_letters.settle_collection(self._connection, self._stream, collection)
