@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from replicator_service.core.batching import StreamReply
+    from replicator_service.core.errors import SnapshotUnavailable
     from replicator_service.core.position import Position
     from replicator_service.core.replies import Reply
 
@@ -172,6 +173,12 @@ class Source(Protocol):
 
         With ``only_ids`` each reply's documents are ``{_id: ...}``, from the index alone.
         """
+        ...
+
+    def by_ids_in(
+        self, wanted: Sequence[tuple[str, Sequence[Any]]], *, at: int | None
+    ) -> Sequence[Cursor | SnapshotUnavailable]:
+        """The same in several collections at a time; one whose time is not shown has the error in its place."""
         ...
 
     def in_order(

@@ -170,20 +170,23 @@ class Planner:
         self, folded: dict[str, dict[str, Change]], absent: list[Change], at: int
     ) -> Iterator[tuple[list[Change], int]]:
         """Every change with its document: first those that came with it, then those that are read at ``at``."""
+        updated: dict[str, list[Change]] = {}
         for name, keys in folded.items():
             if not self.collections[name].is_streamed:
                 continue
             updates = [change for change in keys.values() if change.operation is Operation.UPDATE]
+            if updates:
+                updated[name] = updates
             if len(updates) < len(keys):
                 whole = [change for change in keys.values() if change.operation is not Operation.UPDATE]
                 yield [change for change in whole if not _is_large(change)], 0
                 yield from (([change], change.source.size) for change in whole if change.source and _is_large(change))
-            if updates:
-                self._failpoints.reach(Window.BEFORE_LOOKUP)
-                for changes, size in self.reads.updated(name, updates, at=at):
-                    if changes and changes[0].source is None:
-                        absent += changes
-                    yield changes, size
+        if updated:
+            self._failpoints.reach(Window.BEFORE_LOOKUP)
+        for changes, size in self.reads.updated_in(updated, at=at):
+            if changes and changes[0].source is None:
+                absent += changes
+            yield changes, size
 
     def _groups(self, parts: Iterable[tuple[list[Change], int]]) -> Iterator[RowGroup]:
         """Encode changes in groups that are bounded in number and in bytes."""

@@ -20,12 +20,15 @@ from replicator_service.core.errors import SnapshotUnavailable
 from replicator_service.core.events import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from replicator_service.core.codec.values import Value
     from replicator_service.core.events import Change
     from replicator_service.core.ports import Cursor, Source
     from replicator_service.core.replies import Reply
+
+_TOGETHER = 4
+"""Look-ups in so many collections wait for each other: their first replies, of up to 16 MB, are held at a time."""
 
 _MAX_KEYS = 5_000
 _MAX_KEY_BYTES = 4 * 2**20
@@ -47,18 +50,46 @@ class Reads:
                 self._converge(cursor.read_time)
             yield reply
 
+    def updated_in(self, updates: Mapping[str, Sequence[Change]], *, at: int) -> Iterator[tuple[list[Change], int]]:
+        """Updates of several collections, of a few at a time: see :meth:`updated`.
+
+        Their first replies are asked for together, since each may come from far away.
+        """
+        names = list(updates)
+        for first in range(0, len(names), _TOGETHER):
+            some = names[first : first + _TOGETHER]
+            parts = {name: list(_parts(updates[name])) for name in some}
+            cursors: Sequence[Cursor | SnapshotUnavailable | None] = [None]
+            if len(some) > 1:
+                wanted = [(name, [change.source_id for change in parts[name][0]]) for name in some]
+                cursors = self.source.by_ids_in(wanted, at=at)
+            for name, cursor in zip(some, cursors, strict=True):
+                yield from self._updated_parts(name, parts[name], cursor, at)
+
     def updated(self, collection: str, updates: Sequence[Change], *, at: int) -> Iterator[tuple[list[Change], int]]:
         """Updates with their documents as they are at ``at``, reply by reply, with the bytes that each reply holds.
 
         Those whose documents are absent are given last, as deletes: what cannot be found is gone by now, by itself or
         with its collection, which reads as empty at ``at`` once it was dropped or renamed.
         """
-        for part in _parts(updates):
+        return self.updated_in({collection: updates}, at=at)
+
+    def _updated_parts(
+        self,
+        collection: str,
+        parts: Iterable[Sequence[Change]],
+        opened: Cursor | SnapshotUnavailable | None,
+        at: int,
+    ) -> Iterator[tuple[list[Change], int]]:
+        for part in parts:
             waiting = {change.key: change for change in part}
             try:
-                yield from self._updated(collection, waiting, at)
+                if isinstance(opened, SnapshotUnavailable):
+                    raise opened
+                yield from self._updated(waiting, opened or self._looked_up(collection, waiting, at))
             except SnapshotUnavailable:
-                yield from self._updated(collection, waiting, None)
+                yield from self._updated(waiting, self._looked_up(collection, waiting, None))
+            opened = None
             if waiting:
                 yield [change._replace(operation=Operation.DELETE) for change in waiting.values()], 0
 
@@ -88,10 +119,10 @@ class Reads:
             reply.release()
         return found
 
-    def _updated(
-        self, collection: str, waiting: dict[str, Change], at: int | None
-    ) -> Iterator[tuple[list[Change], int]]:
-        cursor = self.source.by_ids(collection, [change.source_id for change in waiting.values()], at=at)
+    def _looked_up(self, collection: str, waiting: Mapping[str, Change], at: int | None) -> Cursor:
+        return self.source.by_ids(collection, [change.source_id for change in waiting.values()], at=at)
+
+    def _updated(self, waiting: dict[str, Change], cursor: Cursor) -> Iterator[tuple[list[Change], int]]:
         for reply in self.noted(cursor):
             found = []
             for ordinal, key in enumerate(reply.keys):

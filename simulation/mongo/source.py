@@ -153,6 +153,18 @@ class ModelSource:
         wanted = {order_key(_decoded(each)) for each in ids}
         return self._read(name, lambda each: each.key in wanted, None, at=at, uuid=uuid, only_ids=only_ids)
 
+    def by_ids_in(
+        self, wanted: Sequence[tuple[str, Sequence[Any]]], *, at: int | None
+    ) -> list[ModelCursor | SnapshotUnavailable]:
+        """The same in several collections, in whatever order the server takes them: here in theirs."""
+        found: list[ModelCursor | SnapshotUnavailable] = []
+        for name, ids in wanted:
+            try:
+                found.append(self.by_ids(name, ids, at=at))
+            except SnapshotUnavailable as error:
+                found.append(error)
+        return found
+
     def in_order(
         self,
         name: str,

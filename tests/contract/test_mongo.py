@@ -163,6 +163,23 @@ class TestReadsAtATime:
         assert found is not None
         assert found.kind is CollectionKind.CAPPED
 
+    def test_several_collections_are_looked_up_together_and_one_without_a_past_spoils_no_other(
+        self, mongo: MongoSide
+    ) -> None:
+        for name in ("a", "c"):
+            mongo.put(name, {"_id": 1, "n": 1})
+        mongo.create("b", CollectionKind.CAPPED)
+        mongo.put("b", {"_id": 1})
+        at = mongo.source.operation_time()
+        mongo.update("c", 1, 2)
+        first, capped, third = mongo.source.by_ids_in([("a", [1, 2]), ("b", [1]), ("c", [1])], at=at)
+        assert isinstance(capped, SnapshotUnavailable)
+        assert not isinstance(first, SnapshotUnavailable)
+        assert not isinstance(third, SnapshotUnavailable)
+        assert documents(third) == [{"_id": 1, "n": 1}]
+        assert documents(first) == [{"_id": 1, "n": 1}]
+        assert first.exact
+
     def test_what_never_was_reads_as_empty(self, mongo: MongoSide) -> None:
         mongo.put("a", {"_id": 1})
         at = mongo.source.operation_time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
+from pymongo import MongoClient
 
+from devstack.proxy import TcpProxy
 from replicator_service.core.abilities import Ability, lacking
 from replicator_service.core.errors import SnapshotUnavailable
 from replicator_service.core.ports import CollectionKind
@@ -257,3 +260,26 @@ def test_a_stream_tells_whose_drop_it_is_and_takes_tokens_of_streams_that_did_no
         for each in seen:
             is_whole = each["operationType"] in ("create", "drop", "rename")
             assert each.get("collectionUUID") == (Binary(uuid, 4) if is_whole else None)
+
+
+def test_look_ups_in_several_collections_of_a_far_server_do_not_wait_for_each_other(source: Source) -> None:
+    names = [f"c{number}" for number in range(4)]
+    for name in names:
+        source.db[name].insert_many([{"_id": number} for number in range(20)])
+    member = source.client.address
+    assert member is not None
+    with TcpProxy(member[1], round_trip=0.5) as proxy:
+        uri = source.uri.replace(f":{member[1]}", f":{proxy.port}").split("?")[0] + "?directConnection=true"
+        with MongoClient[dict[str, Any]](uri) as client:
+            database = client[source.name]
+            # Of five documents a reply, so that each cursor is read on where it was opened.
+            with closing(MongoSource(client, database, server_facts(client, database), batch_size=5)) as far:
+                at = far.operation_time()
+                wanted = [(name, list(range(20))) for name in names]
+                far.by_ids_in(wanted, at=at)
+                began = time.monotonic()
+                cursors = far.by_ids_in(wanted, at=at)
+                assert time.monotonic() - began < 1.5
+                for cursor in cursors:
+                    assert not isinstance(cursor, SnapshotUnavailable)
+                    assert sum(reply.count for reply in cursor) == 20

@@ -36,12 +36,14 @@ from replicator_service.source.read.history import require_history
 from replicator_service.source.read.ids import id_filter, is_max_key, unlike
 from replicator_service.source.read.size import Size, collection_size
 from replicator_service.source.read.sizes import collection_sizes
+from replicator_service.source.read.together import Lookup, Together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pymongo.database import Database
 
+    from replicator_service.core.errors import SnapshotUnavailable
     from replicator_service.core.ports import HistoryMark, SourceCollection
     from replicator_service.core.position import Position
 
@@ -92,6 +94,7 @@ class MongoSource:
         self._poll_events = poll_events
         self._door = door or Door()
         self._session = client.start_session(causal_consistency=False)
+        self._together = Together(self.beside)
         self._line = Line(
             database, self._session, Deadline(_READ_SECONDS), facts, self._route, self._uuid_of, self._door
         )
@@ -108,6 +111,7 @@ class MongoSource:
 
     def close(self) -> None:
         """End the session. Never raises: a server that is away ends it by itself."""
+        self._together.close()
         with suppress(PyMongoError):
             self._session.end_session()
         if self._owns_client:
@@ -180,6 +184,10 @@ class MongoSource:
         if only_ids:
             command["projection"] = {"_id": 1}
         return self._read(command, at, uuid)
+
+    def by_ids_in(self, wanted: Sequence[Lookup], *, at: int | None) -> list[ReadCursor | SnapshotUnavailable]:
+        """The same in several collections at a time; one whose time is not shown has the error in its place."""
+        return self._together.by_ids(wanted, at)
 
     def in_order(
         self,
