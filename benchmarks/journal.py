@@ -4,7 +4,8 @@
     python -m benchmarks.journal --commits 5 --changes 100
 
 Rounds alternate: nobody watches, one reader watches the user of an event. Time is that of the whole commit, with the
-making of rows, by the service's own session and without MongoDB. The figure is the ratio of the medians.
+making of rows, by the service's own session and without MongoDB; processor time is that of PostgreSQL's process for
+the session. The figures are ratios of medians.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import bson
 import psycopg
 from pydantic import SecretStr
 
+from benchmarks.processes import cpu_seconds
 from devstack.postgres import PostgresServer
 from replicator_service.app.servers import RealServers
 from replicator_service.configuration.settings import Settings
@@ -101,6 +103,11 @@ def main() -> None:
             stream.commit(range(start, min(start + 10_000, options.events)), Operation.READ)
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
             seconds: dict[bool, list[float]] = {False: [], True: []}
+            spent: dict[bool, list[float]] = {False: [], True: []}
+            (backend,) = connection.execute(
+                "select pid from pg_stat_activity where application_name like 'replicator%' "
+                "order by backend_start limit 1"
+            ).fetchone() or (0,)
             for _ in range(options.rounds):
                 for is_watched in (False, True):
                     connection.execute("delete from replicator.key_watch")
@@ -112,11 +119,16 @@ def main() -> None:
                         )
                     # The first commit learns who watches.
                     stream.commit([0], Operation.UPDATE)
+                    before = cpu_seconds(backend)
                     seconds[is_watched].append(_round(stream, options))
+                    spent[is_watched].append(cpu_seconds(backend) - before)
         stream.close()
-    for is_watched, taken in seconds.items():
-        print(f"{'watched' if is_watched else 'not watched'}: {', '.join(f'{each:.2f}' for each in taken)} s")
-    print(f"watched / not watched: {median(seconds[True]) / median(seconds[False]):.2f}")
+    for what, figures in (("commits", seconds), ("processor of PostgreSQL", spent)):
+        for is_watched, taken in figures.items():
+            print(
+                f"{what}, {'watched' if is_watched else 'not watched'}: {', '.join(f'{each:.2f}' for each in taken)} s"
+            )
+        print(f"{what}, watched / not watched: {median(figures[True]) / median(figures[False]):.2f}")
 
 
 def _round(stream: Stream, options: argparse.Namespace) -> float:

@@ -108,11 +108,11 @@ where c.ctid = any(array(
 
 _NOTE = """
 insert into replicator.changed_key (reader, stream, table_name, key_column, key, cluster_time)
-select r.reader, c.stream, %s, %s, k.key, coalesce(c.cluster_time, 0)
-from replicator.checkpoint as c
+select
+    r.reader, %s, %s, %s, k.key,
+    coalesce((select c.cluster_time from replicator.checkpoint as c where c.stream = %s), 0)
+from ({keys}) as k (key)
 cross join pg_catalog.unnest(%s::text[]) as r (reader)
-cross join ({keys}) as k (key)
-where c.stream = %s
 """
 _OF_ROWS = "select distinct {column}::text from {table} where _id = any(%s::text[]) and {column} is not null"
 
@@ -234,7 +234,7 @@ class Journal:
 
     def _note(self, watch: _Watch, keys: sql.Composable, parameters: Sequence[object]) -> Checked:
         statement = sql.SQL(_NOTE).format(keys=keys).as_bytes()
-        values = (watch.table, watch.column, array_text(watch.readers), *parameters, self._stream)
+        values = (self._stream, watch.table, watch.column, self._stream, *parameters, array_text(watch.readers))
         return Checked(Query(statement, values), ())
 
     def _is_flooded(self, watch: _Watch, documents: int) -> bool:

@@ -107,14 +107,16 @@ class RowWriter:
         deletes = [step for write in writes for step in self._deletes(write)]
         merged = self._merged(merges)
         counts = [self._counted(write) for write in writes if _is_counted(write)]
+        copied = [(write.tables, part) for write in writes for part in write.copied]
+        at_once = [] if copied else after
         if before or deletes or counts:
-            self._look_up([*before, *deletes, *merged, *counts])
+            self._look_up([*before, *deletes, *merged, *counts, *at_once])
         else:
             self._run(merged)
-        for write in writes:
-            for part in write.copied:
-                self._copy(write.tables, part)
-        self._look_up(after)
+        for tables, part in copied:
+            self._copy(tables, part)
+        if copied:
+            self._look_up(after)
         return sum(_count(write.rows) for write in writes)
 
     def delete(self, tables: Sequence[TableSpec], keys: Sequence[str]) -> None:
