@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pymongo import MongoClient
 
+from replicator_service.app.monitor import SourceWatch
 from replicator_service.core.read_from import ReadFrom
 from replicator_service.reconcile import Options, reconcile
+from replicator_service.runtime.judgement.notices import notices
+from replicator_service.runtime.judgement.service_view import Watch
+from replicator_service.runtime.metrics.counters import Metrics
 from replicator_service.source.connect import route
 from tests.support.databases import fresh_source
 from tests.support.load import Load
@@ -36,15 +42,18 @@ def members() -> Iterator[MongoReplicaSet]:
     with start_mongo(members=3) as server:
         with MongoClient[dict[str, Any]](server.uri) as client:
             config = client.admin.command("replSetGetConfig")["config"]
-            config["members"][analytics(server)]["tags"] = {"use": "analytics"}
+            chosen = next(number for number in range(3) if number != server.primary())
+            config["members"][chosen] |= {"tags": {"use": "analytics"}, "priority": 0}
             config["version"] += 1
             client.admin.command("replSetReconfig", config)
         yield server
 
 
 def analytics(server: MongoReplicaSet) -> int:
-    """The number of the tagged member: a secondary."""
-    return next(number for number in range(3) if number != server.primary())
+    """The number of the tagged member: it is never elected."""
+    with direct(server, server.primary()) as client:
+        config = client.admin.command("replSetGetConfig")["config"]
+    return next(number for number, each in enumerate(config["members"]) if each.get("tags"))
 
 
 @pytest.fixture
@@ -101,8 +110,9 @@ def compared(replication: Replication) -> int:
 
 
 def test_the_primary_is_spared_by_a_load_the_stream_a_reconciliation_and_an_inference(
-    members: MongoReplicaSet, source: Source, sink: Sink, tmp_path: Path
+    members: MongoReplicaSet, source: Source, sink: Sink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(route, "FALL_BACK_SECONDS", 60.0)
     primary = members.primary()
     source.db.things.insert_many([{"_id": n, "n": 0} for n in range(5_000)])
     operator = Operator(
@@ -114,19 +124,25 @@ def test_the_primary_is_spared_by_a_load_the_stream_a_reconciliation_and_an_infe
         },
         tmp_path,
     )
-    with operator.running() as service, every_command_logged(members, primary):
-        service.wait_for_state("streaming")
+    with (
+        every_command_logged(members, primary),
+        replicating(source, sink, read_from=ReadFrom.SECONDARY) as replication,
+    ):
+        monitor = SourceWatch(replication.settings, Watch(replication.health, clock=time.monotonic))
+        replication.catch_up(60.0)
         assert operator.replicator("resync", "things").exit_code == 0
         for number in range(20):
             source.db.things.update_many({"_id": {"$lt": 2_000}}, {"$set": {"n": number + 1}})
-        wait_until(lambda: json.loads(service.get("/status")[1])["events_total"] >= 40_000, timeout=60.0)
-        status = service.wait_for_state("streaming")
+        replication.catch_up(60.0)
+        monitor.look()
+        monitor.close()
         assert operator.replicator("reconcile", "--deep").exit_code == 0
         assert operator.replicator("mapping", "infer").exit_code == 0
+        report = replication.health.report()
     assert reads_at(members, primary) == []
-    assert status["reading"]["spares_primary"] is True
-    assert status["reading"]["member"] is not None
-    assert status["reading"]["fallbacks"] == 0
+    assert report.reading.spares_primary
+    assert report.reading.member is not None
+    assert report.fallbacks == 0
     assert_same_documents(source, sink, "things")
 
 
@@ -169,7 +185,10 @@ def test_a_member_that_stops_to_apply_is_left_and_no_cut_is_wrong(
             fallbacks = replication.health.report().fallbacks
             with not_applying(members, number):
                 load.go_on(40)
-                wait_until(lambda before=fallbacks: replication.health.report().fallbacks > before)  # type: ignore[misc]
+                wait_until(
+                    lambda before=fallbacks: replication.health.report().fallbacks > before,  # type: ignore[misc]
+                    timeout=60.0,
+                )
                 load.go_on(20)
                 assert "lags behind the primary" in (replication.health.report().reading.reason or "")
                 assert compared(replication) == 0
@@ -201,31 +220,31 @@ def test_a_member_that_is_killed_is_left_and_nothing_is_lost(sink: Sink) -> None
 
 
 def test_the_lag_is_that_behind_the_cluster_and_not_behind_the_member(
-    members: MongoReplicaSet, source: Source, sink: Sink, tmp_path: Path
+    members: MongoReplicaSet, source: Source, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    number = analytics(members)
+    # Long enough that a busy machine does not look like a member that lags.
+    monkeypatch.setattr(route, "FALL_BACK_SECONDS", 10.0)
     source.db.things.insert_one({"_id": 1})
-    operator = Operator(
-        {
-            "REPLICATOR_MONGO_URI": f"{members.uri}&{ANALYTICS}",
-            "REPLICATOR_MONGO_DATABASE": source.name,
-            "REPLICATOR_POSTGRES_DSN": sink.dsn,
-        },
-        tmp_path,
-    )
-    with operator.running() as service:
-        service.wait_for_state("streaming")
-        with not_applying(members, number):
+    with replicating(source, sink, mongo_uri=f"{members.uri}&{ANALYTICS}") as replication:
+        watch = Watch(replication.health, clock=time.monotonic)
+        monitor = SourceWatch(replication.settings, watch)
+        metrics = Metrics(stream=source.name)
+        metrics.show(watch.present)
+        replication.catch_up(60.0)
+
+        def lag() -> float:
+            monitor.look()
+            found = watch.present().lag_seconds
+            return -1.0 if found is None else found
+
+        with not_applying(members, analytics(members)):
             source.db.things.insert_one({"_id": 2})
-            lagging = wait_until(
-                lambda: status if ((status := service.status())["lag_seconds"] or 0) >= 2 else {}, timeout=20.0
-            )
-            assert lagging["reading"]["member"] is not None
-            left = wait_until(
-                lambda: status if (status := service.status())["reading"]["fallbacks"] else {}, timeout=30.0
-            )
-            assert left["reading"]["member"] is None
-            wait_until(lambda: service.status()["lag_seconds"] == 0, timeout=30.0)
-            metrics = service.get("/metrics")[1]
-            assert f'replicator_read_fallbacks_total{{stream="{source.name}"}} 1.0' in metrics
-            assert [each for each in service.status()["notices"] if each["subject"] == "reading"]
+            wait_until(lambda: lag() >= 2, timeout=30.0)
+            wait_until(lambda: replication.health.report().fallbacks == 1, timeout=60.0)
+            assert replication.health.report().reading.member is None
+            wait_until(lambda: lag() == 0, timeout=60.0)
+            told = metrics.exposition().decode()
+            assert f'replicator_read_fallbacks_total{{stream="{source.name}"}} 1.0' in told
+            found = notices(watch.present(), at=datetime.now(UTC), max_lag_seconds=300.0)
+            assert [each for each in found if each.subject == "reading"]
+        monitor.close()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from replicator_service.core.findings import Checklist
     from replicator_service.core.read_from import ReadFrom
     from replicator_service.source.connect.connection import Client
-    from replicator_service.source.connect.route import Member
+    from replicator_service.source.connect.member import Member
 
 NAMES = tuple(MEANINGS[ability].check for ability in Ability)
 READ_FROM = "member that is read from"

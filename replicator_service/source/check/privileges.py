@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from replicator_service.core.abilities import Ability, Found
     from replicator_service.core.findings import Checklist
     from replicator_service.source.connect.connection import Client
-    from replicator_service.source.connect.route import Member
+    from replicator_service.source.connect.member import Member
 
 LIST = "privilege listCollections"
 FIND = "privilege find"

@@ -18,7 +18,7 @@ from replicator_service.core.abilities import LEAST_HISTORY_SECONDS, Abilities, 
 from replicator_service.core.errors import ConfigurationError, Fatal, SnapshotUnavailable
 from replicator_service.core.position import seconds_of, to_cluster_time, to_timestamp
 from replicator_service.source.connect.deadline import ANSWER_SECONDS
-from replicator_service.source.connect.route import Member, on_member
+from replicator_service.source.connect.member import Member, on_member
 from replicator_service.source.connect.unreachable import uninitiated
 from replicator_service.source.errors import code_told, translated
 

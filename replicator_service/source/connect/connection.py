@@ -18,12 +18,14 @@ from replicator_service.core.abilities import Abilities, Ability
 from replicator_service.core.errors import ConfigurationError, Retryable
 from replicator_service.source.connect.abilities import probe_reads, probe_streams
 from replicator_service.source.connect.address import Encryption, parse
-from replicator_service.source.connect.route import Member, Route, only_wanted
+from replicator_service.source.connect.member import Member, only_wanted
 from replicator_service.source.connect.unreachable import uninitiated, why_absent
 from replicator_service.source.errors import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from replicator_service.source.connect.route import Route
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 Client = MongoClient[dict[str, Any]]

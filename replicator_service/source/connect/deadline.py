@@ -16,7 +16,7 @@ import pymongo
 from pymongo import errors
 
 from replicator_service.core.errors import NoAnswer
-from replicator_service.source.connect.route import on_member
+from replicator_service.source.connect.member import on_member
 from replicator_service.source.errors import translated
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
     from pymongo.database import Database
 
-    from replicator_service.source.connect.route import Member
+    from replicator_service.source.connect.member import Member
 
 LONGEST_SECONDS = 600.0
 """A server that has not answered for so long is not slow."""

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,19 +28,18 @@ from replicator_service.core.errors import Retryable
 from replicator_service.core.position import to_timestamp
 from replicator_service.core.read_from import ReadFrom, Reading, ReadingObserver, ignore_reading
 from replicator_service.source.connect.address import parse
+from replicator_service.source.connect.deadline import ANSWER_SECONDS, Deadline, ask
 from replicator_service.source.errors import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from pymongo import MongoClient
     from pymongo.database import Database
-    from pymongo.server_description import ServerDescription
+
+    from replicator_service.source.connect.member import Member
 
 Preference = Primary | PrimaryPreferred | Secondary | SecondaryPreferred | Nearest
-
-Member = tuple[str, int | None]
-"""Host and port, as the member calls itself."""
 
 _MODES: dict[str, type[PrimaryPreferred | Secondary | SecondaryPreferred | Nearest]] = {
     "primarypreferred": PrimaryPreferred,
@@ -58,8 +55,6 @@ RETURN_SECONDS = 30.0
 """For so long the primary is read after that."""
 
 _NOBODY = "no secondary that fits the address can be reached"
-
-_wanted: ContextVar[Member | None] = ContextVar("member", default=None)
 
 
 def preference(uri: str, read_from: ReadFrom) -> Preference | None:
@@ -86,25 +81,6 @@ def sampling_preference(uri: str, read_from: ReadFrom) -> Preference:
     if isinstance(wished, Secondary) and read_from is ReadFrom.SECONDARY:
         return SecondaryPreferred(wished.tag_sets)
     return (wished or ReadPreference.PRIMARY) if is_said else ReadPreference.SECONDARY_PREFERRED
-
-
-@contextmanager
-def on_member(member: Member | None) -> Iterator[Preference]:
-    """Send what is asked inside to this member, whatever it is by now; None is the primary.
-
-    Gives the read preference to ask with.
-    """
-    token = _wanted.set(member)
-    try:
-        yield ReadPreference.PRIMARY if member is None else ReadPreference.NEAREST
-    finally:
-        _wanted.reset(token)
-
-
-def only_wanted(servers: list[ServerDescription]) -> list[ServerDescription]:
-    """For the driver, to choose from the members that it considers."""
-    member = _wanted.get()
-    return servers if member is None else [each for each in servers if each.address == member]
 
 
 class Route:
@@ -160,11 +136,6 @@ class Route:
                 self._choose()
             return self._member
 
-    def member_at(self, cluster_time: int) -> Member | None:
-        """The member, where it is known to have this time; otherwise the primary. Asks nobody."""
-        with self._lock:
-            return self._member if self._reached >= cluster_time else None
-
     def reaches(self, member: Member, database: Database[dict[str, Any]], collection: str, cluster_time: int) -> bool:
         """Whether the member has this time, or gets it soon. Otherwise it is left.
 
@@ -179,10 +150,12 @@ class Route:
             "limit": 1,
             "singleBatch": True,
             "readConcern": {"level": "majority", "afterClusterTime": to_timestamp(cluster_time)},
+            # The server ends the wait, and the connection stays.
+            "maxTimeMS": round(FALL_BACK_SECONDS * 1_000),
         }
         try:
-            with translated(), on_member(member) as preferred, pymongo.timeout(FALL_BACK_SECONDS):
-                database.command(command, read_preference=preferred)
+            with translated():
+                ask(database, command, Deadline(ANSWER_SECONDS), wait_seconds=FALL_BACK_SECONDS, member=member)
         except Retryable as error:
             is_late = isinstance(error.__cause__, ExecutionTimeout)
             self.leave(member, "lags behind the primary" if is_late else error.message)

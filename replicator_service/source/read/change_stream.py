@@ -29,7 +29,8 @@ from replicator_service.core.times import time_text
 from replicator_service.source.connect.abilities import ABSENT
 from replicator_service.source.connect.connection import RAW, Client, ServerFacts
 from replicator_service.source.connect.deadline import Deadline, ask, require_reachable
-from replicator_service.source.connect.route import Member, Route, on_member
+from replicator_service.source.connect.member import Member, on_member
+from replicator_service.source.connect.route import Route
 from replicator_service.source.errors import translated
 from replicator_service.source.read.server_times import operation_time
 from replicator_service.source.read.tokens import require_forward, token_time_of

@@ -25,7 +25,7 @@ from replicator_service.core.position import to_cluster_time, to_timestamp
 from replicator_service.core.replies import CursorReply, Reply, read_cursor
 from replicator_service.source.connect.connection import RAW, ServerFacts
 from replicator_service.source.connect.deadline import Deadline, ask, require_reachable
-from replicator_service.source.connect.route import Member, Route, on_member
+from replicator_service.source.connect.member import Member, on_member
 from replicator_service.source.errors import translated
 from replicator_service.source.read.ids import is_max_key
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from replicator_service.core.masking.door import Door
+    from replicator_service.source.connect.route import Route
 
 _CLOSE_SECONDS = 1.0
 _QUERY_PLAN_KILLED = 175

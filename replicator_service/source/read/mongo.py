@@ -19,6 +19,7 @@ from replicator_service.core.codec.document_id import ExactId
 from replicator_service.core.history import require_same_collections
 from replicator_service.core.masking.door import Door
 from replicator_service.core.read_from import ReadFrom, ReadingObserver, ignore_reading
+from replicator_service.source.connect.abilities import ABSENT
 from replicator_service.source.connect.connection import (
     Client,
     ServerFacts,
@@ -167,14 +168,15 @@ class MongoSource:
 
         Raises :class:`ConfigurationError` when the user may not read the oplog.
         """
-        return oplog.oldest_time(self._client)
+        return oplog.oldest_time(self._client, self._route.member())
 
     def history_mark(self, cluster_time: int) -> HistoryMark | None:
-        """The oplog's entry at exactly this cluster time, or None when there is none.
-
-        Raises :class:`ConfigurationError` when the user may not read the oplog.
-        """
-        return oplog.mark_at(self._client, cluster_time, self._route.member_at(cluster_time))
+        """The oplog's entry at exactly this cluster time, or None; raises as :meth:`oldest_time` does."""
+        member = self._route.member()
+        # A member that has not got there would have no such entry yet, and that would look like another history.
+        if member is not None and not self._route.reaches(member, self._database, ABSENT, cluster_time):
+            member = None
+        return oplog.mark_at(self._client, cluster_time, member)
 
     def by_ids(
         self, name: str, ids: Sequence[Any], *, at: int | None, uuid: bytes | None = None, only_ids: bool = False
@@ -333,8 +335,7 @@ def open_source(
 ) -> MongoSource:
     """One source that owns its client: closing it closes that, so it is closed after those beside it.
 
-    ``told`` hears from which member documents and changes are read, whenever that changes. Raises what
-    :func:`server_facts` does when the server cannot be replicated from.
+    ``told`` hears from which member is read, whenever that changes. Raises what :func:`server_facts` does.
     """
     client = connect(uri)
     try:
@@ -359,7 +360,7 @@ def opened_sources(
 ) -> Iterator[list[MongoSource]]:
     """So many sources of one database on connections of their own, closed at the end of the block.
 
-    They open no streams. Raises what :func:`server_facts` does when the server cannot be replicated from.
+    They open no streams. Raises what :func:`server_facts` does.
     """
     client = connect(uri, app_name=app_name)
     try:

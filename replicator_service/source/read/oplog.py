@@ -11,7 +11,7 @@ from bson.codec_options import CodecOptions
 from replicator_service.core.ports import HistoryMark
 from replicator_service.core.position import to_cluster_time, to_timestamp
 from replicator_service.source.connect.deadline import ANSWER_SECONDS
-from replicator_service.source.connect.route import Member, on_member
+from replicator_service.source.connect.member import Member, on_member
 from replicator_service.source.errors import translated
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def mark_at(client: Client, cluster_time: int, member: Member | None = None) -> 
     return HistoryMark(cluster_time, int(entry.get("t", -1)), round(entry["wall"].timestamp() * 1_000))
 
 
-def oldest_time(client: Client) -> int | None:
-    """The cluster time of the oldest entry, or None when there is none.
+def oldest_time(client: Client, member: Member | None = None) -> int | None:
+    """The cluster time of the oldest entry of this member, or of the primary; None when there is none.
 
     Raises :class:`ConfigurationError` without the privilege.
     """
-    return oplog_start(client)[0]
+    return oplog_start(client, member)[0]
 
 
 def oplog_start(client: Client, member: Member | None = None) -> tuple[int | None, bool]:
