@@ -30,6 +30,7 @@ from replicator_service.core.errors import ReplicatorError
 from replicator_service.pipeline.term import keep_collector_out
 from replicator_service.runtime.http.routes import make_routes
 from replicator_service.runtime.http.server import HttpServer
+from replicator_service.runtime.http.status import About
 from replicator_service.runtime.judgement.service_view import Watch
 from replicator_service.runtime.log.logging import Logger, make_logger, route_standard_logging
 from replicator_service.runtime.log.masking import Mask, place_of
@@ -112,6 +113,7 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
         max_lag_seconds=settings.ready_max_lag_seconds,
         version=release,
         history=history,
+        about=_about(settings, mapping),
     )
     with ExitStack() as around:
         server = around.enter_context(HttpServer(routes, host=settings.http_host, port=settings.http_port))
@@ -160,6 +162,11 @@ def _announce(settings: Settings, watch: Watch, health: Health, log: Logger, aro
     webhook = Webhook(watch.present, announcer, delivery, instance=f"{socket.gethostname()}:{os.getpid()}")
     around.callback(webhook.stop)
     webhook.start()
+
+
+def _about(settings: Settings, mapping: Mapping) -> About:
+    tables = {typed.collection: [child.table for child in typed.children] for typed in mapping.collections}
+    return About(settings.runbooks_url, settings.airflow_url, {name: found for name, found in tables.items() if found})
 
 
 class _Work:

@@ -141,6 +141,14 @@ class Settings(BaseSettings):
         None,
         description="Where to POST what a person should know, as JSON: https://... The address is a secret.",
     )
+    runbooks_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Where your copy of docs/operations.md is: the page links to its runbooks.",
+    )
+    airflow_url: str | None = Field(
+        None, pattern="^https?://", description="Where Airflow is for people: the page links to it."
+    )
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="console, json, or auto: console on a terminal, JSON elsewhere."
     )

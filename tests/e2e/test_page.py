@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -26,11 +27,13 @@ from replicator_service.core.schema_findings import FindingKind, SchemaFinding
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.http.routes import make_routes
 from replicator_service.runtime.http.server import HttpServer
+from replicator_service.runtime.http.status import About
 from replicator_service.runtime.judgement.guarantee import MEANINGS
 from replicator_service.runtime.state.health import State
 from replicator_service.runtime.state.history import History, Sample
 from tests.support.browsing import Visit, visit
 from tests.support.health import Surroundings, at_second
+from tests.support.monitoring import ROOT, alerts
 from tests.support.processes import Operator
 from tests.support.waiting import wait_until
 
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 UNKNOWN = "\N{EN DASH}"
 GOOD, CRITICAL = "rgb(44, 122, 75)", "rgb(179, 38, 30)"
+ABOUT = About("https://wiki.example/runbooks", "https://airflow.example/", {"Orders": ["orders_lines", "orders_tags"]})
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
 
 
@@ -82,6 +86,7 @@ def shown(browser: Browser) -> Iterator[Shown]:
         max_lag_seconds=30,
         version="1.2.3",
         history=history,
+        about=ABOUT,
         clock=lambda: NOW,
     )
     with HttpServer(routes, host="127.0.0.1", port=0) as server:
@@ -550,3 +555,79 @@ def test_a_real_service_shows_the_numbers_of_its_status(
         page.page.locator("#chart-throughput path.line").first.wait_for(state="attached")
         assert page.errors == []
         page.page.close()
+
+
+def test_a_command_is_copied_by_its_button(shown: Shown) -> None:
+    shown.around.lead(checkpoint=90_000, operation=90_000, oldest=1_000)
+    shown.around.health.paused(is_paused=True)
+    page = shown.visit().page
+    notice = page.locator("#notices li").filter(has_text="The stream is paused")
+    assert notice.locator("code").text_content() == "replicator resume"
+    notice.locator("button.copy").click()
+    page.locator("button.copy", has_text="copied").wait_for()
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<textarea id=pasted></textarea>')")
+    page.locator("#pasted").focus()
+    page.keyboard.press("Control+V")
+    assert page.locator("#pasted").input_value() == "replicator resume"
+
+
+def test_notices_lead_to_their_runbooks_which_exist(shown: Shown) -> None:
+    shown.around.lead(checkpoint=90_000, operation=90_000, oldest=1_000)
+    shown.around.health.paused(is_paused=True)
+    page = shown.visit().page
+    aim = page.locator("#notices li").filter(has_text="The stream is paused").locator("a").get_attribute("href")
+    assert aim == "https://wiki.example/runbooks#replicatorpaused"
+    assert page.locator("#airflow").get_attribute("href") == "https://airflow.example/"
+    script = (ROOT / "replicator_service/runtime/http/web/page.js").read_text(encoding="utf-8")
+    named = re.findall(r': "(replicator[a-z]+)",', script)
+    assert len(named) >= 10
+    assert set(named) <= {name.lower() for name in alerts()}
+
+
+def test_a_collection_shows_the_tables_of_its_arrays(shown: Shown) -> None:
+    shown.around.lead(checkpoint=90_000, operation=90_000, oldest=1_000)
+    shown.around.see_database(database(collection("Orders"), collection("constructor"), leader=leader()))
+    visited = shown.visit()
+    visited.wait_for("#collection-rows .collection", "Orders")
+    assert visited.texts("#collection-rows .table") == ["constructor", "orders, orders_lines, orders_tags"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "told"),
+    [("UTC", "times: UTC"), ("Europe/Moscow", "times: Europe/Moscow (UTC+3)"), ("Asia/Kolkata", "(UTC+5:30)")],
+)
+def test_the_page_says_in_which_zone_its_times_are(shown: Shown, zone: str, told: str) -> None:
+    shown.around.lead(checkpoint=90_000, operation=90_000, oldest=1_000)
+    assert told in shown.visit(timezone_id=zone).text("#zone")
+
+
+def test_a_spike_is_told_and_flattens_nothing(shown: Shown) -> None:
+    shown.around.lead(checkpoint=90_000, operation=90_000, oldest=1_000)
+    for second in range(200):
+        shown.history.add(sample(second, commit_ms=40.0 + second % 9))
+    shown.history.add(sample(200, commit_ms=90_000.0))
+    page = shown.visit().page
+    chart = page.locator("#chart-commit")
+    assert chart.locator("text.spike").text_content() == "↑ 90 s"
+    ticks = chart.locator("text.tick").all_text_contents()
+    assert "0 ms" in ticks
+    assert any(tick in ticks for tick in ("80 ms", "100 ms"))
+
+
+@pytest.mark.parametrize("chart", ["#chart-lag", "#chart-throughput", "#chart-commit", "#chart-memory"])
+def test_labels_of_axes_fit_beside_the_chart_whatever_the_font(shown: Shown, chart: str) -> None:
+    shown.around.lead(checkpoint=90_000, operation=90_000, oldest=1_000)
+    for second in range(100):
+        shown.history.add(sample(second, commit_ms=123_456.0, lag_seconds=119.0))
+    page = shown.visit().page
+    page.locator(f"{chart} text.tick").first.wait_for()
+    width, *rights = page.evaluate(
+        """chart => {
+            const box = document.querySelector(`${chart} svg`).getBoundingClientRect();
+            const labels = [...document.querySelectorAll(`${chart} text.tick`)];
+            for (const each of labels) each.style.fontFamily = "DejaVu Sans, Verdana, sans-serif";
+            return [box.right, ...labels.map((each) => each.getBoundingClientRect().right)];
+        }""",
+        chart,
+    )
+    assert max(rights) <= width + 0.5

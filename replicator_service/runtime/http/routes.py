@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from replicator_service.core.compiled import path_told
 from replicator_service.runtime.http.page import SECURITY, Page
-from replicator_service.runtime.http.status import status
+from replicator_service.runtime.http.status import About, status
 from replicator_service.runtime.judgement.probes import Verdict, liveness, readiness, startup
 from replicator_service.runtime.metrics.counters import CONTENT_TYPE, Metrics
 from replicator_service.runtime.state.health import State
@@ -38,6 +38,7 @@ def make_routes(
     max_lag_seconds: float,
     version: str,
     history: History | None = None,
+    about: About | None = None,
     clock: Callable[[], datetime] = _utc_now,
 ) -> Starlette:
     """The application over what ``present`` returns. ``clock`` tells the wall time."""
@@ -70,6 +71,7 @@ def make_routes(
             compiled=path_told(),
             events=metrics.events,
             rows=metrics.rows,
+            about=about,
         )
         return JSONResponse(known, headers=_NO_STORE)
 

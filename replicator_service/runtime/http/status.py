@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from dataclasses import field as default
 from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.errors import Server
@@ -14,12 +15,21 @@ from replicator_service.runtime.judgement.guarantee import guarantee, meaning
 from replicator_service.runtime.judgement.notices import notices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from replicator_service.runtime.judgement.service_view import Present
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the settings and the mapping say of the surroundings: nothing of it changes while the service runs."""
+
+    runbooks: str | None = None
+    airflow: str | None = None
+    child_tables: Mapping[str, Sequence[str]] = default(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,7 @@ class Look:
     compiled: str
     events: int
     rows: int
+    about: About
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +197,16 @@ FIELDS = (
         "(`tries`), and why the latest message does not arrive (`problem`). Null without `REPLICATOR_WEBHOOK_URL`.",
         lambda look: values.webhook(look.present.report),
     ),
+    Field(
+        "child_tables",
+        "The tables of arrays by collection, as the mapping says.",
+        lambda look: {name: list(tables) for name, tables in look.about.child_tables.items()},
+    ),
+    Field(
+        "links",
+        "Where people read on: `runbooks` and `airflow`, null where no setting says.",
+        lambda look: {"runbooks": look.about.runbooks, "airflow": look.about.airflow},
+    ),
     Field("events_total", "Change events that this process has made durable.", lambda look: look.events),
     Field("rows_applied_total", "Rows that it has written.", lambda look: look.rows),
     Field("version", "The release of this instance.", lambda look: look.version),
@@ -202,7 +223,8 @@ def status(
     compiled: str = "",
     events: int = 0,
     rows: int = 0,
+    about: About | None = None,
 ) -> Json:
     """Everything that is known at the wall time ``at``, see :data:`FIELDS`."""
-    look = Look(present, at, max_lag_seconds, version, compiled, events, rows)
+    look = Look(present, at, max_lag_seconds, version, compiled, events, rows, about or About())
     return {field.name: field.of(look) for field in FIELDS}

@@ -210,7 +210,7 @@ def _webhook(present: Present) -> Iterator[Notice]:
 def _interference(present: Present) -> Iterator[Notice]:
     found = present.database.interference if present.database else ()
     for each in found[:_INTERFERENCES]:
-        yield Notice(Severity.WARNING, "interference", sentence(each.cause), f"Take it away: {each.fix}")
+        yield Notice(Severity.WARNING, "interference", f"{each.cause}.", f"Take it away: {each.fix}")
     if (left := len(found) - _INTERFERENCES) > 0:
         yield Notice(
             Severity.WARNING,

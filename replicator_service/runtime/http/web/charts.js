@@ -2,7 +2,10 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const WINDOWS = [120, 180, 300, 600, 900];
-const ROOM = { top: 8, right: 48, bottom: 18, left: 0 };
+const ROOM = { top: 10, right: 14, bottom: 18, left: 0 };
+const CHARACTER = 6.6;
+/** A spike is so many times as high as what nearly all samples stay below. */
+const SPIKE = 4;
 
 /** A chart in `figure`: a caption with the present values, and the lines below it. */
 export class Chart {
@@ -56,21 +59,27 @@ export class Chart {
     const now = at.length ? at[at.length - 1] : 0;
     const age = at.length ? now - at[0] : 0;
     const span = WINDOWS.find((each) => age <= each) ?? WINDOWS[WINDOWS.length - 1];
-    const plot = { left: ROOM.left, right: width - ROOM.right, top: ROOM.top, bottom: this.height - ROOM.bottom };
     const from = at.findIndex((each) => now - each <= span);
     const shown = (key) => this.data.series[key].slice(from);
     const times = from < 0 ? [] : at.slice(from);
     const lines = this.series.map((each) => (times.length ? shown(each.key) : []));
-    const top = ceiling(Math.max(this.least, ...lines.map(largest)));
+    // One second of a spike must not flatten all others: the line is cut at the top then, and the spike told.
+    const highest = Math.max(...lines.map(largest), 0);
+    const usual = Math.max(this.least, ...lines.map(usually));
+    const isCut = highest > SPIKE * usual;
+    const top = ceiling(isCut ? 1.5 * usual : Math.max(this.least, highest));
+    const labels = [0, top / 2, top].map((value) => [value, this.axis(value)]);
+    const room = ROOM.right + CHARACTER * Math.max(...labels.map(([, label]) => label.length));
+    const plot = { left: ROOM.left, right: width - room, top: ROOM.top, bottom: this.height - ROOM.bottom };
     const x = (time) => plot.right - ((now - time) / span) * (plot.right - plot.left);
-    const y = (value) => plot.bottom - (value / top) * (plot.bottom - plot.top);
+    const y = (value) => plot.bottom - (Math.min(value, top) / top) * (plot.bottom - plot.top);
 
     this.svg.setAttribute("viewBox", `0 0 ${width} ${this.height}`);
     this.svg.setAttribute("height", String(this.height));
     const parts = [];
-    for (const value of [0, top / 2, top]) {
+    for (const [value, label] of labels) {
       parts.push(node("line", { class: value ? "grid" : "base", x1: plot.left, x2: plot.right, y1: y(value), y2: y(value) }));
-      parts.push(text(this.axis(value), { class: "tick", x: plot.right + 6, y: y(value) + 3.5 }));
+      parts.push(text(label, { class: "tick", x: plot.right + 6, y: y(value) + 3.5 }));
     }
     for (const minutes of marks(span, plot.right)) {
       const place = x(now - minutes * 60);
@@ -86,6 +95,15 @@ export class Chart {
       const kind = this.series[lines.length - 1 - index].kind;
       parts.push(node("path", { class: `line ${kind}`, d: line(times, values, x, y) }));
     });
+
+    if (isCut) {
+      const cut = lines.flatMap((values) => values.map((value, index) => ({ value, index }))).filter(({ value }) => value > top);
+      const peak = cut.reduce((found, each) => (each.value > found.value ? each : found));
+      for (const { index } of cut) parts.push(node("path", { class: "spike", d: spike(x(times[index]), plot.top) }));
+      const place = x(times[peak.index]);
+      const anchor = place < 60 ? "start" : place > plot.right - 60 ? "end" : "middle";
+      parts.push(text(`↑ ${this.axis(peak.value)}`, { class: "tick spike", x: place, y: plot.top + 14, "text-anchor": anchor }));
+    }
 
     const chosen = this.pointed === null || !times.length ? times.length - 1 : nearest(times, x, this.pointed);
     if (this.pointed !== null && chosen >= 0) {
@@ -124,6 +142,16 @@ function largest(values) {
   let found = 0;
   for (const value of values) if (value > found) found = value;
   return found;
+}
+
+/** What all but a fiftieth of the samples stay below. */
+function usually(values) {
+  const known = values.filter((value) => value !== null).sort((one, other) => one - other);
+  return known.length ? known[Math.floor((known.length - 1) * 0.98)] : 0;
+}
+
+function spike(x, top) {
+  return `M${x.toFixed(1)} ${top - 6}l3.5 5h-7Z`;
 }
 
 /** The next of 1, 2, 3, 4, 5, 6, 8, 10, 20, 30 … */

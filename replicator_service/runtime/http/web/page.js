@@ -23,6 +23,59 @@ function make(name, className, ...children) {
   return made;
 }
 
+/** A command that a person may copy. */
+function command(text = "") {
+  const button = make("button", "copy", "copy");
+  button.type = "button";
+  return make("div", "command", make("code", "", text), button);
+}
+
+/** Where the page is not from this machine the clipboard may be closed to it: then the command is selected at least. */
+async function copy(button) {
+  const code = button.parentElement.firstElementChild;
+  let told = "copied";
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+  } catch {
+    getSelection().selectAllChildren(code);
+    told = document.execCommand("copy") ? "copied" : "selected";
+  }
+  write(button, told);
+  setTimeout(() => write(button, "copy"), 1_500);
+}
+
+document.addEventListener("click", (event) => {
+  if (event.target.matches?.("button.copy")) copy(event.target);
+});
+for (const code of document.querySelectorAll(".commands code")) {
+  const made = command(code.textContent);
+  made.firstElementChild.id = code.id;
+  code.replaceWith(made);
+}
+
+/** The runbook of a notice, by what it is about: the name of its alert. */
+const RUNBOOKS = {
+  waiting: "replicatorwaiting",
+  error: "replicatorresyncrequired",
+  mongodb: "replicatorserverunreachable",
+  postgresql: "replicatorserverunreachable",
+  "no leader": "replicatornoleader",
+  failure: "replicatorfailed",
+  headroom: "replicatorheadroomshort",
+  lag: "replicatorlagging",
+  paused: "replicatorpaused",
+  differences: "replicatordifferences",
+  reconciliation: "replicatorreconciliationstale",
+  "dead letters": "replicatordeadletters",
+  schema: "replicatormisfits",
+  marts: "replicatormartstale",
+};
+
+function link(element, url) {
+  element.hidden = !url;
+  if (url && element.getAttribute("href") !== url) element.href = url;
+}
+
 /** Keeps one element an item, by its key and in the order of the items; `make` makes and `update` fills it. */
 class Rows {
   constructor(parent, makeOne, update) {
@@ -98,14 +151,16 @@ function meaningOf(status) {
 
 const noticeRows = new Rows(
   by("notices"),
-  () => make("li", "", make("p", "message"), make("p", "hint"), make("code")),
+  () => make("li", "", make("p", "message"), make("p", "hint", make("span"), " ", make("a", "", "runbook")), command()),
   (element, notice) => {
-    const [message, hint, command] = element.children;
+    const [message, hint, shown] = element.children;
     element.dataset.severity = notice.severity;
     write(message, notice.message);
-    write(hint, notice.hint);
-    write(command, notice.command ?? "");
-    command.hidden = !notice.command;
+    write(hint.firstElementChild, notice.hint);
+    const where = latest?.links.runbooks;
+    link(hint.lastElementChild, where && RUNBOOKS[notice.subject] ? `${where}#${RUNBOOKS[notice.subject]}` : "");
+    write(shown.firstElementChild, notice.command ?? "");
+    shown.hidden = !notice.command;
   },
 );
 
@@ -189,7 +244,7 @@ const collectionRows = new Rows(
   (row, each) => {
     const [name, state, rows, rate, change, letters] = row.cells;
     write(name.firstElementChild, each.name);
-    write(name.lastElementChild, each.table);
+    write(name.lastElementChild, [each.table, ...each.children].join(", "), each.children.length ? "the collection's table, and those of its arrays" : "");
     const [word, bar] = state.children;
     const isReading = each.state === "snapshotting";
     row.dataset.state = each.state;
@@ -239,10 +294,10 @@ function indexesOf(each, indexes) {
 
 function showCollections(status) {
   if (!status) return;
-  const all = Object.entries(status.collections).map(([name, each]) => ({ name, indexes: status.indexes ?? [], ...each }));
+  const all = Object.entries(status.collections).map(([name, each]) => ({ name, indexes: status.indexes ?? [], children: Object.hasOwn(status.child_tables, name) ? status.child_tables[name] : [], ...each }));
   const wanted = by("filter").value.trim().toLowerCase();
   const column = COLUMNS.find((each) => each.key === order.key);
-  const shown = all.filter((each) => `${each.name} ${each.table} ${each.state}`.toLowerCase().includes(wanted));
+  const shown = all.filter((each) => `${each.name} ${each.table} ${each.children.join(" ")} ${each.state}`.toLowerCase().includes(wanted));
   shown.sort((one, other) => compare(column.of(one), column.of(other)) * (order.isDown ? -1 : 1) || compare(one.name, other.name));
   heads.forEach((head, index) => {
     const sorting = COLUMNS[index].key === order.key ? (order.isDown ? "descending" : "ascending") : "none";
@@ -347,9 +402,9 @@ function showReconciliation(status) {
   facts(by("reconciliation"), found);
   outstandingRows.show(last?.outstanding_by_kind ?? [], (each) => JSON.stringify([each.collection, each.kind, each.dead_letters]));
   const commands = by("reconciliation-commands");
-  const command = !last ? "replicator reconcile" : last.outstanding ? "replicator reconcile --repair" : "";
-  commands.hidden = !command;
-  if (commands.textContent !== command) commands.replaceChildren(make("code", "", command));
+  const told = !last ? "replicator reconcile" : last.outstanding ? "replicator reconcile --repair" : "";
+  commands.hidden = !told;
+  if (commands.querySelector("code")?.textContent !== told) commands.replaceChildren(command(told));
 }
 
 function resultOf(last) {
@@ -404,6 +459,9 @@ function showInstance(status) {
   found.push(["Events since its start", words.count(status.events_total)], ["Rows written", words.count(status.rows_applied_total)]);
   facts(by("instance"), found);
   write(by("version"), `version ${status.version}`);
+  write(by("zone"), `times: ${words.zone(now)}`, "The tooltip of a time has it in UTC.");
+  link(by("runbooks"), status.links.runbooks);
+  link(by("airflow"), status.links.airflow);
 }
 
 function serverOf(server) {

@@ -62,7 +62,17 @@ export function moment(iso, now) {
 
 /** The same, exact and in UTC: for the tooltip. */
 export function exact(iso) {
-  return iso ? new Date(iso).toISOString().replace("T", " ").replace(/\.\d+Z$/, " UTC") : "";
+  return iso ? new Date(iso).toISOString().replace(/\.\d+Z$/, "Z") : "";
+}
+
+/** The reader's time zone, by its name and its distance from UTC at that time. */
+export function zone(time) {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+  const minutes = -new Date(time).getTimezoneOffset();
+  if (minutes === 0) return timeZone === "UTC" || !timeZone ? "UTC" : `${timeZone} (UTC)`;
+  const size = Math.abs(minutes);
+  const rest = size % 60 ? `:${String(size % 60).padStart(2, "0")}` : "";
+  return `${timeZone} (UTC${minutes < 0 ? "−" : "+"}${Math.floor(size / 60)}${rest})`;
 }
 
 /** A share from 0 to 1; only the whole is 100 %. */
