@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from replicator_service.configuration.settings import Settings
     from replicator_service.core.mapping.model import Mapping
 
-_APPLICATION = "replicator reconciliation"
+_APPLICATION = "replicator: reconciliation"
 
 
 @dataclass(frozen=True, slots=True)

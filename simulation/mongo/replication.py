@@ -219,7 +219,8 @@ class ReplicatedLog:
         del self.log[count:], self._times[count:]
         self._common = self.known = count
         self.oldest = min(self.oldest, count - 1)
-        self._latest_time = self._times[-1]
+        # A backup takes more than a second to restore.
+        self._latest_time = EPOCH + int(self.scheduler.now) + 1 << 32
         self.generation += 1
         self.term += 1
         self._clock_error += 7
