@@ -78,6 +78,9 @@ def misfit(cursor: Cursor, mart: Mart, how: Incremental, schemas: Mapping[str, s
 
 def narrow(cursor: Cursor, how: Incremental, schemas: Mapping[str, str], used: Mapping[str, list[str]]) -> None:
     """Make the temporary tables: of each source the columns that are used, and the rows of the scope."""
+    # The default takes a look-up by index for four times as dear as it is on storage that does not seek, and would read
+    # ten million events for those of one user in a hundred.
+    cursor.execute("set local random_page_cost = 1.1")
     for source in how.sources:
         names = dict.fromkeys(("_id", *([source.column] if source.column else []), *used[source.table]))
         if source.parent:
@@ -94,6 +97,7 @@ def narrow(cursor: Cursor, how: Incremental, schemas: Mapping[str, str], used: M
             )
         )
         cursor.execute(sql.SQL("analyze {}").format(sql.Identifier("pg_temp", source.table)))
+    cursor.execute("set local random_page_cost to default")
 
 
 def widen(cursor: Cursor, how: Incremental) -> None:
