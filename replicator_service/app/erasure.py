@@ -14,7 +14,7 @@ from replicator_service.core.codec.key import decode_key
 from replicator_service.core.naming import schema_name
 from replicator_service.pipeline.reading import Reads, decoded_id
 from replicator_service.sink.control.erasure import NotYet, Receipt, StillThere, Subject, erase
-from replicator_service.source.read.mongo import open_source
+from replicator_service.source.read.opening import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from replicator_service.sink.control.mask_key import take_key
 from replicator_service.sink.control.requests import PostgresOperator
 from replicator_service.sink.errors import Forbidden
 from replicator_service.sink.write.session import PostgresLeader
-from replicator_service.source.read.mongo import open_source
+from replicator_service.source.read.opening import open_source
 
 if TYPE_CHECKING:
     from replicator_service.configuration.settings import Settings

@@ -15,13 +15,14 @@ from replicator_service.sink.connect.connection import connect as connect_sink
 from replicator_service.sink.control.mask_key import require_key
 from replicator_service.sink.control.migrations import require_known
 from replicator_service.sink.overview.stream import is_installed
-from replicator_service.source.read.mongo import MongoSource, opened_sources
+from replicator_service.source.read.opening import opened_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from replicator_service.configuration.settings import Settings
     from replicator_service.core.mapping.model import Mapping
+    from replicator_service.source.read.mongo import MongoSource
 
 _APPLICATION = "replicator: reconciliation"
 

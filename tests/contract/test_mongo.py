@@ -14,7 +14,7 @@ from bson.timestamp import Timestamp
 from replicator_service.core.errors import ResyncRequired, SnapshotUnavailable
 from replicator_service.core.ports import CollectionKind
 from replicator_service.core.position import Position
-from replicator_service.source.read.mongo import open_source
+from replicator_service.source.read.opening import open_source
 from simulation.mongo.replication import Abilities
 from tests.contract.mongo_sides import ModelMongo, MongoSide, RealMongo, time_of
 from tests.support.databases import fresh_source

@@ -21,7 +21,7 @@ from replicator_service.reconcile import (
     start_run,
 )
 from replicator_service.reconcile.attempt import INTERRUPTED
-from replicator_service.source.read.mongo import opened_sources
+from replicator_service.source.read.opening import opened_sources
 from tests.support.reconciliation import MAPPING, corrupt, order
 from tests.support.replication import Replication, replicating
 

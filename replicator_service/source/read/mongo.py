@@ -6,7 +6,7 @@ index decides. Nothing here falls back to another time than the one that was ask
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +18,14 @@ from pymongo.errors import PyMongoError
 from replicator_service.core.codec.document_id import ExactId
 from replicator_service.core.history import require_same_collections
 from replicator_service.core.masking.door import Door
-from replicator_service.core.read_from import ReadFrom, ReadingObserver, ignore_reading
 from replicator_service.source.connect.abilities import ABSENT
 from replicator_service.source.connect.connection import (
     Client,
     ServerFacts,
-    connect,
     disconnect,
-    read_only_database,
-    server_facts,
 )
 from replicator_service.source.connect.deadline import Deadline
-from replicator_service.source.connect.route import Route, preference
+from replicator_service.source.connect.route import Route
 from replicator_service.source.read import catalog, oplog, server_times
 from replicator_service.source.read.change_stream import ChangeStream
 from replicator_service.source.read.cursor import Line, ReadCursor
@@ -40,7 +36,7 @@ from replicator_service.source.read.sizes import collection_sizes
 from replicator_service.source.read.together import Lookup, Together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pymongo.database import Database
 
@@ -323,53 +319,3 @@ _MAX_KEY = bson.encode({"_id": MaxKey()})
 
 def _max_key_of(name: str) -> dict[str, Any]:
     return {"find": name, "filter": id_filter([MaxKey()])}
-
-
-def open_source(
-    uri: str,
-    name: str,
-    door: Door | None = None,
-    *,
-    read_from: ReadFrom = ReadFrom.ADDRESS,
-    told: ReadingObserver = ignore_reading,
-) -> MongoSource:
-    """One source that owns its client: closing it closes that, so it is closed after those beside it.
-
-    ``told`` hears from which member is read, whenever that changes. Raises what :func:`server_facts` does.
-    """
-    client = connect(uri)
-    try:
-        database = read_only_database(client, name)
-        route = Route(client, preference(uri, read_from), told=told)
-        facts = server_facts(client, database, route=route)
-        return MongoSource(client, database, facts, door=door, owns_client=True, route=route)
-    except BaseException:
-        disconnect(client)
-        raise
-
-
-@contextmanager
-def opened_sources(
-    uri: str,
-    name: str,
-    *,
-    app_name: str,
-    number: int = 1,
-    read_from: ReadFrom = ReadFrom.ADDRESS,
-    door: Door | None = None,
-) -> Iterator[list[MongoSource]]:
-    """So many sources of one database on connections of their own, closed at the end of the block.
-
-    They open no streams. Raises what :func:`server_facts` does.
-    """
-    client = connect(uri, app_name=app_name)
-    try:
-        database = read_only_database(client, name)
-        route = Route(client, preference(uri, read_from))
-        facts = server_facts(client, database, streams=False, route=route)
-        sources = [MongoSource(client, database, facts, door=door, route=route) for _ in range(number)]
-        yield sources
-        for source in sources:
-            source.close()
-    finally:
-        disconnect(client)
