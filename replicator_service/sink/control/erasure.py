@@ -145,8 +145,7 @@ class _Erasure:
             journal.note(journal.anything(tables))
         for name, condition in _CONTROL.items():
             self._delete(sql.Identifier(*name.split(".")), name, condition, {})
-        with translated():
-            self._connection.execute(_FORGET_PLACE, (self._stream, subject.collection.collection))
+        self._execute(sql.SQL(_FORGET_PLACE))
         for mart, column in marts:
             self._erase_of_mart(mart, column, values[column])
         self._receipt.cluster_time = position.cluster_time
