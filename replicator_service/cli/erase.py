@@ -11,6 +11,7 @@ from replicator_service.cli.database import control_tables, known_collection
 from replicator_service.cli.output import Json, print_json, print_table, print_text, wants_json
 from replicator_service.configuration.settings import load_settings
 from replicator_service.core.position import wall_time
+from replicator_service.core.times import time_text
 from replicator_service.sink.control.registry import registered
 
 
@@ -38,7 +39,7 @@ def erase_command(
         name = known_collection(connection, stream, collection)
         (known,) = registered(connection, stream, name)
         receipt = erase_document(settings, connection, known, document, mart_keys=mart_key or (), patience=patience)
-    at = wall_time(receipt.cluster_time).isoformat()
+    at = time_text(wall_time(receipt.cluster_time))
     if wants_json(context):
         print_json(
             {

@@ -12,10 +12,13 @@ import json
 import math
 import re
 import sys
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from replicator_service.core.times import time_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -81,6 +84,8 @@ def _encodable(value: object, numbers: list[str]) -> object:
             return str(value)
         case float() if not math.isfinite(value):
             return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
+        case datetime() if value.tzinfo is not None:
+            return time_text(value)
         case dict():
             return {key: _encodable(each, numbers) for key, each in value.items()}
         case list() | tuple():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from typer.testing import CliRunner, Result
 
 from replicator_service.cli.application import application
+from tests.support.json_schemas import undescribed
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Operator:
         done = self.replicator(*arguments, "--json", **environ)
         assert done.exit_code == 0, done.output
         found: dict[str, Any] = json.loads(done.stdout)
+        assert undescribed(arguments, found) == []
         return found
 
     def run_to_its_end(self, **environ: str) -> subprocess.CompletedProcess[str]:
