@@ -135,8 +135,8 @@ class Source(Protocol):
     def settled(self) -> int:
         """The cluster time of the server's latest operation, once the majority has it.
 
-        What was read before is never taken back after that. Raises :class:`Retryable` when the majority does not get
-        it in time, or when another primary was elected meanwhile.
+        What this source has read before is never taken back after that. Raises :class:`Retryable` when the majority
+        does not get it in time, or when another primary was elected since the source was opened.
         """
         ...
 

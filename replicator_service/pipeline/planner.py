@@ -233,7 +233,7 @@ class Planner:
         """Nothing more of the open cluster time will come."""
         if self._parted:
             self._parted.clear()
-            self.converge(self._source.operation_time())
+            self.converge(self._source.settled())
 
     def _make_known(self, name: str, uuid: bytes | None) -> Iterator[Step]:
         """A collection that appears in the stream was created after it began: nothing of it is missing."""

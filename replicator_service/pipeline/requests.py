@@ -64,7 +64,8 @@ class Requests:
         if request.kind == "retry":
             yield from self._retry()
             return None
-        named = self._named(request.collection)
+        # What is forgotten has to be known: nothing else is of ours.
+        named = self._named(request.collection, may_be_new=request.kind != "forget")
         if not named and request.collection is not None:
             return f"there is no collection {request.collection}"
         for collection in named:
@@ -95,13 +96,13 @@ class Requests:
         yield from self._planner.remove(collection)
         return None
 
-    def _named(self, name: str | None) -> list[Collection]:
+    def _named(self, name: str | None, *, may_be_new: bool) -> list[Collection]:
         collections = self._planner.collections
         if name is None:
             return list(collections)
         if name not in collections:
             # One that came into being without an event, as by applyOps, can be asked for as well.
-            found = self._source.collection(name)
+            found = self._source.collection(name) if may_be_new else None
             return [collections.add(name)] if found is not None and found.is_streamed else []
         return [collections[name]]
 
@@ -131,5 +132,5 @@ class Requests:
                 yield self._planner.encoder.encode(found, is_retry=True)
         if gone:
             # An absent document may also mean that its collection was dropped later.
-            self._planner.converge(self._source.operation_time())
+            self._planner.converge(self._source.settled())
             yield self._planner.encoder.encode(gone, is_retry=True)

@@ -91,6 +91,7 @@ class ModelSource:
         self.network = network
         self.process = process
         self.poll_events = poll_events
+        self._generation = server.generation
 
     def call(self) -> None:
         """One command's way to the server: anything may happen meanwhile."""
@@ -120,6 +121,8 @@ class ModelSource:
     def settled(self) -> int:
         """The same, once the majority has it."""
         self.call()
+        if self._generation != self.server.generation:
+            raise Retryable("another primary was elected since")
         time = self.server.latest_time
         self.server.wait_until_known(time)
         return time

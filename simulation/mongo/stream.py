@@ -47,7 +47,7 @@ class ModelStream:
             if answer is not None:
                 return answer
             if server.scheduler.now >= end:
-                if server.abilities.repeats_tokens and source.network.chance(0.2):
+                if server.abilities.repeats_tokens and source.network.chance(0.05):
                     self._repeat()
                 return self._idle()
             server.wait(end - server.scheduler.now)

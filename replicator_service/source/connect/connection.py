@@ -18,6 +18,7 @@ from replicator_service.core.abilities import Abilities, Ability
 from replicator_service.core.errors import ConfigurationError, Retryable
 from replicator_service.source.connect.abilities import probe_reads, probe_streams
 from replicator_service.source.connect.address import Encryption, parse
+from replicator_service.source.connect.last_write import last_write
 from replicator_service.source.connect.member import Member, only_wanted
 from replicator_service.source.connect.unreachable import uninitiated, why_absent
 from replicator_service.source.errors import translated
@@ -48,6 +49,8 @@ class ServerFacts:
 
     version: tuple[int, ...]
     abilities: Abilities = field(default_factory=Abilities)
+    election: int | None = None
+    """The term of the primary's last write when it was asked: another one has another primary."""
 
     @property
     def expanded_events(self) -> bool:
@@ -188,15 +191,15 @@ def server_facts(
     Raises what :func:`replica_set_version` does, and :class:`ConfigurationError` for a user without the privileges to
     read.
     """
-    version = replica_set_version(client)
+    version, election = replica_set_version(client), last_write(client).latest.term
     member = None if route is None else route.member()
     if route is None or member is None:
-        return ServerFacts(version, _probed(database, None, streams=streams))
+        return ServerFacts(version, _probed(database, None, streams=streams), election)
     try:
-        return ServerFacts(version, _probed(database, member, streams=streams))
+        return ServerFacts(version, _probed(database, member, streams=streams), election)
     except Retryable as error:
         route.leave(member, error.message)
-        return ServerFacts(version, _probed(database, None, streams=streams))
+        return ServerFacts(version, _probed(database, None, streams=streams), election)
 
 
 def _probed(database: MongoDatabase, member: Member | None, *, streams: bool) -> Abilities:

@@ -137,7 +137,7 @@ class MongoSource:
 
     def settled(self) -> int:
         """The same, once the majority has it: nothing that was read before is taken back by a failover."""
-        return server_times.settled_time(self._client)
+        return server_times.settled_time(self._client, self._facts.election)
 
     def collections(self) -> dict[str, SourceCollection]:
         """All collections by name, without the server's own (``system.*``) and those that do not cross."""

@@ -11,6 +11,7 @@ from pymongo.errors import PyMongoError
 from replicator_service.core.errors import SourceUnavailable
 from replicator_service.core.position import to_cluster_time
 from replicator_service.source.connect.deadline import ANSWER_SECONDS
+from replicator_service.source.connect.last_write import last_write
 from replicator_service.source.connect.unreachable import uninitiated
 from replicator_service.source.errors import translated
 from replicator_service.source.read.catalog import list_collections
@@ -36,29 +37,25 @@ def operation_time(database: Database[dict[str, Any]]) -> int:
     return to_cluster_time(reply["operationTime"])
 
 
-def settled_time(client: Client) -> int:
+def settled_time(client: Client, election: int | None) -> int:
     """The cluster time of the primary's latest operation, once the majority has it. Needs no privilege.
 
-    ``hello`` tells both with their election terms: within one term, the majority has everything up to its last entry.
+    Within one term, the majority has everything up to its last entry: nothing that was read since ``election``, its
+    term, is taken back.
 
-    Raises :class:`Retryable` when it takes too long, or when another primary was elected meanwhile.
+    Raises :class:`Retryable` when it takes too long, or when another primary was elected since.
     """
-    latest: dict[str, Any] | None = None
+    latest = last_write(client).latest
     end = time.monotonic() + _SETTLE_SECONDS
     while True:
-        with translated(), pymongo.timeout(ANSWER_SECONDS):
-            last_write = client.admin.command("hello").get("lastWrite")
-        if last_write is None or "majorityOpTime" not in last_write:
-            raise uninitiated()
-        latest = latest or last_write["opTime"]
-        majority = last_write["majorityOpTime"]
-        if majority["t"] == latest["t"] and majority["ts"] >= latest["ts"]:
-            return to_cluster_time(latest["ts"])
-        if last_write["opTime"]["t"] != latest["t"]:
+        found = last_write(client)
+        if found.latest.term != latest.term or election not in (None, latest.term):
             raise SourceUnavailable(
-                "another primary was elected while the service began: it begins again",
+                "another primary was elected since this was read: it is read again",
                 hint="Nothing to do. When it happens again and again, rs.status() names the members that come and go.",
             )
+        if found.majority >= latest:
+            return latest.cluster_time
         if time.monotonic() >= end:
             raise SourceUnavailable(
                 f"the majority of MongoDB's replica set has not got the latest write within {_SETTLE_SECONDS:.0f} s",
