@@ -140,7 +140,7 @@ def test_every_sqlstate_has_a_cause_and_a_fix(code: str) -> None:
 _COMMAND = re.compile(r"(?:^|['`]|: )replicator ((?:[a-z]+(?:-[a-z]+)*)(?: [a-z]+(?:-[a-z]+)*)?)((?: --[a-z-]+)*)")
 _GROUPS = {"dead-letters", "mapping", "config", "snapshot"}
 # What is locked is called so in the database.
-_NO_COMMANDS = {"renews", "indexes", "reconciliation", "requests", "pooler"}
+_NO_COMMANDS = {"renews", "indexes", "reconciliation", "requests", "pooler", "writer", "monitor", "listener"}
 
 
 def commands() -> set[tuple[str, tuple[str, ...]]]:

@@ -50,6 +50,7 @@ _COMMON = {
     "replicator_service.configuration.environment",
     "replicator_service.core.addresses",
     "replicator_service.core.errors",
+    "replicator_service.core.times",
     "replicator_service.runtime.log.masking",
     "replicator_service.runtime.log.traces",
 }
