@@ -200,6 +200,23 @@ def test_compiled_rules_treat_events_the_same(
     assert Door(selection, rules, KEY, compiled=native).events(array) == expected
 
 
+def test_compiled_rules_treat_a_part_of_a_large_event_the_same() -> None:
+    """Of any collection: whose document it is may be said in another part."""
+    part = {
+        "_id": {"_data": "8265"},
+        "operationType": "insert",
+        "clusterTime": Timestamp(1, 1),
+        "fullDocument": {"a": 1},
+        "ns": {"db": "d", "coll": "other"},
+        "documentKey": {"_id": 1},
+        "splitEvent": {"fragment": 1, "of": 2},
+    }
+    rules, array = {"users": Rules((("a",),), ())}, bson.encode({"0": part})
+    expected = Door(None, rules, KEY).events(array)
+    assert "fullDocument" not in bson.decode(expected)["0"]
+    assert Door(None, rules, KEY, compiled=native_or_skip()).events(array) == expected
+
+
 @given(st.lists(DOCUMENTS, min_size=1, max_size=3), st.integers(0, 2_000), st.integers(0, 255))
 def test_bytes_that_are_no_bson_are_refused_or_treated_the_same(
     documents: list[dict[str, Any]], place: int, byte: int

@@ -11,12 +11,11 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from warehouse_jobs.generator.settings import DEFAULT_DATABASE, MongoSettings
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from replicator_service.configuration.settings import Settings
+    from warehouse_jobs.generator.settings import MongoSettings
     from warehouse_jobs.marts.settings import MartSettings
 
 MONGO = "mongo_db_conn"
@@ -29,6 +28,8 @@ _NO_OPTIONS_OF_MONGO = ("srv", "allow_insecure")
 def mongo_settings() -> MongoSettings:
     """Where the shop's database is, by the connection ``mongo_db_conn``."""
     from airflow.providers.mongo.hooks.mongo import MongoHook
+
+    from warehouse_jobs.generator.settings import DEFAULT_DATABASE, MongoSettings
 
     hook = MongoHook(mongo_conn_id=MONGO)
     options = {name: _written(value) for name, value in hook.extras.items() if name not in _NO_OPTIONS_OF_MONGO}

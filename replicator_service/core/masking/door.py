@@ -130,10 +130,11 @@ class Door:
         if tail is None:
             return self._taken_apart(array[start:after])
         verdict = self._verdict(tail[1])
-        if verdict is True:
-            return None
+        # What follows the key may say that this is a part of an event.
         if verdict is False or not _is_plain_key(array, tail.end(), after - 1):
             return self._taken_apart(array[start:after])
+        if verdict is True:
+            return None
         changed = None if whole is None else masked_part(array, whole, verdict)
         if whole is None or changed is None:
             return None
