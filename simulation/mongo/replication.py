@@ -220,7 +220,7 @@ class ReplicatedLog:
         self._common = self.known = count
         self.oldest = min(self.oldest, count - 1)
         # A backup takes more than a second to restore.
-        self._latest_time = EPOCH + int(self.scheduler.now) + 1 << 32
+        self._latest_time = max(self._latest_time >> 32, EPOCH + int(self.scheduler.now)) + 1 << 32
         self.generation += 1
         self.term += 1
         self._clock_error += 7

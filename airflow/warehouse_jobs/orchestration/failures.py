@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from warehouse_jobs.generator.errors import GeneratorError, SourceError
 from warehouse_jobs.orchestration.connections import MONGO, POSTGRES
 from warehouse_jobs.orchestration.errors import RunError
 from warehouse_jobs.orchestration.run_note import say_on_page
@@ -28,7 +27,7 @@ def explained() -> Iterator[None]:
     )
 
     from replicator_service.core.errors import Fatal, ReplicatorError
-    from warehouse_jobs.generator.errors import RefusedError
+    from warehouse_jobs.generator.errors import GeneratorError, RefusedError, SourceError
     from warehouse_jobs.marts.errors import MartError, ServerError
 
     try:
