@@ -36,7 +36,7 @@ def main() -> None:
     told = {
         "errors": bag.import_errors,
         "seconds": {each.file.strip("/"): each.duration.total_seconds() for each in bag.dagbag_stats},
-        "imported": sorted({name.split(".")[0] for name in set(sys.modules) - before}),
+        "imported": sorted(set(sys.modules) - before),
         "dags": {name: _described(dag) for name, dag in bag.dags.items()},
     }
     sys.stdout.write("\n" + json.dumps(told) + "\n")
