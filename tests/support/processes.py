@@ -48,10 +48,10 @@ class Operator:
         """`replicator run` as a process of its own that is expected to end by itself."""
         return subprocess.run(
             [*_COMMAND, "run", "--json"],
-            env={**_bare_environment(), **self.environ, **environ},
+            env={**_bare_environment(), "REPLICATOR_HTTP_PORT": "0", **self.environ, **environ},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
 
