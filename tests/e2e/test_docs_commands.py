@@ -142,8 +142,7 @@ def test_the_commands_of_the_readme_work(page: Path, place: Path, source: Source
     source.db.things.insert_one({"name": "a thing", "parts": [{"number": 1}]})
     found = [block for block in blocks(page) if block.language == "sh"]
     values = {
-        "REPLICATOR_MONGO_URI": source.uri,
-        "REPLICATOR_MONGO_DATABASE": source.name,
+        "REPLICATOR_MONGO_URI": source.uri.replace("/?", f"/{source.name}?"),
         "REPLICATOR_POSTGRES_DSN": sink.dsn,
     }
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
