@@ -55,9 +55,14 @@ demo-check: machine ## The same, bounded in time, with an exit code
 	@$(BIN)/python -m devstack.demo --check --workers $(WORKERS)
 
 .PHONY: test
-test: machine venv ## Run all tests on real servers
+test: machine venv ## Run the tests on real servers, but for those that take minutes each
 	sh tests/tools.sh $(BIN)
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+	$(BIN)/pytest --numprocesses 3 --dist worksteal -m "not slow"
+
+.PHONY: test-slow
+test-slow: machine venv ## Run the tests that take minutes: failovers, poolers, secondaries, TLS to MongoDB, killed workers
+	sh tests/tools.sh $(BIN)
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m slow
 
 .PHONY: test-matrix
 test-matrix: machine venv ## Run the tests that need servers on all versions that this machine can have

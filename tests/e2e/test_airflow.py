@@ -284,6 +284,7 @@ def test_a_worker_that_is_killed_costs_time_and_nothing_else(
             assert after == (before[0] + 1,)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [int(each) for each in os.environ.get("AIRFLOW_KILL_SEEDS", "1").split(",")])
 def test_workers_that_are_killed_at_random_under_traffic_leave_whole_reports_and_do_nothing_twice(

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from devstack.mongo import MongoReplicaSet
     from devstack.postgres import PostgresServer
 
+pytestmark = pytest.mark.slow
+
 VERSION = 15
 LOST = "postgresql has lost its last commits"
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tests.support.databases import Sink, Source
     from tests.support.replication import Replication
 
+pytestmark = pytest.mark.slow
+
 ANALYTICS = "readPreference=secondary&readPreferenceTags=use:analytics"
 
 

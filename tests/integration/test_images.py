@@ -83,7 +83,7 @@ def test_the_wheel_has_nothing_but_the_two_packages(wheel: Path) -> None:
 
 def test_the_installed_service_runs_without_a_checkout(installed: Path) -> None:
     assert ran(installed, "replicator", "--version").startswith("replicator ")
-    ddl = ran(installed, "replicator", "mapping", "ddl", str(ROOT / "mappings/shop.yml"))
+    ddl = ran(installed, "replicator", "mapping", "ddl", str(ROOT / "mappings/shop.yml"), "--database", "origin")
     assert "user_sessions" in ddl
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from devstack.postgres import PostgresServer
     from tests.support.databases import Sink, Source
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def session_pooler(postgres_server: PostgresServer) -> Iterator[int]:
