@@ -60,7 +60,7 @@ test: machine venv ## Run the tests on real servers, but for those that take min
 	$(BIN)/pytest --numprocesses 3 --dist worksteal -m "not slow"
 
 .PHONY: test-slow
-test-slow: machine venv ## Run the tests that take minutes: failovers, poolers, secondaries, TLS to MongoDB, killed workers
+test-slow: machine venv ## Run the tests that take minutes: failovers, poolers, secondaries, TLS, data sets, killed workers
 	sh tests/tools.sh $(BIN)
 	$(BIN)/pytest --numprocesses 2 --dist worksteal -m slow
 

@@ -237,6 +237,7 @@ def test_a_misspelt_parameter_is_refused_by_name_and_nothing_is_done(
         )
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_time_and_nothing_else(
     airflow: AirflowProcesses, shop: Source, warehouse: Sink
 ) -> None:

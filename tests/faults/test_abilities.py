@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from devstack.mongo import MongoReplicaSet
     from tests.support.databases import Sink, Source
 
+pytestmark = pytest.mark.slow
+
 Refusing = tuple["Callable[[Command], bool]", dict[str, Any]]
 
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from devstack.mongo import MongoReplicaSet
     from devstack.postgres import PostgresServer
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).with_name("datasets")
 MARTS = {"users": "user_activity", "tickets": "support_efficiency"}
 COLUMNS = {
