@@ -6,13 +6,7 @@ are left out when the chunk is written. All others are at the present position w
 So stream and snapshot cannot conflict, nothing is paused and nothing is reconciled afterwards, and any number of
 chunks can be read at a time. A restart continues with the chunks that were not written.
 
-A large collection is cut into ranges in the order of ``_id``, at documents that exist. The last range ends with the
-largest ``_id`` at the time when the snapshot began: it never chases documents that are inserted meanwhile, since the
-stream brings those.
-
-Where there were rows before, a sweep follows. In pieces, it looks at the keys of all rows and dead letters in
-PostgreSQL, asks MongoDB's index which of them exist at the position, and deletes the others. Nothing but that is
-evidence: not who wrote a row, not when.
+A large collection is cut into ranges (:mod:`.ranges`); where there were rows before, a sweep follows (:mod:`.sweep`).
 
 When the server cannot read at that time, the chunk waits for the stream to move; only what can never be read so (a
 capped collection, a server without snapshot history) is read at the current majority state, and the checkpoint says
@@ -23,19 +17,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from replicator_service.core.codec.key import decode_key
 from replicator_service.core.errors import Fatal, SnapshotUnavailable
 from replicator_service.core.events import Change, Operation
 from replicator_service.core.failpoints import Failpoints, Window
 from replicator_service.core.ports import CollectionKind
 from replicator_service.core.sessions import Range
+from replicator_service.pipeline.chunk_rows import SMALL_DOCUMENTS, SMALL_TOGETHER, ChunkRows
 from replicator_service.pipeline.collection import prepare_tables
-from replicator_service.pipeline.planner import GROUP_CHANGES, Planner
+from replicator_service.pipeline.ranges import cut
 from replicator_service.pipeline.readers import Chunk, Readers
 from replicator_service.pipeline.reading import exact_key
+from replicator_service.pipeline.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,6 +40,7 @@ if TYPE_CHECKING:
     from replicator_service.core.steps import Step
     from replicator_service.pipeline.collection import Collection, Snapshot
     from replicator_service.pipeline.observer import Observer
+    from replicator_service.pipeline.planner import Planner
 
 _WAIT_SECONDS = 10.0
 """How long an unreadable chunk waits for the stream to move before it is read at the majority state. A server that
@@ -54,13 +49,6 @@ remembers nothing uses it up once; it grows again, by the second, with chunks th
 _COLLECTIONS = 100
 """So many collections are begun, or finished, in one transaction at most: each costs PostgreSQL locks."""
 
-_SMALL_DOCUMENTS, _SMALL_BYTES = 100, 2**16
-_SMALL_TOGETHER = 16
-"""A write costs as much as a hundred small rows: so many collections share one, however many there are."""
-
-_MOST_RANGES = 64
-_SWEPT_KEYS = 5_000
-_UNTELLING = 40
 _TROUBLED_SECONDS = 5.0
 """How long a collection waits that cannot be read at all, for a reason that a person has to remove."""
 
@@ -113,8 +101,7 @@ class Snapshots:
         self._wait_seconds = _WAIT_SECONDS
         self._with_rows: dict[Snapshot, bool] = {}
         """Whether there were rows when the snapshot was about to be started."""
-        self._small: list[Change] = []
-        """Documents of small collections that are still to be written in this transaction."""
+        self._rows = ChunkRows(planner.encoder)
         self._asked: dict[tuple[Snapshot, int], float] = {}
         """The ranges of which a chunk is being read, or was and is not taken, with how much that takes up."""
 
@@ -137,7 +124,7 @@ class Snapshots:
         for step in self._advance(room, now):
             has_steps = True
             yield step
-        yield from self._write_small()
+        yield from self._rows.rest()
         if has_steps:
             yield self._planner.commit()
 
@@ -209,8 +196,8 @@ class Snapshots:
 
     def _ask(self, collection: Collection, snapshot: Snapshot, part: Range) -> None:
         expected = snapshot.progress.expected if snapshot.progress is not None else None
-        is_small = expected is not None and expected <= _SMALL_DOCUMENTS
-        self._asked[snapshot, part.number] = 1.0 / _SMALL_TOGETHER if is_small else 1.0
+        is_small = expected is not None and expected <= SMALL_DOCUMENTS
+        self._asked[snapshot, part.number] = 1.0 / SMALL_TOGETHER if is_small else 1.0
         touched: set[str] = set()
         snapshot.reading.append(touched)
         self._readers.ask(
@@ -299,30 +286,13 @@ class Snapshots:
         # What the stream writes between that question and now is no row of before.
         sweeps = snapshot.progress is not None or self._with_rows.pop(snapshot)
         expected = self._source.estimate(collection.name)
-        ranges = self._cut(collection.name, uuid, expected, self._time_to_read(snapshot))
-        yield from collection.start(uuid, expected, ranges, sweeps=sweeps)
-
-    def _cut(self, name: str, uuid: bytes | None, expected: int, at: int | None) -> list[Range]:
-        """Cut a collection into ranges. What existed at one time is in order, and not behind what was the last then."""
-        bounds: dict[str, bytes] = {}
+        at = self._time_to_read(snapshot)
         # Of what is read at once, the end is not asked for.
+        ranges = [Range(0, None, None)]
         if expected >= self._chunk_documents and at is not None:
-            number = min(expected // self._range_documents, _MOST_RANGES)
-            sampled = self._source.boundaries(name, number) if number > 1 else []
-            places = {exact_key(each): each for each in sampled}
-            reads = self._planner.reads
-            try:
-                existing = reads.existing_ids(name, list(places.values()), at=at, uuid=uuid) if places else set()
-                last = self._source.last_id(name, at=at, uuid=uuid)
-            except SnapshotUnavailable:
-                last = None
-            if last is not None:
-                bounds = {key: place for key, place in places.items() if key in existing}
-                # Moved behind the others when it was among them.
-                bounds.pop(exact_key(last), None)
-                bounds[exact_key(last)] = last
-        ends: list[bytes | None] = [*bounds.values()] or [None]
-        return [Range(number, place, upto) for number, (place, upto) in enumerate(pairwise([None, *ends]))]
+            number = expected // self._range_documents
+            ranges = cut(self._source, self._planner.reads, collection.name, number, at=at, uuid=uuid)
+        yield from collection.start(uuid, expected, ranges, sweeps=sweeps)
 
     def _prepare(self, first: Collection) -> Iterator[Step]:
         """Find out which of the next collections have rows, and make the tables of those that have none yet."""
@@ -356,28 +326,11 @@ class Snapshots:
         replies, chunk.replies = chunk.replies[::-1], []
         while replies:
             reply = replies.pop()
-            yield from self._write(self._changes(collection.name, reply, chunk), reply)
+            yield from self._rows.of(self._changes(collection.name, reply, chunk), reply)
         self._failpoints.reach(Window.AFTER_CHUNK_READ)
         yield from collection.read(part.number, place, chunk.documents, chunk.size)
         if snapshot.progress is not None and not snapshot.progress.ranges:
             yield from collection.read_all()
-
-    def _write(self, changes: list[Change], reply: Reply) -> Iterator[Step]:
-        """Rows of one reply; those of small collections are written together."""
-        if len(changes) <= _SMALL_DOCUMENTS and reply.size <= _SMALL_BYTES:
-            self._small += changes
-            if len(self._small) >= _SMALL_TOGETHER * _SMALL_DOCUMENTS:
-                yield from self._write_small()
-            return
-        encode = self._planner.encoder.encode
-        groups = [encode(changes[start : start + GROUP_CHANGES]) for start in range(0, len(changes), GROUP_CHANGES)]
-        reply.release()
-        yield from groups
-
-    def _write_small(self) -> Iterator[Step]:
-        changes, self._small = self._small, []
-        if changes:
-            yield self._planner.encoder.encode(changes)
 
     def _changes(self, name: str, reply: Reply, chunk: Chunk) -> list[Change]:
         """The documents that the stream has not brought since; where the tables were empty, most have surely no row."""
@@ -392,22 +345,8 @@ class Snapshots:
     def _sweep_on(self, collection: Collection, snapshot: Snapshot, place: str, now: float) -> Iterator[Step]:
         at = self._time_to_read(snapshot)
         try:
-            yield from self._sweep(collection, place, at)
+            yield from sweep(self._operator, self._planner.reads, collection, place, at)
         except SnapshotUnavailable:
             self._refused(snapshot, at, now)
         else:
             self._was_read(collection, snapshot, at)
-
-    def _sweep(self, collection: Collection, place: str, at: int | None) -> Iterator[Step]:
-        """Look at the next rows, and delete those without a document."""
-        limit = _SWEPT_KEYS
-        keys = self._operator.keys_after(collection.name, collection.tables, place, limit)
-        if len(keys) == limit and decode_key(keys[0]) is None:
-            # For keys that do not tell the original, the whole index is read: seldom, and for many at once.
-            limit = _SWEPT_KEYS * _UNTELLING
-            keys = self._operator.keys_after(collection.name, collection.tables, place, limit)
-        if keys:
-            existing = self._planner.reads.existing(collection.name, keys, at=at, uuid=collection.uuid)
-            yield from collection.swept([key for key in keys if key not in existing], keys[-1])
-        if len(keys) < limit:
-            yield from collection.finish()
