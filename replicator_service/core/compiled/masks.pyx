@@ -108,7 +108,15 @@ cdef class Hash:
 cdef const char* digits = "0123456789abcdef"
 
 
-cdef class Masks:
+cdef class Elements:
+    """What becomes of each document of an array."""
+
+    cdef bytes element(self, Bytes start, Bytes after):
+        """The document in its place; None: it stays as it is."""
+        raise NotImplementedError
+
+
+cdef class Masks(Elements):
     """The rules of one collection; ``node`` is a :class:`replicator_service.core.masking.tree.Node`.
 
     ``whole`` masks a document by the reference, ``value`` gives what :func:`_changed` of it does.
@@ -212,40 +220,33 @@ cdef class Masks:
 
     def documents(self, bytes array):
         """A BSON array of documents, masked; None when it is not surely one."""
-        cdef Bytes data = <Bytes>PyBytes_AS_STRING(array)
-        cdef Bytes position = data + 4
-        cdef Bytes end = data + PyBytes_GET_SIZE(array) - 1
-        cdef Bytes copied = position
-        cdef Bytes start
-        cdef Bytes after
-        cdef list pieces = None
-        cdef bytes changed, raw
-        while position < end:
-            start = <Bytes>memchr(position + 1, 0, end - position - 1)
-            if position[0] != DOCUMENT or start == NULL or end - start < 6:
-                return None
-            start += 1
-            after = start + int32_at(start)
-            if after < start + 5 or after > end:
-                return None
-            try:
-                changed = self.part(start, after - start)
-            except Odd:
-                raw = PyBytes_FromStringAndSize(<char*>start, after - start)
-                changed = self.whole(raw, self.node)
-                if changed == raw:
-                    changed = None
-            if changed is not None:
-                if pieces is None:
-                    pieces = [b"\0\0\0\0"]
-                pieces.append(PyBytes_FromStringAndSize(<char*>copied, start - copied))
-                pieces.append(changed)
-                copied = after
-            position = after
-        if pieces is None:
-            return array
-        pieces.append(PyBytes_FromStringAndSize(<char*>copied, end + 1 - copied))
-        return sized(pieces)
+        return changed_array(array, self)
+
+    cdef bytes element(self, Bytes start, Bytes after):
+        cdef bytes raw, changed
+        try:
+            return self.part(start, after - start)
+        except Odd:
+            raw = PyBytes_FromStringAndSize(<char*>start, after - start)
+            changed = self.whole(raw, self.node)
+            return None if changed == raw else changed
+
+
+cdef class Events(Elements):
+    """The rules of each collection, for change events."""
+
+    cdef object verdict_of
+    cdef object taken_apart
+
+    def __cinit__(self, verdict_of, taken_apart):
+        self.verdict_of = verdict_of
+        self.taken_apart = taken_apart
+
+    cdef bytes element(self, Bytes start, Bytes after):
+        try:
+            return event(start, after, self.verdict_of)
+        except Odd:
+            return self.taken_apart(PyBytes_FromStringAndSize(<char*>start, after - start))
 
 
 def events(bytes array, verdict_of, taken_apart):
@@ -254,6 +255,11 @@ def events(bytes array, verdict_of, taken_apart):
     ``verdict_of`` gives True for a collection whose events stay, False for one that does not cross, or its
     :class:`Masks`. ``taken_apart`` is given every event that is not of the usual form.
     """
+    return changed_array(array, Events(verdict_of, taken_apart))
+
+
+cdef bytes changed_array(bytes array, Elements rules):
+    """A BSON array with its documents as the rules leave them; None when it is not surely one."""
     cdef Bytes data = <Bytes>PyBytes_AS_STRING(array)
     cdef Bytes position = data + 4
     cdef Bytes end = data + PyBytes_GET_SIZE(array) - 1
@@ -270,10 +276,7 @@ def events(bytes array, verdict_of, taken_apart):
         after = start + int32_at(start)
         if after < start + 5 or after > end:
             return None
-        try:
-            changed = event(start, after, verdict_of)
-        except Odd:
-            changed = taken_apart(PyBytes_FromStringAndSize(<char*>start, after - start))
+        changed = rules.element(start, after)
         if changed is not None:
             if pieces is None:
                 pieces = [b"\0\0\0\0"]

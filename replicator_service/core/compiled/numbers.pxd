@@ -92,19 +92,11 @@ cdef inline bint is_finite(uint64_t bits) noexcept nogil:
     return (bits & 0x7FF0000000000000LL) != 0x7FF0000000000000LL
 
 
-cdef inline void put_finite(Buffer* out, const Power* powers, uint64_t bits, bint is_plain) noexcept nogil:
-    """Write a finite double as ``repr`` does; ``is_plain``: zeros instead of a positive exponent."""
-    cdef Digits found
-    cdef unsigned char digits[20]
-    cdef int count = 0, point, index, exponent
+cdef inline int shortest_digits(const Power* powers, uint64_t bits, unsigned char* digits, int* point) noexcept nogil:
+    """The shortest decimal digits of a double over zero; gives how many, and after how many of them the point is."""
+    cdef Digits found = shortest(powers, bits)
     cdef uint64_t rest
-    if bits >> 63:
-        put_byte(out, c"-")
-        bits &= 0x7FFFFFFFFFFFFFFFLL
-    if bits == 0:
-        put_text(out, b"0.0")
-        return
-    found = shortest(powers, bits)
+    cdef int count = 0, index
     while found.coefficient % 10 == 0:
         found.coefficient //= 10
         found.exponent += 1
@@ -116,7 +108,21 @@ cdef inline void put_finite(Buffer* out, const Power* powers, uint64_t bits, bin
     for index in range(count):
         digits[count - 1 - index] = c"0" + <unsigned char>(rest % 10)
         rest //= 10
-    point = count + found.exponent
+    point[0] = count + found.exponent
+    return count
+
+
+cdef inline void put_finite(Buffer* out, const Power* powers, uint64_t bits, bint is_plain) noexcept nogil:
+    """Write a finite double as ``repr`` does; ``is_plain``: zeros instead of a positive exponent."""
+    cdef unsigned char digits[20]
+    cdef int count, point, index, exponent
+    if bits >> 63:
+        put_byte(out, c"-")
+        bits &= 0x7FFFFFFFFFFFFFFFLL
+    if bits == 0:
+        put_text(out, b"0.0")
+        return
+    count = shortest_digits(powers, bits, digits, &point)
     if -4 < point <= 16 or (is_plain and point > 16):
         if point <= 0:
             put_text(out, b"0.")

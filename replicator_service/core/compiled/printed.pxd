@@ -43,7 +43,7 @@ from replicator_service.core.compiled.elements cimport (
     uint64_at,
 )
 from replicator_service.core.compiled.json cimport put_json
-from replicator_service.core.compiled.numbers cimport Digits, Power, is_finite, put_double, shortest
+from replicator_service.core.compiled.numbers cimport Power, is_finite, put_double, shortest_digits
 from replicator_service.core.compiled.text cimport JSON, put_unsigned
 
 cdef enum:
@@ -92,10 +92,8 @@ cdef inline void _put_digits(Buffer* out, const unsigned char* digits, int count
 
 cdef inline void _put_double(Buffer* out, const Power* powers, uint64_t bits) noexcept nogil:
     """Write a double: its shortest digits, plainly from 1e-4 up to 1e15 (``double_to_shortest_decimal_buf``)."""
-    cdef Digits found
     cdef unsigned char digits[20]
-    cdef int count = 0, exponent, index
-    cdef uint64_t rest
+    cdef int count, exponent
     if not is_finite(bits):
         put_double(out, powers, bits)
         return
@@ -105,19 +103,8 @@ cdef inline void _put_double(Buffer* out, const Power* powers, uint64_t bits) no
     if bits == 0:
         put_byte(out, c"0")
         return
-    found = shortest(powers, bits)
-    while found.coefficient % 10 == 0:
-        found.coefficient //= 10
-        found.exponent += 1
-    rest = found.coefficient
-    while rest:
-        rest //= 10
-        count += 1
-    rest = found.coefficient
-    for index in range(count):
-        digits[count - 1 - index] = c"0" + <unsigned char>(rest % 10)
-        rest //= 10
-    exponent = count + found.exponent - 1
+    count = shortest_digits(powers, bits, digits, &exponent)
+    exponent -= 1
     if -4 <= exponent < 15:
         _put_digits(out, digits, count, exponent + 1)
         return
