@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from devstack.binaries import find_mongod
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 def pytest_configure() -> None:
     """Commands under test can be interrupted, also when the tests run in a shell's background, which ignores Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # How long an example takes on a busy machine says nothing of what it shows.
+    hypothesis.settings.register_profile("whatever it takes", deadline=None)
+    hypothesis.settings.load_profile("whatever it takes")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
