@@ -178,7 +178,8 @@ def test_the_role_read_is_enough_and_what_it_cannot_see_is_a_warning(
     findings = check(settings(address(secured_mongo, "reader"), sink.dsn))
     assert failing(findings) == set()
     warned = {found.name for found in findings if found.level is Level.WARN}
-    assert {"oplog readable", "oplog retention", "snapshot history"} <= warned
+    # "snapshot history" is no more than seen without the privilege to ask for it, so it depends on the server's age.
+    assert {"oplog readable", "oplog retention"} <= warned
 
 
 def test_collections_that_have_no_change_events_are_named(source: Source, sink: Sink) -> None:
