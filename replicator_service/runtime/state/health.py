@@ -277,15 +277,17 @@ class Health(Observer):
         self._show(replace(report, last_error=ErrorReport.of(error), errors=report.errors + 1))
 
     def _show(self, report: Report) -> None:
-        waiting = replace(report, wait=self._waiting.wait)
-        self._report = replace(waiting, state=self._derived(waiting))
+        wait = self._waiting.wait
+        state = self._derived(report, wait)
+        if report is not self._report or report.wait is not wait or report.state is not state:
+            self._report = replace(report, wait=wait, state=state)
 
-    def _derived(self, report: Report) -> State:
+    def _derived(self, report: Report, wait: Wait | None) -> State:
         if self._phase is _Phase.FAILED:
             return State.FAILED
         if self._phase is _Phase.RESYNC_REQUIRED:
             return State.RESYNC_REQUIRED
-        if report.wait is not None:
+        if wait is not None:
             return State.WAITING
         if self._phase is _Phase.STANDBY:
             return State.STANDBY
