@@ -22,6 +22,7 @@ USER = "admin"
 
 _HEARTBEAT_SECONDS = 2
 _LOST_AFTER_SECONDS = 10
+_STUCK_AFTER_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,9 @@ def write_configuration(home: Path, options: AirflowOptions, keys: Keys, fleet: 
             "task_instance_heartbeat_sec": str(_HEARTBEAT_SECONDS),
             "task_instance_heartbeat_timeout": str(_LOST_AFTER_SECONDS),
             "task_instance_heartbeat_timeout_detection_interval": str(_HEARTBEAT_SECONDS),
+            # One that a worker had taken from the queue and not begun when it was killed, within a minute rather than ten.
+            "task_queued_timeout": str(_STUCK_AFTER_SECONDS),
+            "task_queued_timeout_check_interval": str(_HEARTBEAT_SECONDS),
         },
         "usage_data_collection": {"enabled": "False"},
         **fleet.sections(options.port),
