@@ -84,7 +84,7 @@ def write_configuration(home: Path, options: AirflowOptions, keys: Keys, fleet: 
             "task_instance_heartbeat_sec": str(_HEARTBEAT_SECONDS),
             "task_instance_heartbeat_timeout": str(_LOST_AFTER_SECONDS),
             "task_instance_heartbeat_timeout_detection_interval": str(_HEARTBEAT_SECONDS),
-            # One that a worker had taken from the queue and not begun when it was killed, within a minute rather than ten.
+            # What a worker had taken from the queue and not begun when it was killed: a minute, not ten.
             "task_queued_timeout": str(_STUCK_AFTER_SECONDS),
             "task_queued_timeout_check_interval": str(_HEARTBEAT_SECONDS),
         },

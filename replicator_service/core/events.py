@@ -23,7 +23,7 @@ from replicator_service.core.position import ResumeToken, to_cluster_time
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Value
     from replicator_service.core.compiled import Scan
 
 Document = dict[str, Any]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from replicator_service.core.codec.extjson import unmarked
+from replicator_service.core.bson.marks import unmarked
 
 if TYPE_CHECKING:
     from datetime import datetime

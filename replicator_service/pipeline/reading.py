@@ -22,7 +22,7 @@ from replicator_service.core.events import Operation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Value
     from replicator_service.core.events import Change
     from replicator_service.core.ports import Cursor, Source
     from replicator_service.core.replies import Reply

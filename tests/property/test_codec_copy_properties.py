@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from replicator_service.core.codec.date import milliseconds
+from replicator_service.core.bson.dates import milliseconds
 from replicator_service.core.codec.extjson import is_faithful
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.mapping.model import ColumnType, MappedColumn, TypedCollection, tables_of
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from devstack.postgres import PostgresServer
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Value
 
 MAPPING = TypedCollection("C", "copied", tuple(MappedColumn(each.value, (each.value,), each) for each in ColumnType))
 LIKELY: dict[ColumnType, st.SearchStrategy[Any]] = {

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from devstack.postgres import PostgresServer
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Value
 
 READING = json_util.JSONOptions(
     tz_aware=False,

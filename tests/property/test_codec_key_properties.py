@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pymongo.collection import Collection
 
     from devstack.mongo import MongoReplicaSet
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Value
 
 NUMBERS: list[Any] = [
     *(0, -0.0, 1, 1.0, Int64(1), 2**53, 2.0**53, Int64(2**53 + 1), 0.1, 0.5, 1e22, 1e300, 5e-324),

@@ -10,8 +10,8 @@ from bson.objectid import ObjectId
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from replicator_service.core.bson.marks import unmarked
 from replicator_service.core.codec.columns import SCALARS
-from replicator_service.core.codec.extjson import unmarked
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.mapping.model import ColumnType
 from tests.support.bson_values import IDENTIFIERS, TEXT

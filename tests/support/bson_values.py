@@ -18,6 +18,8 @@ from bson.regex import Regex
 from bson.timestamp import Timestamp
 from hypothesis import strategies as st
 
+from replicator_service.core.bson import TYPES
+
 
 def utc(
     year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0, micro: int = 0
@@ -74,13 +76,38 @@ SCALARS: st.SearchStrategy[Any] = st.one_of(
 ) | st.one_of(BOOLEANS_AND_NULL, KEYS_AT_THE_ENDS)
 """Types whose values the driver decodes exactly."""
 
+_DRAWN = {
+    *(
+        "string",
+        "int32",
+        "int64",
+        "double",
+        "Decimal128",
+        "date",
+        "binary",
+        "binary with a subtype",
+        "UUID",
+        "ObjectId",
+    ),
+    *("timestamp", "boolean", "null", "MinKey", "MaxKey", "regular expression", "code", "DBRef", "object", "array"),
+}
 _PATTERNS = TEXT.filter(lambda pattern: "\0" not in pattern)
 REGEXES = st.builds(Regex, _PATTERNS, st.sampled_from(["", "i", "im", "imsx"]))
 CODES = st.builds(Code, TEXT) | st.builds(Code, TEXT, st.dictionaries(NAMES, INT32, max_size=2))
 DBREFS = st.builds(DBRef, TEXT, OBJECT_IDS) | st.builds(DBRef, TEXT, INT32, st.just("db"))
 
+_OTHERS = [
+    sample.value
+    for each in TYPES
+    if not each.is_silently_lost and each.name not in {"DBPointer", *_DRAWN}
+    for sample in each.samples
+]
+"""Of types for which no strategy is written here; what only exists in bytes is in ``bson_bytes``."""
+
 LEAVES: st.SearchStrategy[Any] = SCALARS | REGEXES | CODES | DBREFS
 """Every type that the driver has."""
+if _OTHERS:
+    LEAVES |= st.sampled_from(_OTHERS)
 
 
 def nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

@@ -10,10 +10,11 @@ import bson
 from bson.codec_options import DatetimeConversion
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 
+from replicator_service.core.bson.marks import unmarked
 from replicator_service.core.codec import CODEC_OPTIONS, encode_key, may_hold_lossy_types
 from replicator_service.core.codec.columns import SCALARS
 from replicator_service.core.codec.exact import decode_exact, source_id
-from replicator_service.core.codec.extjson import json_text, unmarked
+from replicator_service.core.codec.extjson import json_text
 from replicator_service.core.codec.key import is_digest
 from replicator_service.core.mapping.model import (
     CollectionMapping,
@@ -28,7 +29,7 @@ from replicator_service.core.transform import Transform, compile_transform
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Value
 
 VALID_FROM = "2024-01-02 03:04:05+00"
 Row = list[str | None]

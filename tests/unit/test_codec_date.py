@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 from bson.datetime_ms import DatetimeMS
 
-from replicator_service.core.codec.date import iso_text, milliseconds, timestamptz_text
+from replicator_service.core.bson.dates import iso_text, milliseconds, timestamptz_text
 from tests.support.bson_values import utc
 
 FIRST, LAST = -210866803200000, 9224318015999999

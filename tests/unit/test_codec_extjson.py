@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from bson import json_util
@@ -18,9 +18,11 @@ from bson.objectid import ObjectId
 from bson.regex import Regex
 from bson.timestamp import Timestamp
 
-from replicator_service.core.codec.extjson import is_faithful, json_text, relaxed
-from replicator_service.core.codec.values import InexactValue, Value
+from replicator_service.core.codec.extjson import InexactValue, is_faithful, json_text, relaxed
 from tests.support.bson_values import utc
+
+if TYPE_CHECKING:
+    from replicator_service.core.bson.declaration import Value
 
 OID = ObjectId("0123456789abcdef01234567")
 

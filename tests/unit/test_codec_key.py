@@ -25,7 +25,7 @@ from tests.support import bson_bytes
 from tests.support.bson_values import utc
 
 if TYPE_CHECKING:
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Value
 
 OID = ObjectId("0123456789abcdef01234567")
 

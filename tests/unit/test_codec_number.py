@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from bson.decimal128 import Decimal128
 
-from replicator_service.core.codec.number import decimal_integer, decimal_text
+from replicator_service.core.bson.numbers import decimal_integer, decimal_text
 
 
 @pytest.mark.parametrize(

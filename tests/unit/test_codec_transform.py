@@ -32,7 +32,7 @@ from tests.support.bson_values import utc
 from tests.support.transforms import VALID_FROM, rows_of, write
 
 if TYPE_CHECKING:
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Value
 
 OID = ObjectId("0123456789abcdef01234567")
 KEY = str(OID)

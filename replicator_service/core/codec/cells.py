@@ -12,8 +12,7 @@ from replicator_service.core.mapping.model import ColumnType
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from replicator_service.core.codec.columns import Fit
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Fit, Value
 
     Cell = Callable[[Value], str | None]
 

@@ -6,7 +6,7 @@ it is whole, since the marks are searched for faster in a line than in each of i
 
 from __future__ import annotations
 
-from replicator_service.core.codec.extjson import REWRITTEN, unmarked
+from replicator_service.core.bson.marks import REWRITTEN, unmarked
 
 NULL = "\\N"
 SPECIAL = "\\\t\n\r"

@@ -18,7 +18,7 @@ from bson.objectid import ObjectId
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Value
 
 _PLAIN = frozenset({ObjectId, int, Int64, float, bool, datetime})
 _BINARY = frozenset({bytes, Binary})

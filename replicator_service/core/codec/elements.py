@@ -6,41 +6,17 @@ from typing import TYPE_CHECKING
 
 from bson.errors import InvalidBSON
 
+from replicator_service.core.bson import ENCODINGS
+from replicator_service.core.bson.declaration import int32
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DOCUMENT, ARRAY, CODE_WITH_SCOPE = 0x03, 0x04, 0x0F
 
-_FIXED = {
-    0x01: 8,
-    0x06: 0,
-    0x07: 12,
-    0x08: 1,
-    0x09: 8,
-    0x0A: 0,
-    0x10: 4,
-    0x11: 8,
-    0x12: 8,
-    0x13: 16,
-    0x7F: 0,
-    0xFF: 0,
-}
-_PREFIXED = {
-    0x02: 4,
-    DOCUMENT: 0,
-    ARRAY: 0,
-    0x05: 5,
-    0x0C: 16,
-    0x0D: 4,
-    0x0E: 4,
-    CODE_WITH_SCOPE: 0,
-}
-"""What a value has besides the length at its front says."""
-
-
-def int32(raw: bytes, offset: int = 0) -> int:
-    """Read a signed 32-bit integer."""
-    return int.from_bytes(raw[offset : offset + 4], "little", signed=True)
+_FIXED = {byte: how.size for byte, how in ENCODINGS.items() if how.size is not None and not how.is_prefixed}
+_PREFIXED = {byte: how.size for byte, how in ENCODINGS.items() if how.size is not None and how.is_prefixed}
+_TEXTS = frozenset(ENCODINGS) - set(_FIXED) - set(_PREFIXED)
 
 
 def value_end(raw: bytes, kind: int, start: int) -> int:
@@ -57,7 +33,7 @@ def value_end(raw: bytes, kind: int, start: int) -> int:
         if length < 0:
             raise InvalidBSON("a negative length")
         return start + prefixed + length
-    if kind == 0x0B:
+    if kind in _TEXTS:
         return raw.index(b"\0", raw.index(b"\0", start) + 1) + 1
     raise InvalidBSON(f"unknown BSON type 0x{kind:02x}")
 

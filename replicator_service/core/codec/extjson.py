@@ -2,121 +2,39 @@
 
 The writer dispatches on the exact type of each value: measured, that is faster than the C encoder of ``json``
 with its hook for dates and ObjectIds, and a ``Code``, which is a kind of string in Python, cannot slip
-through as one.
-
-What ``jsonb`` cannot hold is marked inside the text, because a mark costs nothing where there is none:
-
-* U+0000 stays a raw character, which JSON text never has otherwise. It becomes U+FFFD in the table, and the
-  original document is kept in ``_bson``.
-* :data:`AMBIGUOUS`, a lone surrogate that no decoded string holds, stands in a field name like ``$oid`` that
-  the source itself uses. It is removed, and ``_bson`` is kept: readers would take such a sub-document for an
-  ObjectId.
-* :data:`REWRITTEN` stands before a text that says in other characters what PostgreSQL cannot hold (see
-  :mod:`identifiers`). It is removed, and ``_bson`` is kept. It begins with the mark above, so it costs no search.
-* Bytes that are no UTF-8 are U+0000 and, each, a lone surrogate (see :mod:`exact`), which is removed.
+through as one. What ``jsonb`` cannot hold is marked inside the text (:mod:`replicator_service.core.bson.marks`).
 """
 
 from __future__ import annotations
 
-import re
-from json.encoder import encode_basestring as quote
-from typing import TYPE_CHECKING, Any
-
-from bson.code import Code
-from bson.dbref import DBRef
-from bson.regex import Regex
-from bson.son import SON
-
-from replicator_service.core.codec.scalars import SCALARS, Writer, regex
-from replicator_service.core.codec.values import (
-    InexactValue,
-    Value,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-AMBIGUOUS = "\udc01"
-REWRITTEN = AMBIGUOUS + "\udc02"
-REPLACEMENT = "\ufffd"
-
-_REMOVED = re.compile("[\udc00-\udfff]")
-_RESERVED = frozenset(
-    {
-        "$oid",
-        "$symbol",
-        "$numberInt",
-        "$numberLong",
-        "$numberDouble",
-        "$numberDecimal",
-        "$binary",
-        "$uuid",
-        "$code",
-        "$timestamp",
-        "$regularExpression",
-        "$regex",
-        "$dbPointer",
-        "$date",
-        "$minKey",
-        "$maxKey",
-        "$undefined",
-    }
-)
+from replicator_service.core.bson import TYPES
+from replicator_service.core.bson.declaration import Json, Value
+from replicator_service.core.bson.marks import AMBIGUOUS, unmarked
 
 
-class _Names(dict[str, str]):
-    """Field names as JSON with their colon, remembered. Bounded: names may be other people's data."""
-
-    _LIMIT = 20_000
-    _LONGEST = 100
-
-    def __missing__(self, name: str) -> str:
-        text = f'"{AMBIGUOUS}{name}":' if name in _RESERVED else f"{quote(name)}:"
-        if len(self) < self._LIMIT and len(name) <= self._LONGEST:
-            self[name] = text
-        return text
+class InexactValue(Exception):
+    """The driver's value may have lost something: start again from the document's bytes."""
 
 
-class _Writers(dict[type, Writer]):
-    """What writes each type. A type of its own that merely derives from a known one is written like it."""
+class _Writers(dict[type, Json]):
+    """What writes each class. A class of its own that merely derives from a known one is written like it."""
 
-    def __missing__(self, kind: type) -> Writer:
+    def __missing__(self, kind: type) -> Json:
         for base in kind.__mro__[1:]:
             if base in self:
                 return self[base]
         raise TypeError(f"{kind.__name__} is not a BSON type")
 
 
-_NAMES = _Names()
-
-
 def _writers(*, exact: bool) -> _Writers:
-    """Make the table of writers. ``exact`` refuses the types of which the driver loses something."""
+    """Make the table of writers. ``exact`` refuses the classes of which the driver loses something."""
     writers = _Writers()
-
-    def write_object(value: Mapping[str, Any]) -> str:
-        fields = [
-            f"{_NAMES[name]}{quote(item) if type(item) is str else writers[type(item)](item)}"
-            for name, item in value.items()
-        ]
-        return f"{{{','.join(fields)}}}"
-
-    def write_array(value: list[Any]) -> str:
-        items = [write_object(item) if type(item) is dict else writers[type(item)](item) for item in value]
-        return f"[{','.join(items)}]"
-
-    def write_code(value: Code) -> str:
-        code = quote(str(value))
-        return (
-            f'{{"$code":{code}}}' if value.scope is None else f'{{"$code":{code},"$scope":{write_object(value.scope)}}}'
-        )
-
-    writers.update(SCALARS)
-    writers[dict] = writers[SON] = write_object
-    writers[list] = writers[tuple] = write_array
-    writers[Code] = write_code
-    writers[DBRef] = _inexact if exact else lambda value: write_object(value.as_doc())
-    writers[Regex] = _inexact if exact else regex
+    for each in TYPES:
+        write = each.json if each.json_with is None else each.json_with(writers)
+        if write is None:
+            raise TypeError(f"{each.name} has no JSON")
+        writers |= dict.fromkeys(each.classes, write)
+        writers |= dict.fromkeys(each.inexact_classes, _inexact if exact else write)
     return writers
 
 
@@ -129,7 +47,7 @@ _LENIENT = _writers(exact=False)
 
 
 def json_text(value: Value) -> str:
-    """Write a decoded value, with marks (see the module).
+    """Write a decoded value, with marks.
 
     Raises :class:`InexactValue` for a DBRef or a regular expression as the driver has them: the document has
     to be decoded exactly. Raises :class:`TypeError` for what is no BSON type.
@@ -140,11 +58,6 @@ def json_text(value: Value) -> str:
 def relaxed(value: Value) -> str:
     """Write a value as Relaxed Extended JSON that jsonb accepts. U+0000 becomes U+FFFD."""
     return unmarked(_marked(_LENIENT[type(value)](value)))
-
-
-def unmarked(text: str) -> str:
-    """Give what the table gets of a text with marks."""
-    return _REMOVED.sub("", text.replace("\0", REPLACEMENT))
 
 
 def is_faithful(value: Value) -> bool:

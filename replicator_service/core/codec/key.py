@@ -11,39 +11,23 @@ DBRef of the same content, and the place of ``$ref``, ``$id`` and ``$db`` among 
 
 from __future__ import annotations
 
-import json
-from datetime import datetime
-from decimal import Decimal
 from hashlib import sha256
-from types import NoneType
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 import bson
-from bson.binary import Binary, UuidRepresentation
-from bson.code import Code
-from bson.datetime_ms import DatetimeMS
-from bson.dbref import DBRef
-from bson.decimal128 import Decimal128
 from bson.errors import BSONError
-from bson.int64 import Int64
-from bson.max_key import MaxKey
-from bson.min_key import MinKey
 from bson.objectid import ObjectId
-from bson.regex import Regex
-from bson.son import SON
-from bson.timestamp import Timestamp
 
-from replicator_service.core.codec.date import datetime_of, iso_text, milliseconds
+from replicator_service.core.bson import TYPES
+from replicator_service.core.bson.declaration import tagged_text
+from replicator_service.core.bson.text import is_storable, quoted, string_key
 from replicator_service.core.codec.document_id import ExactId
-from replicator_service.core.codec.number import exact_number
 from replicator_service.core.codec.options import CODEC_OPTIONS
-from replicator_service.core.codec.regex import option_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Key, KeyOf, Value
 
 MAX_BYTES = 1000
 """A longer key is written as a digest: an index entry ends at 2,704 bytes, and other columns may join it."""
@@ -95,53 +79,7 @@ def _decoded(key: str) -> Value:
     return _DECODERS[tag](content)
 
 
-def _decoded_text(text: str) -> str:
-    value = json.loads(text)
-    if type(value) is not str:
-        raise TypeError("not a text")
-    return value
-
-
-def _decoded_number(text: str) -> Value:
-    """The number of this value, of whatever type: MongoDB compares by value."""
-    exact = Decimal(text)
-    if exact.is_finite() and exact.adjusted() < 20 and exact == exact.to_integral_value():
-        whole = int(exact)
-        if -(2**63) <= whole < 2**63:
-            return Int64(whole)
-    double = float(text)
-    return double if exact_number(double) == text else Decimal128(text)
-
-
-def _decoded_date(text: str) -> Value:
-    if text.endswith("Z"):
-        return datetime.fromisoformat(text).replace(tzinfo=None)
-    return DatetimeMS(int(text))
-
-
-def _decoded_binary(text: str) -> Value:
-    subtype, _, content = text.partition(":")
-    return Binary(bytes.fromhex(content), int(subtype, 16))
-
-
-def _decoded_timestamp(text: str) -> Value:
-    seconds, _, increment = text.partition(":")
-    return Timestamp(int(seconds), int(increment))
-
-
-_DECODERS: dict[str, Callable[[str], Any]] = {
-    "string": _decoded_text,
-    "number": _decoded_number,
-    "boolean": {"true": True, "false": False}.__getitem__,
-    "null": lambda _: None,
-    "date": _decoded_date,
-    "uuid": lambda text: Binary(UUID(text).bytes, 4),
-    "binary": _decoded_binary,
-    "code": lambda text: Code(_decoded_text(text)),
-    "timestamp": _decoded_timestamp,
-    "minKey": lambda _: MinKey(),
-    "maxKey": lambda _: MaxKey(),
-}
+_DECODERS: dict[str, Callable[[str], Value]] = {tag: decode for each in TYPES for tag, decode in each.keys.items()}
 
 
 def _fitting(text: str) -> str:
@@ -154,8 +92,8 @@ def _fitting(text: str) -> str:
 
 
 def _string(value: str) -> str:
-    if value[:1] == "$" or "\0" in value or (len(value) == 24 and _is_hex(value)) or not _is_storable(value):
-        return f"$string:{_quoted(value)}"
+    if value[:1] == "$" or "\0" in value or (len(value) == 24 and _is_hex(value)) or not is_storable(value):
+        return tagged_text(string_key(value))
     return value
 
 
@@ -163,27 +101,12 @@ def _is_hex(value: str) -> bool:
     return all(character in "0123456789abcdef" for character in value)
 
 
-def _is_storable(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _quoted(value: str) -> str:
-    """Give a JSON string: U+0000 and lone surrogates are escaped in it."""
-    return json.dumps(value, ensure_ascii=not _is_storable(value))
-
-
 def tagged(value: Value) -> str:
     """Give the text with its tag, however long: what :func:`encode_key` gives of what is no plain string."""
-    tag, content = _parts(value)
-    return f"${tag}:{content}" if content else f"${tag}"
+    return tagged_text(_key(value))
 
 
-def _parts(value: Value) -> tuple[str, str]:
-    """Give the tag and the content of a value."""
+def _key(value: Value) -> Key:
     kind = type(value)
     encoder = _ENCODERS.get(kind)
     if encoder is None:
@@ -196,76 +119,20 @@ def _parts(value: Value) -> tuple[str, str]:
     return encoder(value)
 
 
-def _date(value: datetime | DatetimeMS) -> tuple[str, str]:
-    since_epoch = milliseconds(value)
-    within = datetime_of(since_epoch)
-    return "date", str(since_epoch) if within is None else iso_text(within)
-
-
-def _binary(value: bytes) -> tuple[str, str]:
-    subtype = value.subtype if isinstance(value, Binary) else 0
-    if subtype == 4 and len(value) == 16:
-        return "uuid", str(UUID(bytes=bytes(value)))
-    return "binary", f"{subtype:02x}:{value.hex()}"
-
-
-def _code(value: Code) -> tuple[str, str]:
-    if value.scope is None:
-        return "code", _quoted(str(value))
-    return "codeWithScope", f"{_quoted(str(value))}:{_object(value.scope)}"
-
-
-def _regex(value: Regex[Any]) -> tuple[str, str]:
-    pattern = value.pattern if isinstance(value.pattern, str) else value.pattern.decode("utf-8", "replace")
-    return "regex", f"{_quoted(pattern)}:{option_text(value.flags)}"
-
-
-def _object(value: Mapping[str, Any]) -> str:
-    """Give canonical JSON. A field name that starts with ``$`` gets another one: it is no tag."""
-    # A list, not a generator: every frame counts in a key of 200 levels.
-    fields = [f"{_quoted('$' + name if name[:1] == '$' else name)}:{_nested(item)}" for name, item in value.items()]
-    return f"{{{','.join(fields)}}}"
-
-
-def _array(value: list[Any]) -> str:
-    return f"[{','.join([_nested(item) for item in value])}]"
-
-
-def _nested(value: Value) -> str:
-    kind = type(value)
-    if kind is str:
-        return _quoted(value)
-    if kind is dict:
-        return _object(value)
-    if kind is list:
-        return _array(value)
-    tag, content = _parts(value)
-    if tag in {"object", "boolean"} or (tag == "number" and content[-1].isdigit()):
+def _inside(value: Value) -> str:
+    """Give canonical JSON of what stands inside of a key."""
+    if type(value) is str:
+        return quoted(value)
+    tag, content = _key(value)
+    if tag in _PLAIN or (tag == "number" and content[-1].isdigit()):
         return content
-    return "null" if tag == "null" else f'{{"${tag}":{_quoted(content)}}}'
+    return "null" if tag == "null" else f'{{"${tag}":{quoted(content)}}}'
 
 
-_ENCODERS: dict[type, Callable[[Any], tuple[str, str]]] = {
-    ObjectId: lambda value: ("oid", value.binary.hex()),
-    str: lambda value: ("string", _quoted(value)),
-    int: lambda value: ("number", exact_number(value)),
-    Int64: lambda value: ("number", exact_number(value)),
-    float: lambda value: ("number", exact_number(value)),
-    Decimal128: lambda value: ("number", exact_number(value)),
-    bool: lambda value: ("boolean", "true" if value else "false"),
-    NoneType: lambda _: ("null", ""),
-    datetime: _date,
-    DatetimeMS: _date,
-    bytes: _binary,
-    Binary: _binary,
-    UUID: lambda value: _binary(Binary.from_uuid(value, UuidRepresentation.STANDARD)),
-    dict: lambda value: ("object", _object(value)),
-    SON: lambda value: ("object", _object(value)),
-    list: lambda value: ("array", _array(value)),
-    DBRef: lambda value: ("object", _object(value.as_doc())),
-    Code: _code,
-    Regex: _regex,
-    Timestamp: lambda value: ("timestamp", f"{value.time}:{value.inc}"),
-    MinKey: lambda _: ("minKey", ""),
-    MaxKey: lambda _: ("maxKey", ""),
+_PLAIN = frozenset({"object", "array", "boolean"})
+_ENCODERS: dict[type, KeyOf] = {
+    kind: encoder
+    for each in TYPES
+    if (encoder := each.key if each.key_with is None else each.key_with(_inside)) is not None
+    for kind in (*each.classes, *each.inexact_classes)
 }

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 
 from bson.errors import InvalidBSON
 
-from replicator_service.core.codec.elements import ARRAY, CODE_WITH_SCOPE, DOCUMENT, int32, value_end
+from replicator_service.core.bson import TYPES
+from replicator_service.core.bson.declaration import int32
+from replicator_service.core.codec.elements import ARRAY, CODE_WITH_SCOPE, DOCUMENT, value_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LOSSY = frozenset({0x06, 0x0E})
+_LOSSY = frozenset(byte for each in TYPES if each.is_silently_lost for byte in each.encodings)
 _CONTAINERS = frozenset({DOCUMENT, ARRAY, CODE_WITH_SCOPE})
 
 

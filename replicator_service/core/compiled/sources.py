@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 SUFFIX = EXTENSION_SUFFIXES[0]
 """Of a compiled file for this version of Python and this platform."""
 
-_FORMS = ("compiled/*.pxd", "compiled/*.pyx", "codec/*.py", "masking/*.py", "transform/*.py")
+_FORMS = ("compiled/*.pxd", "compiled/*.pyx", "bson/*.py", "codec/*.py", "masking/*.py", "transform/*.py")
 _MADE = f"made{SUFFIX}.json"
 
 

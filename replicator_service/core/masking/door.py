@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from bson.errors import InvalidBSON
 
-from replicator_service.core.codec.elements import DOCUMENT, elements, id_document, int32, value_end
+from replicator_service.core.bson.declaration import int32
+from replicator_service.core.codec.elements import DOCUMENT, elements, id_document, value_end
 from replicator_service.core.masking.documents import changed_value, masked_document, masked_part
 from replicator_service.core.masking.key import missing_key
 from replicator_service.core.masking.rules import ANY_FIELD, Rules, Selection

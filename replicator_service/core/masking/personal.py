@@ -18,7 +18,7 @@ from replicator_service.core.masking.rules import ANY_FIELD
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Value
     from replicator_service.core.masking.rules import Path, Rules
 
 

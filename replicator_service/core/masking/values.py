@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, assert_never
 import bson
 from bson.errors import BSONError
 
+from replicator_service.core.bson.marks import REWRITTEN
+from replicator_service.core.bson.text import string_text
 from replicator_service.core.codec import CODEC_OPTIONS
+from replicator_service.core.codec.columns import SCALARS
 from replicator_service.core.codec.elements import ARRAY, CODE_WITH_SCOPE, DOCUMENT
-from replicator_service.core.codec.extjson import REWRITTEN
-from replicator_service.core.codec.identifiers import identifier_text, string_text
 from replicator_service.core.codec.key import tagged
+from replicator_service.core.mapping.model import ColumnType
 from replicator_service.core.masking.rules import Mask, MaskKind
 
 if TYPE_CHECKING:
@@ -114,7 +116,7 @@ def canonical_text(kind: int, raw: bytes) -> bytes:
             string_text(text.decode("utf-8", "surrogateescape")).replace(REWRITTEN, "").encode(errors="surrogateescape")
         )
     value = _decoded(kind, raw)
-    text_of = identifier_text(value)
+    text_of = SCALARS[ColumnType.TEXT](value)
     return (tagged(value) if text_of is None else text_of.replace(REWRITTEN, "")).encode(errors="surrogateescape")
 
 

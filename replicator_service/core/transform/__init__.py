@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from bson.objectid import ObjectId
 
+from replicator_service.core.bson.dates import DAYS, MILLISECONDS, MINUTES, SECONDS
+from replicator_service.core.bson.marks import AMBIGUOUS
 from replicator_service.core.codec.cells import cell_of, json_cell
 from replicator_service.core.codec.copy_text import NULL, altered_cells, escape, mend
-from replicator_service.core.codec.date import DAYS, MILLISECONDS, MINUTES, SECONDS
 from replicator_service.core.codec.elements import element_document
 from replicator_service.core.codec.exact import decode_exact, source_id
-from replicator_service.core.codec.extjson import AMBIGUOUS
+from replicator_service.core.codec.extjson import InexactValue
 from replicator_service.core.codec.key import DIGEST, encode_key
-from replicator_service.core.codec.values import InexactValue
 from replicator_service.core.compiled import native
 from replicator_service.core.errors import RecordRejected
 from replicator_service.core.mapping.model import (

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replicator_service.core.codec.columns import BIGINT_RANGE, INTEGER_RANGE
+from replicator_service.core.bson.numbers import BIGINT_RANGE, INTEGER_RANGE
 from replicator_service.core.codec.copy_text import SPECIAL
 from replicator_service.core.mapping.model import ColumnType, KeepBson
 from replicator_service.core.transform.tree import tree_of

@@ -1,7 +1,7 @@
 """From sampled documents to a mapping file that a person goes on to edit.
 
 Documents are folded one by one into a :class:`Shape`, which holds counts and kinds of values, never values
-(`kinds`, `shape`, `documents`). A shape becomes tables (`proposal`, with `choice` for types and `names` for
+(`shape`, `documents`). A shape becomes tables (`proposal`, with `choice` for types and `names` for
 columns), and the tables a commented file (`notes`, `comments`, `yaml_text`, `file`).
 
 Which value fits which column is asked of the codec itself, so what inference calls lossless is lossless:

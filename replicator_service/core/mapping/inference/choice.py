@@ -16,18 +16,18 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from replicator_service.core.mapping.inference.kinds import Kind
+from replicator_service.core.bson import constants, containers, deprecated, ids, numbers, text
 from replicator_service.core.mapping.model import ColumnType
 
 if TYPE_CHECKING:
     from replicator_service.core.mapping.inference.shape import Shape
 
-_INTEGERS = frozenset({Kind.INT32, Kind.INT64})
+_INTEGERS = frozenset({numbers.INT32.name, numbers.INT64.name})
 _KINDS_OF = {
-    ColumnType.TEXT: frozenset({Kind.STRING, Kind.OBJECT_ID, Kind.SYMBOL}),
-    ColumnType.INTEGER: frozenset({Kind.INT32}),
+    ColumnType.TEXT: frozenset({text.STRING.name, ids.OBJECT_ID.name, deprecated.SYMBOL.name}),
+    ColumnType.INTEGER: frozenset({numbers.INT32.name}),
     ColumnType.BIGINT: _INTEGERS,
-    ColumnType.DOUBLE_PRECISION: _INTEGERS | {Kind.DOUBLE},
+    ColumnType.DOUBLE_PRECISION: _INTEGERS | {numbers.DOUBLE.name},
 }
 _IN_ORDER = (
     ColumnType.BOOLEAN,
@@ -83,11 +83,11 @@ def landing_of(shape: Shape, *, name: str, levels: int, may_be_rows: bool) -> La
     kinds = shape.without_null
     if not kinds:
         return Left("always null")
-    if kinds == {Kind.OBJECT}:
+    if kinds == {containers.DOCUMENT.name}:
         return _landing_of_object(shape, levels)
-    if kinds == {Kind.ARRAY} and shape.elements is not None:
+    if kinds == {containers.ARRAY.name} and shape.elements is not None:
         return _landing_of_array(shape.elements, name, may_be_rows=may_be_rows)
-    if kinds == {Kind.ARRAY}:
+    if kinds == {containers.ARRAY.name}:
         return Left("always an empty array")
     return OneColumn(scalar_type(shape, is_identifier=is_identifier(name)))
 
@@ -117,7 +117,7 @@ def data_in_names(shape: Shape) -> str:
     if names > 1 and all(_LOOKS_LIKE_DATA.fullmatch(name) for name in shape.fields):
         return "whose field names look like data"
     present = sum(inner.count for inner in shape.fields.values())
-    if names >= _FEW_FIELDS and present < _SPARSE * names * shape.kinds[Kind.OBJECT]:
+    if names >= _FEW_FIELDS and present < _SPARSE * names * shape.kinds[containers.DOCUMENT.name]:
         return f"with {names} field names, most of them rare"
     return ""
 
@@ -135,12 +135,12 @@ def _landing_of_array(elements: Shape, name: str, *, may_be_rows: bool) -> Landi
     kinds = elements.without_null
     if not kinds:
         return Left("an array of nothing but null")
-    if kinds != {Kind.OBJECT}:
+    if kinds != {containers.DOCUMENT.name}:
         element = scalar_type(elements, is_identifier=is_identifier(name))
         return OneColumn(element if element is ColumnType.JSONB else ColumnType(f"{element.value}[]"))
     if not may_be_rows:
         return OneColumn(ColumnType.JSONB, "inside another array")
-    if elements.kinds[Kind.NULL]:
+    if elements.kinds[constants.NULL.name]:
         # A null is no row of columns: it would be one of nulls, and count as altered.
         return OneColumn(ColumnType.JSONB, "and null")
     remark = data_in_names(elements)

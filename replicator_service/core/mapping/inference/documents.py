@@ -14,7 +14,7 @@ from replicator_service.core.mapping.inference.shape import empty_shape
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Value
     from replicator_service.core.mapping.inference.shape import Shape
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from replicator_service.core.bson import containers
 from replicator_service.core.mapping.inference.choice import is_identifier
-from replicator_service.core.mapping.inference.kinds import Kind
 from replicator_service.core.mapping.inference.names import column_names
 from replicator_service.core.mapping.inference.notes import kinds_text
 from replicator_service.core.mapping.inference.proposal import new_columns
@@ -22,7 +22,7 @@ from replicator_service.core.schema_findings import FindingKind, Path, SchemaFin
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Value
     from replicator_service.core.mapping.model import MappedColumn, TypedCollection
 
 _WIDER = {
@@ -184,7 +184,7 @@ def _wider_type(column: MappedColumn, shape: Shape) -> ColumnType | None:
     element = column.type.element
     if element is not None:
         inner = shape.elements
-        if shape.without_null != {Kind.ARRAY} or inner is None:
+        if shape.without_null != {containers.ARRAY.name} or inner is None:
             return ColumnType.JSONB
         if element in inner.fitting:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replicator_service.core.mapping.inference.kinds import Kind
+from replicator_service.core.bson import constants, containers, dates, deprecated, ids, numbers, text
 from replicator_service.core.mapping.model import ColumnType
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from replicator_service.core.mapping.inference.shape import Shape
 
 
-_READ_AS_THEY_ARE = frozenset({Kind.STRING, Kind.OBJECT_ID, Kind.SYMBOL})
+_READ_AS_THEY_ARE = frozenset({text.STRING.name, ids.OBJECT_ID.name, deprecated.SYMBOL.name})
 
 
 def share(part: int, whole: int) -> str:
@@ -31,8 +31,8 @@ def note_of(shape: Shape, rows: int, landing: OneColumn) -> str:
     parts = [_kinds(shape, landing)]
     if shape.count < rows:
         parts.append(f"missing in {share(rows - shape.count, rows)}")
-    if shape.kinds[Kind.NULL]:
-        parts.append(f"null in {share(shape.kinds[Kind.NULL], rows)}")
+    if shape.kinds[constants.NULL.name]:
+        parts.append(f"null in {share(shape.kinds[constants.NULL.name], rows)}")
     advice = _advice(shape, landing.type)
     if advice:
         parts.append(advice)
@@ -41,11 +41,11 @@ def note_of(shape: Shape, rows: int, landing: OneColumn) -> str:
 
 def kinds_text(shape: Shape) -> str:
     """Name the kinds of values, with their shares when there are several; null counts only within arrays."""
-    counted = [(kind, count) for kind, count in shape.kinds.most_common() if kind is not Kind.NULL]
+    counted = [(kind, count) for kind, count in shape.kinds.most_common() if kind != constants.NULL.name]
     if len(counted) == 1:
-        return counted[0][0].value
+        return counted[0][0]
     total = sum(count for _, count in counted)
-    return ", ".join(f"{kind.value} {share(count, total)}" for kind, count in counted)
+    return ", ".join(f"{kind} {share(count, total)}" for kind, count in counted)
 
 
 def _holds_tagged(shape: Shape, type_: ColumnType) -> bool:
@@ -55,11 +55,11 @@ def _holds_tagged(shape: Shape, type_: ColumnType) -> bool:
 
 def _kinds(shape: Shape, landing: OneColumn) -> str:
     kinds = shape.without_null
-    if kinds == {Kind.ARRAY} and shape.elements is not None:
+    if kinds == {containers.ARRAY.name} and shape.elements is not None:
         inner = kinds_text(shape.elements)
         is_mixed = landing.type is ColumnType.JSONB and len(shape.elements.without_null) > 1
         text = f"array of mixed {inner}" if is_mixed else f"array of {inner}"
-        if shape.elements.kinds[Kind.NULL] and not landing.remark:
+        if shape.elements.kinds[constants.NULL.name] and not landing.remark:
             text += " and null"
     else:
         is_mixed = landing.type is ColumnType.JSONB and len(kinds) > 1
@@ -71,14 +71,14 @@ def _advice(shape: Shape, type_: ColumnType) -> str:
     kinds = shape.without_null
     if _holds_tagged(shape, type_):
         return "what is no string reads as in _id, like $number:1"
-    if type_ is ColumnType.TEXT and kinds == {Kind.STRING} and ColumnType.UUID in shape.fitting:
+    if type_ is ColumnType.TEXT and kinds == {text.STRING.name} and ColumnType.UUID in shape.fitting:
         return "all are UUIDs, so uuid would do"
     if type_ is ColumnType.DOUBLE_PRECISION and ColumnType.BIGINT in shape.fitting:
         return "all are whole, so bigint would do"
-    if type_ is ColumnType.BIGINT and kinds == {Kind.INT32}:
+    if type_ is ColumnType.BIGINT and kinds == {numbers.INT32.name}:
         return "some are near the limit of integer"
-    if type_ is ColumnType.NUMERIC and Kind.DECIMAL not in kinds:
+    if type_ is ColumnType.NUMERIC and numbers.DECIMAL.name not in kinds:
         return "some int64 are too large for double precision"
-    if type_ is ColumnType.JSONB and kinds == {Kind.DATE}:
+    if type_ is ColumnType.JSONB and kinds == {dates.DATE.name}:
         return "some are outside the calendar of timestamptz"
     return ""

@@ -13,12 +13,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from replicator_service.core.bson import constants, containers, kind_of, numbers
 from replicator_service.core.codec.columns import SCALARS
-from replicator_service.core.mapping.inference.kinds import Kind, kind_of
 from replicator_service.core.mapping.model import ColumnType
 
 if TYPE_CHECKING:
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Value
 
 MAX_LEVELS = 3
 """How many names a path may have; what is nested deeper is one value."""
@@ -38,7 +38,7 @@ class Shape:
     """All values in one place. ``max_fields`` bounds the distinct names of fields; 0 leaves objects closed."""
 
     max_fields: int
-    kinds: Counter[Kind] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
     fitting: tuple[ColumnType, ...] = _CANDIDATES
     """The column types that hold every value so far, nulls aside."""
     has_large_integers: bool = False
@@ -54,30 +54,30 @@ class Shape:
         return self.kinds.total()
 
     @property
-    def without_null(self) -> frozenset[Kind]:
+    def without_null(self) -> frozenset[str]:
         """The kinds that there were, null aside."""
-        return frozenset(self.kinds) - {Kind.NULL}
+        return frozenset(self.kinds) - {constants.NULL.name}
 
     def add_document(self, document: dict[str, Value]) -> None:
         """Add a whole document, as the value of no field."""
-        self.kinds[Kind.OBJECT] += 1
+        self.kinds[containers.DOCUMENT.name] += 1
         self._open(document, MAX_LEVELS, _MAX_ARRAYS)
 
     def add(self, value: Value, levels: int, arrays: int) -> None:
         """Add one value, below which a path may have that many names and go into that many arrays."""
         kind = kind_of(value)
         self.kinds[kind] += 1
-        if kind is Kind.NULL:
+        if kind == constants.NULL.name:
             return
-        if kind is Kind.INT32 and not -LARGE_INTEGER < value < LARGE_INTEGER:
+        if kind == numbers.INT32.name and not -LARGE_INTEGER < value < LARGE_INTEGER:
             self.has_large_integers = True
         for type_ in self.fitting:
             if SCALARS[type_](value) is None:
                 self.fitting = tuple(each for each in self.fitting if SCALARS[each](value) is not None)
                 break
-        if kind is Kind.OBJECT:
+        if kind == containers.DOCUMENT.name:
             self._open(value, levels, arrays)
-        elif kind is Kind.ARRAY and arrays and value:
+        elif kind == containers.ARRAY.name and arrays and value:
             if self.elements is None:
                 self.elements = Shape(MAX_OBJECT_FIELDS)
             # Only the outer array can become a table, whose columns again go into objects.
