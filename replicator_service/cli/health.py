@@ -8,15 +8,14 @@ from __future__ import annotations
 import http.client
 from http import HTTPStatus
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
+from replicator_service.cli.service_http import START_IT, ask_service
 from replicator_service.configuration.environment import PREFIX, load_http_address
 from replicator_service.core.errors import ConfigurationError, Retryable
 
-_TIMEOUT_SECONDS = 3.0
 _NOT_OK = 1
 
 
@@ -49,19 +48,14 @@ def ask(address: str, probe: str) -> tuple[bool, list[str]]:
     Raises :class:`Retryable` when no replicator answers there within seconds, and :class:`ConfigurationError` for what
     is no address.
     """
-    host, port = _split(address)
-    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
     try:
-        connection.request("GET", f"/{probe}?verbose", headers={"Connection": "close"})
-        answer = connection.getresponse()
-        lines = answer.read().decode("utf-8", "replace").splitlines()
+        status, content = ask_service(address, f"/{probe}?verbose")
     except (OSError, http.client.HTTPException) as error:
         raise _silence(f"no service answers at {address} ({type(error).__name__})") from None
-    finally:
-        connection.close()
-    if answer.status not in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE) or not lines:
-        raise _silence(f"what answers at {address} is no replicator (status {answer.status})")
-    return answer.status == HTTPStatus.OK, lines[:-1]
+    lines = content.decode("utf-8", "replace").splitlines()
+    if status not in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE) or not lines:
+        raise _silence(f"what answers at {address} is no replicator (status {status})")
+    return status == HTTPStatus.OK, lines[:-1]
 
 
 def _own_address() -> str:
@@ -73,14 +67,5 @@ def _own_address() -> str:
     return settings.url
 
 
-def _split(address: str) -> tuple[str, int | None]:
-    parts = urlsplit(address if "//" in address else f"//{address}")
-    try:
-        port = parts.port
-    except ValueError:
-        raise ConfigurationError(f"{address!r} is no address", hint="It looks like http://127.0.0.1:8081/.") from None
-    return parts.hostname or "127.0.0.1", port
-
-
 def _silence(message: str) -> Retryable:
-    return Retryable(message, hint="Start it with 'replicator run', or give its address with --url.")
+    return Retryable(message, hint=START_IT)

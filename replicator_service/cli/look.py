@@ -6,17 +6,14 @@ import http.client
 import json
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
-from replicator_service.core.errors import ConfigurationError, Retryable
+from replicator_service.cli.service_http import START_IT, ask_service
+from replicator_service.core.errors import Retryable
 
 Json = dict[str, Any]
 
 STOPPED = "stopped"
 """The state that no service can tell of itself: nobody holds the lease."""
-
-_TIMEOUT_SECONDS = 3.0
-HINT = "Start it with 'replicator run', or give its address with --url."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +38,11 @@ class Source:
                 return found
             silence = f"what answers at {self.address} is no replicator"
         if not self.may_fall_back:
-            raise Retryable(silence, hint=HINT)
+            raise Retryable(silence, hint=START_IT)
         # Only when nobody answers: this takes a driver and all that a status is made of.
         from replicator_service.cli.stored import from_postgresql
 
-        return from_postgresql(silence, HINT)
+        return from_postgresql(silence, START_IT)
 
     def history(self, since: int) -> Json:
         """The service's samples from number ``since`` on; nothing where there is no service, or an older one."""
@@ -83,18 +80,8 @@ class Recent:
 
 def _get(address: str, path: str) -> Json:
     """The JSON object at ``path``."""
-    parts = urlsplit(address if "//" in address else f"//{address}")
-    try:
-        host, port = parts.hostname or "127.0.0.1", parts.port
-    except ValueError:
-        raise ConfigurationError(f"{address!r} is no address", hint="It looks like http://127.0.0.1:8081/.") from None
-    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
-    try:
-        connection.request("GET", path, headers={"Connection": "close"})
-        answer = connection.getresponse()
-        found = json.loads(answer.read())
-    finally:
-        connection.close()
-    if answer.status != http.HTTPStatus.OK or not isinstance(found, dict):
+    status, content = ask_service(address, path)
+    found = json.loads(content)
+    if status != http.HTTPStatus.OK or not isinstance(found, dict):
         raise ValueError("the answer is no JSON object")
     return found

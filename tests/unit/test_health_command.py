@@ -91,7 +91,7 @@ def test_another_server_at_the_address_is_not_taken_for_the_service() -> None:
 
 
 def test_a_service_that_does_not_answer_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicator_service.cli.health._TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("replicator_service.cli.service_http._TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         result = health(port=deaf.getsockname()[1])
     assert result.exit_code == 3

@@ -7,13 +7,12 @@ durable. Gauges show :class:`Present`; an unknown number is NaN, never 0.
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
@@ -34,34 +33,11 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 UNKNOWN = "unknown:"
 """How the planner marks an event type that it does not know."""
 
+# A series a histogram that says when the process began, which another one says already.
+disable_created_metrics()  # type: ignore[no-untyped-call] - the library has no types for it
+
 EVENT_BUCKETS = (1, 10, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 SECOND_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-
-
-@dataclass(slots=True)
-class Histogram:
-    """Counts of observations up to each bound."""
-
-    bounds: Sequence[float]
-    counts: list[int] = field(default_factory=list)
-    total: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.counts = [0] * (len(self.bounds) + 1)
-
-    def observe(self, value: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def cumulated(self) -> list[tuple[str, float]]:
-        """Bounds with how many were at most this large."""
-        labels = [*(str(float(bound)) for bound in self.bounds), "+Inf"]
-        seen, result = 0, []
-        for label, count in zip(labels, self.counts, strict=True):
-            seen += count
-            result.append((label, float(seen)))
-        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +107,8 @@ class Metrics(Collector):
         self._present: Callable[[], Present] | None = None
         self._events = CollectionEvents()
         self._totals: Counter[str] = Counter()
-        self._batch_events = Histogram(EVENT_BUCKETS)
-        self._commit_seconds = Histogram(SECOND_BUCKETS)
+        self._batch_events = _histogram(BATCH_EVENTS, stream, EVENT_BUCKETS)
+        self._commit_seconds = _histogram(COMMIT_SECONDS, stream, SECOND_BUCKETS)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -151,8 +127,8 @@ class Metrics(Collector):
             for each in COUNTERS:
                 self._totals[each.name] += each.of(what)
             if events:
-                self._batch_events.observe(events.total())
-            self._commit_seconds.observe(what.seconds)
+                self._batch_events.labels(self._stream).observe(events.total())
+            self._commit_seconds.labels(self._stream).observe(what.seconds)
 
     @property
     def events(self) -> int:
@@ -189,8 +165,7 @@ class Metrics(Collector):
         with self._lock:
             families: list[Metric] = [self._events_family()]
             families += [_counter(each, self._stream, self._totals[each.name]) for each in COUNTERS]
-            families.append(_histogram(BATCH_EVENTS, self._stream, self._batch_events))
-            families.append(_histogram(COMMIT_SECONDS, self._stream, self._commit_seconds))
+            families += [*self._batch_events.collect(), *self._commit_seconds.collect()]
         yield from families
 
     def _events_family(self) -> CounterMetricFamily:
@@ -206,7 +181,7 @@ def _counter(counted: Counted, stream: str, value: float) -> CounterMetricFamily
     return family
 
 
-def _histogram(described: Described, stream: str, histogram: Histogram) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(described.name, described.meaning, labels=(STREAM,))
-    family.add_metric((stream,), buckets=histogram.cumulated(), sum_value=histogram.total)
-    return family
+def _histogram(described: Described, stream: str, buckets: Sequence[float]) -> Histogram:
+    histogram = Histogram(described.name, described.meaning, (STREAM,), registry=None, buckets=buckets)
+    histogram.labels(stream)
+    return histogram
