@@ -34,7 +34,7 @@ UNKNOWN = "unknown:"
 """How the planner marks an event type that it does not know."""
 
 # A series a histogram that says when the process began, which another one says already.
-disable_created_metrics()  # type: ignore[no-untyped-call] - the library has no types for it
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library declares no type here
 
 EVENT_BUCKETS = (1, 10, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 SECOND_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
