@@ -20,8 +20,8 @@ from replicator_service.reconcile.moment import (
     require_unchanged,
 )
 from replicator_service.reconcile.parts import Part, Scope
-from replicator_service.reconcile.patience import Patience
 from replicator_service.reconcile.repair import Repair
+from replicator_service.reconcile.retrying import retrying
 from replicator_service.reconcile.subject import Subject, subject_of
 from replicator_service.sink.control.registry import registered
 from replicator_service.sink.reconcile.comparison import Comparison
@@ -57,27 +57,29 @@ def compare_part(
     advanced: Callable[[int], None],
 ) -> Outcome:
     """Compare a part, as often as it takes to find a moment that lasts."""
-    patience = Patience(options.patience)
     cluster_time: int | None = None
-    while True:
+
+    def attempt() -> int:
+        nonlocal cluster_time
         subject = _subject(servers, mapping, part.collection)
-        attempt = _Attempt(servers, subject, part, options, findings, encoder, advanced)
+        once = _Attempt(servers, subject, part, options, findings, encoder, advanced)
         try:
-            cluster_time = attempt.run()
-        except NeverNow as reason:
-            return Outcome(skipped=reason.message)
-        except Retryable as reason:
+            return once.run()
+        except Retryable:
             findings.begin_again()
-            if not _passes(servers, reason):
-                return Outcome(error=reason)
-            try:
-                patience.wait(reason)
-            except Retryable:
-                return Outcome(error=reason)
-        except ReplicatorError as error:
-            return Outcome(attempt.cluster_time, error=error)
-        else:
-            return Outcome(cluster_time)
+            raise
+        except ReplicatorError:
+            cluster_time = once.cluster_time
+            raise
+
+    try:
+        return Outcome(retrying(options.patience, lambda reason: _passes(servers, reason))(attempt))
+    except NeverNow as reason:
+        return Outcome(skipped=reason.message)
+    except Retryable as reason:
+        return Outcome(error=reason)
+    except ReplicatorError as error:
+        return Outcome(cluster_time, error=error)
 
 
 def _subject(servers: Servers, mapping: Mapping, collection: str) -> Subject:

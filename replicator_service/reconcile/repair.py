@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from replicator_service.core.errors import RecordRejected, Retryable, SnapshotUnavailable
+from replicator_service.core.errors import RecordRejected, SnapshotUnavailable
 from replicator_service.core.events import Change, Operation
 from replicator_service.core.rows import Encoder, RowGroup
 from replicator_service.reconcile.documents import key_of
 from replicator_service.reconcile.moment import NotYet, explain_unreadable
-from replicator_service.reconcile.patience import Patience
+from replicator_service.reconcile.retrying import retrying
 from replicator_service.sink.control.registry import registered
 from replicator_service.sink.reconcile.repair import RepairTransaction
 
@@ -54,7 +54,7 @@ class Repair:
         while waiting:
             keys = waiting.pop()
             try:
-                mended |= self._write_batch({key: ids[key] for key in keys})
+                mended |= retrying(self._patience)(self._write_once, {key: ids[key] for key in keys})
             except RecordRejected:
                 if len(keys) > 1:
                     middle = len(keys) // 2
@@ -67,24 +67,15 @@ class Repair:
         The service writes a row whenever it sees its document, so a row that is still the same has no document still.
         """
         keys = sorted({row.key for row in rows})
-        patience = Patience(self._patience)
-        while True:
-            try:
-                with self._transaction() as transaction:
-                    transaction.delete(rows)
-                    gone = set(keys) - transaction.keys_with_rows(keys)
-                    self._repairing(gone)
-                    return gone
-            except Retryable as error:
-                patience.wait(error)
 
-    def _write_batch(self, ids: dict[str, Any]) -> set[str]:
-        patience = Patience(self._patience)
-        while True:
-            try:
-                return self._write_once(ids)
-            except Retryable as error:
-                patience.wait(error)
+        def once() -> set[str]:
+            with self._transaction() as transaction:
+                transaction.delete(rows)
+                gone = set(keys) - transaction.keys_with_rows(keys)
+                self._repairing(gone)
+                return gone
+
+        return retrying(self._patience)(once)
 
     def _write_once(self, ids: dict[str, Any]) -> set[str]:
         mended: set[str] = set()
