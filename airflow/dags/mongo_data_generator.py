@@ -21,9 +21,9 @@ within milliseconds.
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import CronTriggerTimetable, Param, dag, task
+from airflow.sdk import Param, dag, task
 
-from warehouse_jobs.orchestration import connections, failures, generation, run_times, trigger_form
+from warehouse_jobs.orchestration import connections, dag_defaults, failures, generation, run_times, trigger_form
 from warehouse_jobs.orchestration.context import FromAirflow
 
 PARAMETERS = {
@@ -82,21 +82,11 @@ PARAMETERS = {
     description="Writes a plausible synthetic shop into MongoDB",
     doc_md=__doc__,
     tags=["shop", "mongodb", "generator"],
-    # Unpausing must not start a run by itself, as it would within a tenth of the period after a tick.
-    schedule=CronTriggerTimetable(
-        "0 1 * * *", timezone="UTC", interval=timedelta(days=1), run_immediately=timedelta(0)
-    ),
+    schedule=dag_defaults.every_day("0 1 * * *", interval=timedelta(days=1)),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=2),
-    default_args={
-        "owner": "shop",
-        "retries": 3,
-        "retry_delay": timedelta(seconds=20),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=10),
-        "execution_timeout": timedelta(hours=1),
-    },
+    default_args=dag_defaults.of_tasks("shop", execution_timeout=timedelta(hours=1)),
     params=PARAMETERS,
 )
 def mongo_data_generator() -> None:

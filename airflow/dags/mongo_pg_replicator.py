@@ -30,9 +30,9 @@ at the time of the replicated rows for five minutes only. Names of parameters th
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, CronTriggerTimetable, Param, TriggerRule, dag, task
+from airflow.sdk import Asset, Param, TriggerRule, dag, task
 
-from warehouse_jobs.orchestration import connections, failures, reconciliation, trigger_form
+from warehouse_jobs.orchestration import connections, dag_defaults, failures, reconciliation, trigger_form
 from warehouse_jobs.orchestration.context import FromAirflow
 
 REPLICATED_TABLES = Asset("replicated_tables")
@@ -73,19 +73,11 @@ PARAMETERS = {
     description="Proves that PostgreSQL is equal to MongoDB, and repairs what is not",
     doc_md=__doc__,
     tags=["replication", "reconciliation", "mongodb", "postgres"],
-    # Unpausing must not start a run by itself, as it would within a tenth of the period after a tick.
-    schedule=CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=timedelta(0)),
+    schedule=dag_defaults.every_day("0 2 * * *"),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
-    default_args={
-        "owner": "platform",
-        "retries": 3,
-        "retry_delay": timedelta(seconds=20),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=10),
-        "execution_timeout": timedelta(minutes=10),
-    },
+    default_args=dag_defaults.of_tasks("platform", execution_timeout=timedelta(minutes=10)),
     params=PARAMETERS,
 )
 def mongo_pg_replicator() -> None:

@@ -37,7 +37,6 @@ from airflow.sdk import (  # type: ignore[attr-defined]  # the stubs of 3.3 lack
     AssetAlias,
     AssetOrTimeSchedule,
     AsyncCallback,
-    CronTriggerTimetable,
     DeadlineAlert,
     DeadlineReference,
     Param,
@@ -45,7 +44,7 @@ from airflow.sdk import (  # type: ignore[attr-defined]  # the stubs of 3.3 lack
     task,
 )
 
-from warehouse_jobs.orchestration import connections, failures, publication, trigger_form
+from warehouse_jobs.orchestration import connections, dag_defaults, failures, publication, trigger_form
 from warehouse_jobs.orchestration.context import FromAirflow
 
 # A mart is loaded as it is now: the days before cannot be loaded any more, so Airflow refuses back-fills.
@@ -97,8 +96,7 @@ PARAMETERS = {
     doc_md=__doc__,
     tags=["marts", "scd2", "postgres"],
     schedule=AssetOrTimeSchedule(
-        # Unpausing must not start a run by itself, as it would within a tenth of the period after a tick.
-        timetable=CronTriggerTimetable("0 6 * * *", timezone="UTC", run_immediately=timedelta(0)),
+        timetable=dag_defaults.every_day("0 6 * * *"),
         assets=[Asset("replicated_tables")],
     ),
     catchup=False,
@@ -113,14 +111,7 @@ PARAMETERS = {
             "warehouse_jobs.orchestration.lateness.marts_are_late", kwargs={"minutes": LATE_AFTER_MINUTES}
         ),
     ),
-    default_args={
-        "owner": "analytics",
-        "retries": 3,
-        "retry_delay": timedelta(seconds=20),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=10),
-        "execution_timeout": timedelta(hours=1),
-    },
+    default_args=dag_defaults.of_tasks("analytics", execution_timeout=timedelta(hours=1)),
     params=PARAMETERS,
 )
 def pg_datamart_loader() -> None:
