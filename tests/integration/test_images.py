@@ -123,6 +123,16 @@ def test_everything_that_is_copied_passes_the_ignore_file(dockerfile: str) -> No
         assert list(ROOT.glob(source)), source
 
 
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_an_image_copies_all_that_the_wheel_is_built_from(dockerfile: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {"pyproject.toml", project["project"]["readme"], wheel["hooks"]["custom"]["path"], *wheel["only-include"]}
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / dockerfile).read_text(encoding="utf-8"), re.MULTILINE)
+    copied = {source for line in lines for source in line.split()}
+    assert [each for each in needed if not any(each == name or each.startswith(f"{name}/") for name in copied)] == []
+
+
 def test_the_images_have_the_airflow_that_the_tests_run_with() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (wanted,) = (each for each in project["optional-dependencies"]["airflow"] if each.startswith("apache-airflow=="))
