@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from devstack.reference import abilities, commands, http, mapping, marts, metrics, settings, webhook
+from devstack.reference import abilities, commands, http, mapping, marts, messages, metrics, settings, webhook
 from replicator_service.core.codec import landing
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": commands.page,
     "http.md": http.page,
     "metrics.md": metrics.page,
+    "messages.md": messages.page,
     "marts.md": marts.page,
     "abilities.md": abilities.page,
     "webhook.md": webhook.page,

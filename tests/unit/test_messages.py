@@ -1,20 +1,19 @@
 """Every message that people get: it has a cause and a fix, the fix can be done, and none destroys without a word.
 
-All errors, findings of `check`, notices and meanings of SQLSTATEs are looked up in the source, so that a new one is in
-the catalogue as soon as it is written.
+They are looked up in the source, see :mod:`devstack.messages`.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
 
+from devstack.messages import SOURCES, messages
 from replicator_service.cli.application import application
 from replicator_service.sink import sqlstates
 from tests.support.monitoring import ROOT, alerts
@@ -22,74 +21,6 @@ from tests.support.monitoring import ROOT, alerts
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-SOURCES = sorted(
-    path
-    for folder in ("replicator_service", "airflow/warehouse_jobs", "devstack")
-    for path in (ROOT / folder).rglob("*.py")
-)
-
-ERRORS = {
-    "SourceUnavailable",
-    "SinkUnavailable",
-    "DiskFull",
-    "NoAnswer",
-    "RecordRejected",
-    "ResyncRequired",
-    "Fatal",
-    "ConfigurationError",
-    "SnapshotUnavailable",
-    "TableChanged",
-    "Retryable",
-    "DevstackError",
-}
-"""Those that reach a person. A lost lease and a request to stop are between parts of the service."""
-
-MAKERS = {
-    # What makes a message, and the position of its cause and of its fix (by position or by name).
-    **dict.fromkeys(ERRORS, (0, "message", 99, "hint")),
-    "Problem": (0, "cause", 1, "fix"),
-    "Notice": (2, "message", 3, "hint"),
-    "Flaw": (0, "cause", 1, "fix"),
-    "fail": (1, "cause", 2, "fix"),
-    "warn": (1, "cause", 2, "fix"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Where a message is made, and the text of its parts as far as it stands there."""
-
-    place: str
-    maker: str
-    cause: ast.expr | None
-    fix: ast.expr | None
-
-
-@lru_cache(maxsize=1)
-def messages() -> tuple[Message, ...]:
-    return tuple(message for path in SOURCES for message in messages_in(path))
-
-
-def messages_in(path: Path) -> Iterator[Message]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.Call):
-            continue
-        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-        if name not in MAKERS or (name in {"fail", "warn"} and not is_of_checklist(node)):
-            continue
-        cause_at, cause_name, fix_at, fix_name = MAKERS[name]
-        named = {each.arg: each.value for each in node.keywords}
-        place = f"{path.relative_to(ROOT)}:{node.lineno}"
-        yield Message(place, name, argument(node, cause_at, named, cause_name), argument(node, fix_at, named, fix_name))
-
-
-def is_of_checklist(node: ast.Call) -> bool:
-    return isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "checks"
-
-
-def argument(node: ast.Call, at: int, named: dict[str | None, ast.expr], name: str) -> ast.expr | None:
-    return named.get(name, node.args[at] if at < len(node.args) else None)
 
 
 def is_empty(expression: ast.expr | None) -> bool:
