@@ -107,9 +107,24 @@ lint: venv ## Check style, import rules and SQL
 types: venv ## Check types
 	$(BIN)/mypy
 
+# What builds the site of the documentation is no part of the project's own environment.
+SITE_VENV := .venv-docs
+
+$(SITE_VENV)/.installed: requirements/docs.txt
+	@echo "Installing what builds the documentation's site into $(SITE_VENV): 170 MB; only the first time."
+	$(PYTHON) -m venv $(SITE_VENV)
+	$(SITE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/docs.txt
+	@touch $@
+
 .PHONY: docs
-docs: venv ## Write the reference part of the docs from the code
+docs: venv $(SITE_VENV)/.installed ## Write the reference from the code, and build the site of the documentation into site/
 	$(BIN)/python -m devstack.reference
+	NO_MKDOCS_2_WARNING=1 $(SITE_VENV)/bin/mkdocs build --strict --quiet
+	@echo "The documentation: site/index.html, which needs neither a server nor the network."
+
+.PHONY: release-check
+release-check: ## Say what is in the way of a release: versions that differ, an open changelog
+	$(PYTHON) -m deploy.release check
 
 .PHONY: compose-check
 compose-check: venv ## Check docker-compose.yml and the images, as far as there is a container engine
@@ -147,5 +162,6 @@ lock: ## Compute requirements/*.txt anew (needs uv)
 	$(COMPILE) pyproject.toml --extra aws --extra compression -c requirements/dev.txt -o requirements/service.txt
 	$(COMPILE) pyproject.toml --extra warehouse --extra airflow --group editable -c requirements/dev.txt -o requirements/demo.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
+	$(COMPILE) --upgrade --python-version 3.11 requirements/docs.in -o requirements/docs.txt
 	$(COMPILE) pyproject.toml --extra warehouse -c requirements/dev.txt -o requirements/airflow.txt
 	printf '%s\n' $(PROVIDERS) | $(COMPILE) --no-deps - -c requirements/dev.txt >> requirements/airflow.txt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from deploy.release import version
 from devstack.reference.markdown import code, filled, table
 from devstack.reference.sample import AT, PRESENT
 from replicator_service.configuration.settings import Settings
@@ -80,7 +81,7 @@ def _answer() -> dict[str, object]:
         PRESENT,
         at=AT,
         max_lag_seconds=_MAX_LAG,
-        version="0.1.0",
+        version=version(),
         compiled="compiled: made from these sources",
         events=1_204_512,
         rows=2_310_087,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from deploy.release import version
 from devstack.reference.markdown import code, filled, table
 from devstack.reference.sample import PRESENT, STREAM, committed
 from replicator_service.runtime.metrics.counters import ALL, Metrics
@@ -11,7 +12,7 @@ from replicator_service.runtime.metrics.counters import ALL, Metrics
 
 def page() -> str:
     """The whole page."""
-    metrics = Metrics(version="0.1.0", stream=STREAM)
+    metrics = Metrics(version=version(), stream=STREAM)
     metrics.show(lambda: PRESENT)
     metrics.committed(committed())
     text = metrics.exposition().decode()

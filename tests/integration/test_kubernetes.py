@@ -16,6 +16,7 @@ import kubernetes_validate  # type: ignore[import-untyped]  # the package has no
 import pytest
 import yaml
 
+from deploy import release
 from replicator_service.cli.run import DRAIN_SECONDS
 from replicator_service.configuration.environment import PREFIX
 from replicator_service.configuration.settings import Settings
@@ -155,7 +156,7 @@ def test_the_image_is_that_of_the_dockerfile_in_this_version(container: dict[str
     deployment = resource(render(KUBERNETES / "base"), "Deployment")
     (own,) = deployment["spec"]["template"]["spec"]["containers"]
     assert f"--tag {own['image']} " in dockerfile
-    assert own["image"].endswith(f":{version('mongo-pg-replicator')}")
+    assert own["image"].endswith(f":{release.version()}")
     assert container["image"].startswith("registry.example.com/")
     whole = pod["spec"]["securityContext"]
     assert f"USER {whole['runAsUser']}:{whole['runAsGroup']}" in dockerfile
