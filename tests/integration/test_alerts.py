@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WIDTH = 24
+RUNBOOKS_IN_RUSSIAN = "docs/ru/runbooks.md"
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 DASHBOARD = pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
 
 
@@ -68,6 +70,21 @@ def test_every_alert_says_what_it_is_and_where_to_read_on(name: str) -> None:
 
 def test_every_runbook_belongs_to_an_alert() -> None:
     assert re.findall(r"^### (.+)$", runbooks(), re.MULTILINE) == list(alerts())
+
+
+def sections(text: str) -> dict[str, str]:
+    """The sections of a page of runbooks by their alerts."""
+    first, *others = re.split(r"^### (.+)\n", text, flags=re.MULTILINE)
+    assert first
+    return dict(zip(others[::2], others[1::2], strict=True))
+
+
+def test_every_alert_has_its_runbook_in_russian_with_the_same_commands() -> None:
+    english, russian = sections(runbooks()), sections((ROOT / RUNBOOKS_IN_RUSSIAN).read_text(encoding="utf-8"))
+    assert list(russian) == list(alerts())
+    for name, section in russian.items():
+        assert len(re.findall(r"[а-яё]{3,}", section)) > 10, f"{name} is not in Russian"
+        assert FENCED.findall(section) == FENCED.findall(english[name]), name
 
 
 @pytest.mark.parametrize("name", alerts())
