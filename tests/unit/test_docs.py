@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 from functools import cache
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -87,6 +87,42 @@ def test_every_page_of_the_documentation_is_in_its_index() -> None:
     linked = {(index.parent / target.partition("#")[0]).resolve() for target in _LINK.findall(index.read_text())}
     pages = {page for page in PAGES if index.parent in page.parents and page != index and page.parent.name != "adr"}
     assert {str(page.relative_to(ROOT)) for page in pages - linked} == set()
+
+
+_STARTS = ("replicator_service", "replicator_service/core", "docs", ".")
+_NAMED_FILE = re.compile(r"`([\w./*-]+/|[\w./*-]+\.(?:py|pyx|pxd|yml|md|json|sql|in))`")
+
+
+def test_every_file_that_contributors_are_sent_to_exists() -> None:
+    """Names go on from the folder that the one before them is in, as people read them."""
+    names = _NAMED_FILE.findall((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert len(names) > 60
+    folders = [ROOT]
+    missing = []
+    for name in names:
+        around = [*folders, *(ROOT / folder for folder in _STARTS)]
+        found = [path for folder in around for path in folder.glob(name)]
+        if not found and name not in {"NAME.sql", "NAME.yml"}:
+            missing.append(name)
+        folders = [path.parent for path in found[:1]] or folders
+    assert missing == []
+
+
+def test_every_place_that_has_owners_exists() -> None:
+    lines = (ROOT / ".github" / "CODEOWNERS").read_text(encoding="utf-8").splitlines()
+    places = [line.split()[0].strip("/") for line in lines if line.startswith("/")]
+    assert [place for place in places if not (ROOT / place).exists()] == []
+
+
+_UNEVEN = re.compile(r"^ {1,3}(?:```|\S)|^ {5,7}\S")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_belongs_to_an_item_of_a_list_is_indented_by_four(page: Path) -> None:
+    """GitHub takes three as well; the site would end the list there."""
+    lines = re.sub(_FENCED, "    ```", page.read_text(encoding="utf-8")).split("\n")
+    paragraphs = [line for before, line in pairwise(["", *lines]) if not before]
+    assert [line for line in paragraphs if _UNEVEN.match(line)] == []
 
 
 def _own_commands(line: str) -> list[tuple[str, ...]]:
