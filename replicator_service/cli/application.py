@@ -35,7 +35,7 @@ COMMANDS = {
     ),
     "resync": Lazy(
         f"{_HERE}.requests:resync_command",
-        "Read a collection again while the stream goes on; rows that no longer exist at the source are deleted.",
+        "Read a collection again while the stream continues; rows that no longer exist at the source are deleted.",
     ),
     "forget": Lazy(
         f"{_HERE}.requests:forget_command",
@@ -47,11 +47,11 @@ COMMANDS = {
     ),
     "pause": Lazy(
         f"{_HERE}.requests:pause_command",
-        "Hold the whole stream (nothing is lost while the oplog lasts), or stop following one collection.",
+        "Pause the whole stream (nothing is lost while the oplog lasts), or stop following one collection.",
     ),
     "resume": Lazy(
         f"{_HERE}.requests:resume_command",
-        "Let the stream go on where it was held, or follow a paused collection again (it is read anew).",
+        "Let the stream continue where it was paused, or follow a paused collection again (it is read anew).",
     ),
     "reconcile": Lazy(
         f"{_HERE}.reconcile:reconcile_command",

@@ -29,7 +29,7 @@ def resync_command(
     everything: Annotated[bool, typer.Option("--all", help="Read every collection again.")] = False,
     json: Json = False,  # noqa: ARG001 - read from the context
 ) -> None:
-    """Read a collection again while the stream goes on; rows that no longer exist at the source are deleted."""
+    """Read a collection again while the stream continues; rows that no longer exist at the source are deleted."""
     if (collection is None) is not everything:
         raise ConfigurationError(
             "name one collection, or give --all", hint="replicator resync COLLECTION, or: replicator resync --all"
@@ -48,7 +48,7 @@ def forget_command(
 
 
 def pause_command(context: typer.Context, collection: Collection = None, *, json: Json = False) -> None:  # noqa: ARG001 - json is read from the context
-    """Hold the whole stream (nothing is lost while the oplog lasts), or stop following one collection."""
+    """Pause the whole stream (nothing is lost while the oplog lasts), or stop following one collection."""
     if collection is not None:
         _ask(context, "pause", collection, "will not be followed any more until it is resumed")
         return
@@ -64,7 +64,7 @@ def pause_command(context: typer.Context, collection: Collection = None, *, json
 
 
 def resume_command(context: typer.Context, collection: Collection = None, *, json: Json = False) -> None:  # noqa: ARG001 - json is read from the context
-    """Let the stream go on where it was held, or follow a paused collection again (it is read anew)."""
+    """Let the stream continue where it was paused, or follow a paused collection again (it is read anew)."""
     if collection is not None:
         _ask(context, "resume", collection, "will be read again and followed, if it is paused")
         return
