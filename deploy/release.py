@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _PLACES = ("docker-compose.yml", "*/Dockerfile", "deploy/*.yml", "deploy/kubernetes/**/*.yaml", "docs/**/*.md")
 _NAMED = re.compile(
-    r"(?:\b(?:replicator|airflow):|\b(?:newTag|defaultAirflowTag): |\breplicator_build_info\{.*version=\")(\d+\.\d+\.\d+)\b"
+    r"(?:\b(?:replicator|airflow):|\b(?:newTag|defaultAirflowTag): |\breplicator_build_info\{.*version=\")"
+    r"(\d+\.\d+\.\d+)\b"
 )
 """An image of ours with its version, as a tag or as a value of Kustomize and Helm; and the version in the reference."""
 _OTHERS = re.compile(r"apache/airflow:")

@@ -89,6 +89,22 @@ def test_every_page_of_the_documentation_is_in_its_index() -> None:
     assert {str(page.relative_to(ROOT)) for page in pages - linked} == set()
 
 
+def test_the_russian_readme_has_all_that_the_english_one_has() -> None:
+    english, russian = ROOT / "README.md", ROOT / "README.ru.md"
+    links = [set(_LINK.findall(page.read_text(encoding="utf-8"))) for page in (english, russian)]
+    own = {"README.ru.md", "#what-was-run"}
+    assert links[0] - links[1] - own == set()
+    shown = [
+        {line for block in blocks(page) if block.language == "sh" for line in commands(block)}
+        for page in (english, russian)
+    ]
+    assert shown[0] - shown[1] == set()
+    versions = [
+        set(re.findall(r"\b\d+\.\d+(?:\.\d+)?\b", page.read_text(encoding="utf-8"))) for page in (english, russian)
+    ]
+    assert versions[0] <= versions[1]
+
+
 _STARTS = ("replicator_service", "replicator_service/core", "docs", ".")
 _NAMED_FILE = re.compile(r"`([\w./*-]+/|[\w./*-]+\.(?:py|pyx|pxd|yml|md|json|sql|in))`")
 

@@ -1,4 +1,4 @@
-"""A release is one version in all places, with notes; what publishes it takes nothing that can change under its name."""
+"""A release is one version in all places, with notes, and is published by actions that are pinned."""
 
 from __future__ import annotations
 
