@@ -15,6 +15,8 @@ if (location.protocol === "file:") {
       const load = (address) =>
         new Promise((resolve, reject) => {
           const script = inside.document.createElement("script");
+          // The frame has no encoding of its own, and the languages of the search are in UTF-8.
+          script.charset = "utf-8";
           script.src = address;
           script.onload = resolve;
           script.onerror = reject;
