@@ -138,9 +138,11 @@ def let_customers_in(stage: Stage, tell: Report) -> None:
 
 
 def prove(stage: Stage, tell: Report) -> None:
-    """Compare both sides exactly while the traffic goes on."""
+    """Compare both sides exactly while the traffic continues."""
     stage.comparison = compare_now(stage)
-    tell(f"{stage.comparison.documents:,} documents against their rows, at one cluster time, while the traffic goes on")
+    tell(
+        f"{stage.comparison.documents:,} documents against their rows, at one cluster time, while the traffic continues"
+    )
 
 
 STEPS = (

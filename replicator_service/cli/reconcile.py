@@ -184,6 +184,6 @@ def _verdict(result: RunResult) -> str:
     if not result.differences:
         return f"{compared}: no difference.{left_out}"
     if not result.repair:
-        return f"{compared}: {result.differences:,} differences. --repair mends them.{left_out}"
+        return f"{compared}: {result.differences:,} differences. --repair repairs them.{left_out}"
     told = f"{compared}: {result.differences:,} differences, {result.repaired:,} repaired, {result.remaining:,} remain."
     return told + left_out

@@ -59,7 +59,7 @@ def pause_command(context: typer.Context, collection: Collection = None, *, json
         _tell(
             context,
             {"request": "pause", "stream": stream, "collection": None, "is_led": _is_led(connection, stream)},
-            f"{stream}: held. The oplog is the limit: replicator_oplog_headroom_seconds shows what is left.",
+            f"{stream}: paused. The oplog is the limit: replicator_oplog_headroom_seconds shows what is left.",
         )
 
 
@@ -81,7 +81,7 @@ def resume_command(context: typer.Context, collection: Collection = None, *, jso
                 "is_led": _is_led(connection, stream),
                 "was_held": was_held,
             },
-            f"{stream}: goes on" if was_held else f"{stream}: was not held",
+            f"{stream}: continues" if was_held else f"{stream}: was not paused",
         )
 
 

@@ -87,10 +87,10 @@ MEANINGS: dict[str, Meaning] = {
     "72000": _BUSY,
     # Resources.
     "53000": _retry("PostgreSQL lacks a resource", "Look at its log. " + _AGAIN),
-    "53100": _retry("PostgreSQL's disk is full", "Free space on it: the service goes on by itself."),
+    "53100": _retry("PostgreSQL's disk is full", "Free space on it: the service continues by itself."),
     "53200": _retry(
         "PostgreSQL is out of memory",
-        "If its message says shared memory: raise max_locks_per_transaction. Otherwise the service goes on by itself "
+        "If its message says shared memory: raise max_locks_per_transaction. Otherwise the service continues by itself "
         "when there is some again.",
     ),
     "53300": _retry(

@@ -124,7 +124,7 @@ def _translate_reply(error: errors.OperationFailure, command: str) -> Replicator
     if code in _TRANSIENT or any(error.has_error_label(label) for label in _TRANSIENT_LABELS):
         return SourceUnavailable(
             f"MongoDB is busy or changing its primary (code {code})",
-            hint="Nothing to do: the service goes on by itself.",
+            hint="Nothing to do: the service continues by itself.",
         )
     return Fatal(
         f"MongoDB refused {command} (code {code}: {_code_name(error)})",

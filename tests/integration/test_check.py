@@ -118,7 +118,7 @@ def test_after_a_start_the_position_and_the_tables_are_looked_at(source: Source,
     with replicating(source, sink) as replication:
         replication.catch_up()
     found = by_name(check(settings_of(source, sink)))
-    assert found["position in history"].cause == "the stream can go on from the checkpoint"
+    assert found["position in history"].cause == "the stream can continue from the checkpoint"
     assert found["control tables"].cause.startswith("version")
     assert found["lease"].cause.startswith("free")
     assert found["tables fit the mapping"].cause == "all as they should be: 1"

@@ -1,4 +1,4 @@
-"""Reconciliation finds exactly what was planted, under live writes, and mends it."""
+"""Reconciliation finds exactly what was planted, under live writes, and repairs it."""
 
 from __future__ import annotations
 

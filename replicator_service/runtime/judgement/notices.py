@@ -279,7 +279,7 @@ def _differences(present: Present, at: datetime) -> Iterator[Notice]:
             "differences",
             f"{counted(last.outstanding, 'difference')} between MongoDB and PostgreSQL "
             f"{'remains' if last.outstanding == 1 else 'remain'}.",
-            "See which documents differ, then repair them; replication goes on meanwhile.",
+            "See which documents differ, then repair them; replication continues meanwhile.",
             "replicator reconcile --repair",
         )
     if attempt is not None and attempt.error is not None:
@@ -314,7 +314,7 @@ def _dead_letters(present: Present) -> Iterator[Notice]:
             "dead letters",
             f"{counted(count, 'document')} could not be written and {'waits' if count == 1 else 'wait'} as "
             f"{'a dead letter' if count == 1 else 'dead letters'}.",
-            "Everything else goes on. Remove the cause, then have them written again.",
+            "Everything else continues. Remove the cause, then have them written again.",
             "replicator dead-letters list",
         )
 

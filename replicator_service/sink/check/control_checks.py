@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TABLES = "control tables"
 LEASE = "lease"
-HELD = "stream not held"
+HELD = "stream not paused"
 LETTERS = "dead letters"
 SCHEMA = "documents fit"
 NAMES = (TABLES, LEASE, HELD, LETTERS, SCHEMA)

@@ -163,7 +163,7 @@ _PASSING: tuple[tuple[str, str, str], ...] = (
     (
         "starting up|shutting down|recovery",
         "is starting or shutting down",
-        "Nothing to do: the service goes on by itself.",
+        "Nothing to do: the service continues by itself.",
     ),
 )
 _PLACE = re.compile(r'server at "(?P<host>[^"]*)"(?: \([^)]*\))?, port (?P<port>\d+) failed')

@@ -39,7 +39,7 @@ def take_key(connection: Connection, stream: str, fingerprint: str | None) -> No
         if known is not None and not connection.execute(_ASKED, (stream,)).fetchall():
             raise ResyncRequired(
                 _CHANGED,
-                hint="Put the former key back (REPLICATOR_MASK_KEY_FILE). To go on with the new one: "
+                hint="Put the former key back (REPLICATOR_MASK_KEY_FILE). To continue with the new one: "
                 "'replicator resync --all', which is done at the next start; then start the service again.",
             )
         connection.execute(_REMEMBER, (stream, fingerprint))

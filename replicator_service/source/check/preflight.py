@@ -102,7 +102,7 @@ def check_position(uri: str, database_name: str, position: Position, checks: Che
     except ReplicatorError as error:
         checks.fail(POSITION, error.message, error.hint, exit_code=error.exit_code)
     else:
-        checks.ok(POSITION, "the stream can go on from the checkpoint")
+        checks.ok(POSITION, "the stream can continue from the checkpoint")
 
 
 def _check_credentials(client: Client, checks: Checklist) -> bool:

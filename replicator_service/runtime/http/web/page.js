@@ -571,7 +571,7 @@ function showPulse(isHeard) {
   write(by("pulse"), "no answer");
   document.title = `no answer · ${latest?.stream ?? "replicator"}`;
   const since = heardAt ? `What you see is from ${words.moment(new Date(heardAt).toISOString(), Date.now())}.` : "It has not answered yet.";
-  write(silence, `The service does not answer. ${since} This page goes on asking.`);
+  write(silence, `The service does not answer. ${since} This page keeps asking.`);
 }
 
 async function go() {
