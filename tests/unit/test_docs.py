@@ -120,7 +120,7 @@ def test_every_file_that_contributors_are_sent_to_exists() -> None:
         found = [path for folder in around for path in folder.glob(name)]
         if not found and name not in {"NAME.sql", "NAME.yml"}:
             missing.append(name)
-        folders = [path.parent for path in found[:1]] or folders
+        folders = [path if path.is_dir() else path.parent for path in found[:1]] or folders
     assert missing == []
 
 
