@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from replicator_service.configuration.settings import Settings
+    from replicator_service.core.masking.door import Door
     from replicator_service.core.sessions import Registered
     from replicator_service.sink.connect.connection import Connection
 
@@ -37,11 +38,18 @@ def erase_document(
     mart_keys: Sequence[str] = (),
     patience: float,
 ) -> Receipt:
-    """Erase the document whose row has this ``_id``; waits ``patience`` seconds for the stream to pass its delete.
+    """Erase a document, by the text that ``_id`` has in its row, or would have without a mask.
+
+    Waits ``patience`` seconds for the stream to pass its delete.
 
     Raises :class:`StillThere` while MongoDB has it, :class:`NotYet` when the stream did not come so far.
     """
-    subject = Subject(collection, key, _gone_at(settings, collection.collection, key), tuple(mart_keys), _traces(key))
+    mapping = read_mapping(settings.mapping)
+    door = door_of(settings, mapping)
+    masked = door.key_of(collection.collection, key)
+    gone_at = _gone_at(settings, door, collection.collection, masked)
+    known = (*mart_keys, *door.masked_texts(mart_keys))
+    subject = Subject(collection, masked, gone_at, known, _traces(key))
     retrying = Retrying(
         retry=retry_if_exception_type(NotYet),
         wait=wait_fixed(_LOOK_SECONDS),
@@ -54,12 +62,11 @@ def erase_document(
     return receipt
 
 
-def _gone_at(settings: Settings, collection: str, key: str) -> int:
+def _gone_at(settings: Settings, door: Door, collection: str, key: str) -> int:
     """A cluster time at which MongoDB has no document of this key."""
-    mapping = read_mapping(settings.mapping)
     times: list[int] = []
     uri = settings.mongo_uri.get_secret_value()
-    with closing(open_source(uri, settings.mongo_database, door_of(settings, mapping))) as source:
+    with closing(open_source(uri, settings.mongo_database, door)) as source:
         times.append(source.operation_time())
         if Reads(source, times.append).existing(collection, [key], at=None, uuid=None) and source.crosses(collection):
             raise StillThere(

@@ -79,10 +79,14 @@ class Batching:
     """Collects events until a batch may end.
 
     ``max_events`` and ``max_bytes`` bound what is held, give or take one reply; ``groups_inserts`` is true from
-    MongoDB 6.1 on, where ordinary writes may share a cluster time.
+    MongoDB 6.1 on, where ordinary writes may share a cluster time. With ``by_time`` positions say nothing but theirs:
+    each is between two cluster times.
     """
 
-    def __init__(self, start: Position, *, max_events: int, max_bytes: int, groups_inserts: bool) -> None:
+    def __init__(
+        self, start: Position, *, max_events: int, max_bytes: int, groups_inserts: bool, by_time: bool = False
+    ) -> None:
+        self._by_time = by_time
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._groups_inserts = groups_inserts
@@ -140,14 +144,17 @@ class Batching:
             return self._take_complete()
         if self._part_time is not None and self._position.cluster_time >= self._part_time:
             self._part_time = None
-            return Batch([], self._position.cluster_time, self._position)
+            return Batch([], self._position.cluster_time, self._given(self._position))
         if self._items and self.is_full:
             return self._take_part()
         return None
 
     def idle_position(self) -> Position | None:
         """The position of a stream in which nothing happens, or None while anything is held."""
-        return None if self._items or self.is_open else self._position
+        return None if self._items or self.is_open else self._given(self._position)
+
+    def _given(self, position: Position) -> Position:
+        return position.by_time() if self._by_time else position
 
     def _append(self, reply: Reply) -> None:
         self._bytes += reply.size
@@ -185,7 +192,7 @@ class Batching:
                 position = _position_after(self._items[end - 1])
         items = self._remove(end)
         self._part_time = None
-        return Batch(items, position.cluster_time, position, self._next_reply())
+        return Batch(items, position.cluster_time, self._given(position), self._next_reply())
 
     def _take_part(self) -> Batch:
         self._part_time = event_time(self._items[-1].event)

@@ -243,9 +243,15 @@ def interpret(event: StreamEvent, source: RawDocuments, index: int) -> Event:
             event_time(event),
             source if is_whole else None,
             index,
-            None if is_whole else exact_id(source_id, partial(source.key, index)),
+            None if is_whole else _source_id(event["documentKey"], source, index),
         )
     return _without_document(event, name)
+
+
+def _source_id(key: Document, source: RawDocuments, index: int) -> Value | ExactId:
+    """The ``_id`` for a look-up; a masked one cannot be told from its decoded form."""
+    document = partial(source.key, index)
+    return ExactId(document()) if "" in key else exact_id(key["_id"], document)
 
 
 def _without_document(event: Document, name: str) -> Event:

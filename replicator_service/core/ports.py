@@ -124,6 +124,18 @@ class Source(Protocol):
         """Whether ordinary events may share a cluster time, as those of a transaction do (MongoDB 6.1 and later)."""
         ...
 
+    @property
+    def hides_positions(self) -> bool:
+        """Whether a resume token may name a document that nobody may know of: a position is kept by its time then."""
+        ...
+
+    def hides_ids(self, name: str) -> bool:
+        """Whether ``_id``s of this collection are masked: no ``_id`` can be told from the key of a row.
+
+        What stands for the BSON of ``{_id: ...}`` is hidden then: only a source with the same key can open it.
+        """
+        ...
+
     def beside(self) -> Source:
         """Another session with the same database, for another thread."""
         ...

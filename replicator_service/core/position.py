@@ -12,6 +12,9 @@ from datetime import UTC, datetime
 
 from bson.timestamp import Timestamp
 
+_TIME_END = 18
+"""Where the hexadecimal digits of a token's time end."""
+
 ResumeToken = Mapping[str, object]
 """Opaque. Only its cluster time is ever read, see :func:`token_time`."""
 
@@ -22,6 +25,18 @@ class Position:
 
     resume_token: ResumeToken
     cluster_time: int
+
+    @property
+    def is_by_time(self) -> bool:
+        """Whether the token says nothing but a time, see :meth:`by_time`."""
+        return len(str(self.resume_token.get("_data", ""))) == _TIME_END
+
+    def by_time(self) -> Position:
+        """The same without what else the token says: a token names the document that its event is about.
+
+        A stream goes on from there with the first event of a later time; right between two cluster times alone.
+        """
+        return Position({"_data": str(self.resume_token.get("_data", ""))[:_TIME_END]}, self.cluster_time)
 
 
 def to_cluster_time(timestamp: Timestamp) -> int:
@@ -51,9 +66,9 @@ def token_time(token: ResumeToken) -> int | None:
     bytes, in every version since MongoDB 4.2. An idle stream reports its progress in no other way.
     """
     data = token.get("_data")
-    if not isinstance(data, str) or len(data) < 18 or not data.startswith("82"):
+    if not isinstance(data, str) or len(data) < _TIME_END or not data.startswith("82"):
         return None
     try:
-        return int(data[2:18], 16)
+        return int(data[2:_TIME_END], 16)
     except ValueError:
         return None

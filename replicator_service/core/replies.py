@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 import bson
@@ -16,14 +17,18 @@ from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from replicator_service.core.codec import CODEC_OPTIONS, TOLERANT_OPTIONS, may_hold_lossy_types
+from replicator_service.core.codec.document_id import ExactId, exact_id
 from replicator_service.core.codec.elements import elements, id_document
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.compiled import native
 from replicator_service.core.events import DATA_OPERATIONS, Change
+from replicator_service.core.masking.hidden_id import is_hidden
 
 if TYPE_CHECKING:
+    from replicator_service.core.codec.values import Value
     from replicator_service.core.compiled import Scan
     from replicator_service.core.events import Document, StreamEvent
+    from replicator_service.core.masking.door import FoundAgain
 
 
 def split_array(array: bytes) -> list[bytes]:
@@ -55,6 +60,7 @@ _FEW_OF = 8
 class Reply:
     """The documents of one reply, decoded when they are asked for.
 
+    With ``hidden``, ``_id``s are masked, and it gives those by which documents are found again.
     With ``field``, each document of the reply is an event and ``document(i)`` and ``raw(i)`` give that field of it
     (``fullDocument``); without, the document itself. Decoded documents take ten to twenty times the room of their
     bytes: of a large reply only a few are held at a time (events are held without that field), and :meth:`release`
@@ -66,6 +72,7 @@ class Reply:
         "_array",
         "_decoded",
         "_field",
+        "_hidden",
         "_inexact",
         "_is_large",
         "_lossy",
@@ -75,8 +82,9 @@ class Reply:
         "size",
     )
 
-    def __init__(self, array: bytes, *, field: str | None = None) -> None:
+    def __init__(self, array: bytes, *, field: str | None = None, hidden: FoundAgain | None = None) -> None:
         self._array = array
+        self._hidden = hidden
         self._field = field
         self._parts: list[bytes] | None = None
         self._decoded: list[Document] | None = None
@@ -88,8 +96,8 @@ class Reply:
         """False: not looked for yet."""
         self._alone = 0
         """So many documents were decoded alone: a few that are not for the compiled path."""
-        self.size = len(array)
-        self._is_large = self.size > WHOLE_BYTES
+        self.size = len(array) + (0 if hidden is None else hidden.size)
+        self._is_large = len(array) > WHOLE_BYTES
 
     @property
     def scan(self) -> Scan | None:
@@ -109,7 +117,7 @@ class Reply:
         scan = self.scan
         if scan is None:
             return self.documents
-        scanned = scan.events(self, Change, DATA_OPERATIONS, ObjectId)
+        scanned = scan.events(self, Change, DATA_OPERATIONS, ObjectId, ExactId)
         return [self.documents[index] if event is None else event for index, event in enumerate(scanned)]
 
     @property
@@ -191,11 +199,21 @@ class Reply:
         return _field_of(part, self._field.encode())
 
     def key(self, ordinal: int) -> bytes:
-        """The BSON of ``{_id: ...}`` of one document (of the document that an event is about)."""
+        """The BSON of ``{_id: ...}`` of one document (of that which an event is about), or its hidden id."""
+        if self._hidden is not None:
+            return self._hidden.key(ordinal)
         part = self._part(ordinal)
         if self._field is not None:
             part = _field_of(part, b"documentKey")
+            if is_hidden(part):
+                return part
         return id_document(part)
+
+    def source_id(self, ordinal: int) -> Value | ExactId:
+        """The ``_id`` by which one document is found again."""
+        if self._hidden is not None:
+            return ExactId(self._hidden.key(ordinal))
+        return exact_id(self.document(ordinal)["_id"], partial(self.key, ordinal))
 
     @property
     def is_exact(self) -> bool:

@@ -14,6 +14,7 @@ from operator import attrgetter, sub
 from typing import TYPE_CHECKING, Self
 
 from replicator_service.core.codec.document_id import id_bson
+from replicator_service.core.codec.elements import id_document
 from replicator_service.core.errors import RecordRejected
 from replicator_service.core.events import Change, Operation
 from replicator_service.core.lines import Lines
@@ -85,7 +86,7 @@ class Rejected:
         """The document as BSON; of a delete, its ``_id`` alone."""
         change = self.change
         if change.source is None:
-            return id_bson(change.source_id)
+            return id_document(id_bson(change.source_id))
         return change.source.raw(change.ordinal)
 
 

@@ -20,7 +20,7 @@ from replicator_service.core.errors import SnapshotUnavailable
 from replicator_service.core.events import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from replicator_service.core.bson.declaration import Value
     from replicator_service.core.events import Change
@@ -95,15 +95,27 @@ class Reads:
 
     def existing(self, collection: str, keys: Sequence[str], *, at: int | None, uuid: bytes | None) -> set[str]:
         """Those of these keys whose documents exist, from the index of ``_id``."""
-        ids = {key: decode_key(key) for key in keys}
+        ids = {key: None if self.is_untelling(collection, key) else decode_key(key) for key in keys}
         asked = [each for each in ids.values() if each is not None]
         found: set[str] = set()
         if asked:
             found |= self._keys(self.source.by_ids(collection, asked, at=at, uuid=uuid, only_ids=True))
         hidden = {key for key, each in ids.items() if each is None}
         if hidden:
-            # The original cannot be told from these keys (digests of long ones): only the index itself knows.
+            # The original cannot be told from these keys (digests, masks): only the index itself knows.
             found |= self._keys(self.source.ids_in_order(collection, at=at, uuid=uuid), hidden)
+        return found
+
+    def is_untelling(self, collection: str, key: str) -> bool:
+        """Whether no ``_id`` can be told from the key of a row."""
+        return self.source.hides_ids(collection) or decode_key(key) is None
+
+    def found_again(self, collection: str, keys: Collection[str]) -> dict[str, ExactId]:
+        """The ``_id``s of those of these keys whose documents exist now, from the whole index."""
+        found: dict[str, ExactId] = {}
+        for reply in self.noted(self.source.ids_in_order(collection, at=None)):
+            found |= {key: ExactId(reply.key(ordinal)) for ordinal, key in enumerate(reply.keys) if key in keys}
+            reply.release()
         return found
 
     def existing_ids(self, collection: str, ids: Sequence[bytes], *, at: int | None, uuid: bytes | None) -> set[str]:

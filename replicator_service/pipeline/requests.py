@@ -125,6 +125,11 @@ class Requests:
 
     def _retried(self, name: str, changes: list[Change], at: int) -> Iterator[Step]:
         gone: list[Change] = []
+        if self._source.hides_ids(name):
+            # A letter is as masked as a row.
+            found_again = self._planner.reads.found_again(name, {each.key for each in changes})
+            gone = [each._replace(operation=Operation.DELETE) for each in changes if each.key not in found_again]
+            changes = [each._replace(source_id=found_again[each.key]) for each in changes if each.key in found_again]
         for found, _ in self._planner.reads.updated(name, changes, at=at):
             if found and found[0].source is None:
                 gone += [change._replace(operation=Operation.DELETE) for change in found]

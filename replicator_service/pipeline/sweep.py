@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replicator_service.core.codec.key import decode_key
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -32,7 +30,7 @@ def sweep(
     """
     limit = _KEYS
     keys = operator.keys_after(collection.name, collection.tables, place, limit)
-    if len(keys) == limit and decode_key(keys[0]) is None:
+    if len(keys) == limit and reads.is_untelling(collection.name, keys[0]):
         limit = _KEYS * _UNTELLING
         keys = operator.keys_after(collection.name, collection.tables, place, limit)
     if keys:

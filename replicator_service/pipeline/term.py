@@ -132,7 +132,7 @@ class Term:
         planner = Planner(
             source=doors.reads,
             collections=self._collections,
-            position=stream.position,
+            position=stream.position.by_time() if doors.reads.hides_positions else stream.position,
             converging_until=self._checkpoint.converging_until,
             failpoints=self._failpoints,
             marks=self._marks,
@@ -195,6 +195,7 @@ class Term:
                 max_events=limits.batch_events,
                 max_bytes=limits.batch_bytes,
                 groups_inserts=doors.reads.groups_inserts,
+                by_time=doors.reads.hides_positions,
             ),
             planner=planner,
             snapshots=Snapshots(

@@ -11,10 +11,8 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from replicator_service.core.codec.document_id import exact_id
 from replicator_service.core.codec.exact import source_id
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.errors import RecordRejected
@@ -192,10 +190,10 @@ class DocumentPass:
         if not keys:
             return {}
         ids = {}
-        for index, document in enumerate(reply.documents):
+        for index in range(reply.count):
             key = key_of(reply, index)
             if key in keys:
-                ids[key] = exact_id(document["_id"], partial(reply.key, index))
+                ids[key] = reply.source_id(index)
         return ids
 
 

@@ -103,6 +103,15 @@ class ModelSource:
         """Whether ordinary events may share a cluster time."""
         return self.server.abilities.groups_inserts
 
+    @property
+    def hides_positions(self) -> bool:
+        """The model knows no rules of privacy."""
+        return False
+
+    def hides_ids(self, _name: str) -> bool:
+        """The same."""
+        return False
+
     def beside(self) -> ModelSource:
         """Another session for another thread."""
         self.call()

@@ -15,6 +15,7 @@ import bson
 from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
 
+from replicator_service.core.codec.document_id import ExactId
 from replicator_service.core.compiled import choose
 from replicator_service.core.events import DATA_OPERATIONS, Change
 from replicator_service.core.lines import Lines
@@ -118,7 +119,7 @@ def run(native: Native, seconds: float, seed: int) -> int:
             continue
         count += 1
         if of_events:
-            scan.events(None, Change, DATA_OPERATIONS, ObjectId)
+            scan.events(None, Change, DATA_OPERATIONS, ObjectId, ExactId)
         else:
             scan.keys()
         for ordinal in range(scan.count):

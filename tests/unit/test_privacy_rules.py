@@ -12,7 +12,7 @@ from bson.int64 import Int64
 from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
 
-from replicator_service.core.errors import ConfigurationError
+from replicator_service.core.errors import ConfigurationError, Fatal, ResyncRequired
 from replicator_service.core.mapping.fingerprint import fingerprint
 from replicator_service.core.mapping.loader import load_mapping
 from replicator_service.core.mapping.problems import MappingError
@@ -98,8 +98,16 @@ def test_equal_values_give_equal_hmacs_whatever_their_type_in_mongodb() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("collections: {c: {mask: {_id: hmac}}}", "_id cannot be masked"),
-        ("collections: {c: {exclude: [_id.mail]}}", "_id cannot be excluded"),
+        ("collections: {c: {mask: {_id: {keep_last: 4}}}}", "mask _id as a whole with hmac"),
+        ("collections: {c: {mask: {_id: null}}}", "rows of different documents would get the same key"),
+        ("collections: {c: {exclude: [_id]}}", "_id cannot be excluded"),
+        ("collections: {c: {mask: {_id.mail: hmac}}}", "a part of _id cannot be masked"),
+        ("collections: {c: {exclude: [_id.mail]}}", "a part of _id cannot be excluded"),
+        ("collections: {c: {mask: {_id: hmac}, columns: {id: {path: _id, type: bigint}}}}", "let the column be text"),
+        (
+            "collections: {c: {mask: {_id: hmac}, columns: {day: {path: _id.day, type: timestamptz}}}}",
+            "what is left is one text",
+        ),
         ("collections: {c: {mask: {a: hamc}}}", "did you mean hmac?"),
         ("collections: {c: {mask: {a: {keep_last: 0}}}}", "write one from 1 to 1000"),
         ("collections: {c: {mask: {a: {truncate: 33}}}}", "write one from 0 to 32"),
@@ -207,3 +215,42 @@ def test_the_server_leaves_out_what_it_understands_as_we_do() -> None:
     through = door({"users": Rules((("mail",), ("a", "b"), ("m", "*", "x"), ("$odd",), ("l", "0")))})
     assert through.projection("users") == {"mail": 0, "a.b": 0}
     assert through.projection("others") is None
+
+
+def test_no_rule_but_its_own_reaches_the_id() -> None:
+    """Rows and events would not find each other."""
+    for mask in (Mask(MaskKind.HMAC), Mask(MaskKind.NULL)):
+        through = door({"c": Rules((("*", "gone"),), ((("*",), mask),)), "d": Rules((("*",),))})
+        array = bson.encode({"0": {"_id": {"gone": 1}, "a": 1}})
+        found = bson.decode(through.documents("c", array))["0"]
+        assert (found["_id"], found["a"] != 1) == ({"gone": 1}, True)
+        assert bson.decode(through.documents("d", array)) == {"0": {"_id": {"gone": 1}}}
+
+
+def test_a_hidden_id_is_opened_with_its_key_alone() -> None:
+    rules = {"c": Rules((), ((("_id",), Mask(MaskKind.HMAC)),))}
+    through, other = door(rules), Door(rules=rules, key=MaskKey(b"another key that is kept secret"))
+    for each in (1, "x" * 100_000, ID, {"a": [None]}, None):
+        raw = bson.encode({"_id": each})
+        hidden = through.hidden("c", raw)
+        assert through.opened("c", hidden) == raw
+        assert through.hidden("other", raw) == through.opened("other", raw) == raw
+        assert (
+            bson.decode(hidden)["_id"]
+            == bson.decode(through.documents("c", bson.encode({"0": {"_id": each}})))["0"]["_id"]
+        )
+        for refused in (raw, other.hidden("c", raw), hidden[:-2] + bytes([hidden[-2] ^ 1]) + b"\0"):
+            with pytest.raises(Fatal, match="was not written with this key"):
+                through.opened("c", refused)
+    with pytest.raises(Fatal):
+        through.sought("c", ["what was not hidden"])
+
+
+def test_an_event_of_a_hidden_id_brings_its_mask_and_what_a_look_up_needs() -> None:
+    through = door({"users": Rules((), ((("_id",), Mask(MaskKind.HMAC)),))})
+    inserted, deleted = events(through, event("insert", "users", {"_id": 1, "a": 2}), event("delete", "users"))
+    assert inserted["fullDocument"]["_id"] == inserted["documentKey"]["_id"] == deleted["documentKey"]["_id"]
+    assert through.opened("users", bson.encode(deleted["documentKey"])) == bson.encode({"_id": 1})
+    assert through.key_of("users", "$number:1") == deleted["documentKey"]["_id"]
+    with pytest.raises(ResyncRequired, match="does not say whose key it has"):
+        events(through, {"_id": {"_data": "82"}, "documentKey": {"_id": 1}, "splitEvent": {"fragment": 1, "of": 2}})

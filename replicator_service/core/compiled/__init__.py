@@ -52,7 +52,9 @@ class Scan(Protocol):
         """The key of each document, None where Python has to say it."""
         ...
 
-    def events(self, reply: object, change: type, operations: Sequence[object], id_of: type) -> list[Any]:
+    def events(
+        self, reply: object, change: type, operations: Sequence[object], id_of: type, exact_of: type
+    ) -> list[Any]:
         """Each event as a :class:`ScannedEvent`, None where Python has to decode it."""
         ...
 

@@ -69,9 +69,11 @@ cdef class Hash:
 
     cdef HmacKey key
     cdef object leaf
+    cdef bint is_key
 
     def __cinit__(self, leaf):
         cdef bytes secret = leaf.secret
+        self.is_key = leaf.is_key
         hmac_key(&self.key, <Bytes>PyBytes_AS_STRING(secret), PyBytes_GET_SIZE(secret))
         self.leaf = leaf
 
@@ -85,6 +87,8 @@ cdef class Hash:
             at, length = value + 4, size - 5
             # Texts that could be taken for those of other types get a mark.
             if at[length] != 0 or (length > 0 and at[0] == c"$") or memchr(at, 0, length) != NULL:
+                return None
+            if self.is_key and not is_own_key(at, length):
                 return None
         elif kind == OBJECT_ID:
             for index in range(12):
@@ -108,6 +112,17 @@ cdef class Hash:
 cdef const char* digits = "0123456789abcdef"
 
 
+cdef bint is_own_key(Bytes at, Py_ssize_t length) noexcept nogil:
+    """Whether a text is surely its own key: it could not be an ObjectId, and is short and ASCII."""
+    cdef Py_ssize_t index
+    if length == 24 or length > 250:
+        return False
+    for index in range(length):
+        if at[index] >= 0x80:
+            return False
+    return True
+
+
 cdef class Elements:
     """What becomes of each document of an array."""
 
@@ -128,6 +143,7 @@ cdef class Masks(Elements):
     cdef object node
     cdef object whole
     cdef object value
+    cdef bint hides_keys
 
     def __init__(self, node, whole, value):
         self.node = node
@@ -136,6 +152,7 @@ cdef class Masks(Elements):
         self.names = list(node.fields)
         self.rules = [self.below(rule) for rule in node.fields.values()]
         self.other = self.below(node.any)
+        self.hides_keys = any(isinstance(rule, Hash) and (<Hash>rule).is_key for rule in self.rules)
 
     def below(self, rule):
         if hasattr(rule, "fields"):
@@ -328,7 +345,7 @@ cdef bytes event(Bytes start, Bytes after, verdict_of):
     verdict = verdict_of(collection)
     if verdict is True:
         return None
-    if verdict is False or not is_plain_key(key, key_end):
+    if verdict is False or (<Masks>verdict).hides_keys or not is_plain_key(key, key_end):
         raise Odd
     if whole == NULL:
         return None

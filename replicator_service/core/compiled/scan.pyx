@@ -35,6 +35,9 @@ cdef struct Event:
     Bytes token
     size_t token_size
     bint shares_time
+    # A key that holds more than the _id: a hidden id (or a shard key, which is none of its forms).
+    Bytes hidden
+    size_t hidden_size
 
 
 cdef enum:
@@ -105,11 +108,11 @@ cdef class Scan:
         self.count += 1
         return True
 
-    def events(self, reply, change, operations, id_of):
+    def events(self, reply, change, operations, id_of, exact_of):
         """Give what each event means, or None where Python has to decode it.
 
         ``change`` is the type of changes, ``operations`` are its insert, update, replace and delete, ``id_of`` makes an
-        ObjectId of its bytes.
+        ObjectId of its bytes, ``exact_of`` an ``_id`` of the BSON that stands for a masked one.
         """
         cdef list found = []
         cdef Py_ssize_t index
@@ -135,6 +138,8 @@ cdef class Scan:
                     if event.document.kind != DOCUMENT:
                         found.append(None)
                         continue
+                elif event.hidden_size:
+                    source_id = exact_of((<char*>event.hidden)[:event.hidden_size])
                 elif event.key.kind == OBJECT_ID:
                     source_id = id_of((<char*>event.key.at)[:12])
                 else:
@@ -290,6 +295,9 @@ cdef int _read_event(Bytes at, size_t size, Event* event) noexcept nogil:
         return -1
     if _field(key.at, key.size, b"_id", 3, &event.key) != 1:
         return -1
+    event.hidden, event.hidden_size = key.at, 0
+    if _field(key.at, key.size, b"", 0, &space) != 0:
+        event.hidden_size = key.size
     return _operation(&event.operation)
 
 

@@ -11,7 +11,7 @@ from replicator_service.core.mapping.columns import divided_path, read_path
 from replicator_service.core.mapping.model import ColumnType
 from replicator_service.core.mapping.nodes import Entry, is_text, list_of, map_of, place_of, text_of
 from replicator_service.core.mapping.problems import Place, Problems, closest, quoted
-from replicator_service.core.masking.rules import DATE_UNITS, Constant, Mask, MaskKind, Path, Rules
+from replicator_service.core.masking.rules import DATE_UNITS, KEY, Constant, Mask, MaskKind, Path, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,6 @@ _TAG = "tag:yaml.org,2002:"
 _FORMS = "hmac, null, {keep_first: 2}, {keep_last: 4}, {truncate: 24}, {truncate: month} or {constant: text}"
 _PLAIN = {"hmac": Mask(MaskKind.HMAC), "null": Mask(MaskKind.NULL)}
 _MOST_CHARACTERS = 1_000
-_KEY = "_id"
 _ADDRESS_BITS, _ADDRESS6_BITS = 32, 128
 
 
@@ -90,6 +89,10 @@ def _check_tables(each: ReadCollection, path: Path, mask: Mask, place: Place, pr
             message = f"{_shown(path)} is the array of the child table {child.name}, or holds it: rows are no value"
             problems.add(place, message, f"mask fields of its elements, as {_shown((*path, 'field'))}, or exclude it")
     for column_path, type_ in _columns(each):
+        if path == KEY and column_path[:1] == KEY != column_path:
+            message = f"_id is masked, and a column takes a part of it, {_shown(column_path)}: what is left is one text"
+            problems.add(place, message, "remove the column, or the mask")
+            continue
         if path == column_path and type_ not in _types_of(mask):
             message = f"{mask.kind} gives no {type_.value}, which is the type of its column"
             problems.add(place, message, f"let the column be {_types_of(mask)[0].value}, or choose another mask")
@@ -146,18 +149,20 @@ def _masks(entry: Entry, problems: Problems) -> Iterator[tuple[Path, Mask, Place
     for item in (map_of(entry.value, entry.path, problems, what="a map of paths and masks") or {}).values():
         path = divided_path(item.key, item.place, problems)
         mask = _mask(item, problems)
-        if path is not None and mask is not None and _is_no_key(path, item.place, problems, "masked"):
+        if path is None or mask is None:
+            continue
+        if (path == KEY and mask.kind is MaskKind.HMAC) or _is_no_key(path, item.place, problems, "masked"):
             yield path, mask, item.place
 
 
 def _is_no_key(path: Path, place: Place, problems: Problems, what: str) -> bool:
-    if path[0] != _KEY:
+    if path[:1] != KEY:
         return True
-    message = (
-        f"_id cannot be {what}: it is how a row is found again for its document, and the position holds it as well"
-    )
-    fix = "give documents an _id that says nothing of a person, and keep what does in a field of its own"
-    problems.add(place, message, fix)
+    if len(path) > 1:
+        message = f"a part of _id cannot be {what}: rows of different documents could get the same key"
+    else:
+        message = f"_id cannot be {what} so: rows of different documents would get the same key, or none"
+    problems.add(place, message, "mask _id as a whole with hmac, which keeps keys distinct")
     return False
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bson.errors import InvalidBSON
 
 from replicator_service.core.bson.declaration import int32
+from replicator_service.core.codec.document_id import ExactId, id_bson
 from replicator_service.core.codec.elements import DOCUMENT, elements, id_document, value_end
+from replicator_service.core.errors import ResyncRequired
 from replicator_service.core.masking.documents import changed_value, masked_document, masked_part
+from replicator_service.core.masking.hidden_id import HiddenIds
 from replicator_service.core.masking.key import missing_key
 from replicator_service.core.masking.rules import ANY_FIELD, Rules, Selection
 from replicator_service.core.masking.tree import Node, tree_of
+from replicator_service.core.masking.values import key_replacement, masked_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from replicator_service.core.compiled import Masks, Native
     from replicator_service.core.masking.key import MaskKey
@@ -36,10 +40,38 @@ _TAIL = re.compile(rb"\x03ns\0.{4}\x02db\0.{4}[^\0]*\0\x02coll\0.{4}([^\0]*)\0\0
 _POSITION = frozenset({b"_id", b"clusterTime", b"txnNumber", b"lsid", b"splitEvent"})
 
 
+class FoundAgain:
+    """The hidden ids of documents that were read together. Another process gets none: it only makes rows."""
+
+    __slots__ = ("_array", "_hidden", "_parts")
+
+    def __init__(self, hidden: HiddenIds | None, array: bytes) -> None:
+        self._hidden = hidden
+        self._array = array
+        self._parts: list[tuple[int, int]] | None = None
+
+    def __reduce__(self) -> tuple[type[FoundAgain], tuple[None, bytes]]:
+        return FoundAgain, (None, b"")
+
+    @property
+    def size(self) -> int:
+        """How many bytes are held for that."""
+        return len(self._array)
+
+    def key(self, ordinal: int) -> bytes:
+        """The hidden id of one document."""
+        if self._hidden is None:
+            raise AssertionError("a helper looks nothing up")
+        if self._parts is None:
+            self._parts = _parts(self._array)
+        start, after = self._parts[ordinal]
+        return self._hidden.hidden(self._array[start:after])
+
+
 class Door:
     """Lets through what may cross. Belongs to no thread: nothing changes after it was made."""
 
-    __slots__ = ("_compiled", "_has_rules", "_masks", "_rules", "_selection", "_trees", "_verdicts")
+    __slots__ = ("_compiled", "_has_rules", "_hidden", "_key", "_masks", "_rules", "_selection", "_trees", "_verdicts")
 
     def __init__(
         self,
@@ -59,6 +91,12 @@ class Door:
             if each.needs_key and key is None:
                 raise missing_key(name)
         self._trees: dict[bytes, Node] = {name.encode(): tree_of(each, key) for name, each in self._rules.items()}
+        self._key = key
+        self._hidden = {
+            name.encode(): HiddenIds(key, key_replacement(key))
+            for name, each in self._rules.items()
+            if key is not None and each.hides_keys
+        }
         self._compiled = compiled
         self._masks: dict[bytes, Masks] = {}
         if compiled is not None:
@@ -72,6 +110,47 @@ class Door:
     def crosses(self, collection: str) -> bool:
         """Whether this collection is replicated."""
         return self._selection.crosses(collection)
+
+    def hides_ids(self, collection: str) -> bool:
+        """Whether rows of this collection have other keys than documents: no ``_id`` can be told from one."""
+        return collection.encode() in self._hidden
+
+    @property
+    def hides_positions(self) -> bool:
+        """Whether resume tokens may name a document that is nobody's business: positions are kept by time then."""
+        return bool(self._hidden or self._selection.include or self._selection.exclude)
+
+    def key_of(self, collection: str, text: str) -> str:
+        """The key of a row, from the text that its ``_id`` would have if nothing were masked."""
+        if self._key is None or not self.hides_ids(collection):
+            return text
+        return masked_key(self._key.secret, text)
+
+    def masked_texts(self, texts: Sequence[str]) -> list[str]:
+        """What ``hmac`` makes of these texts, if there is a key."""
+        return [] if self._key is None else [masked_key(self._key.secret, each) for each in texts]
+
+    def found_again(self, collection: str, array: bytes) -> FoundAgain | None:
+        """What gives the hidden ids of documents as they came from MongoDB; None where none is hidden."""
+        hidden = self._hidden.get(collection.encode())
+        return None if hidden is None else FoundAgain(hidden, array)
+
+    def hidden(self, collection: str, document: bytes) -> bytes:
+        """What stands for the BSON of ``{_id: ...}`` on this side of the door."""
+        hidden = self._hidden.get(collection.encode())
+        return document if hidden is None else hidden.hidden(document)
+
+    def opened(self, collection: str, document: bytes) -> bytes:
+        """The BSON of ``{_id: ...}`` for MongoDB, of what :meth:`hidden` gave."""
+        hidden = self._hidden.get(collection.encode())
+        return document if hidden is None else hidden.opened(document)
+
+    def sought(self, collection: str, ids: Sequence[Any]) -> Sequence[Any]:
+        """The same for decoded or exact ids. Raises :class:`Fatal` for one that was not hidden, and should be."""
+        hidden = self._hidden.get(collection.encode())
+        if hidden is None:
+            return ids
+        return [ExactId(hidden.opened(id_bson(each))) for each in ids]
 
     def documents(self, collection: str, array: bytes) -> bytes:
         """A BSON array of documents of one collection."""
@@ -132,7 +211,7 @@ class Door:
             return self._taken_apart(array[start:after])
         verdict = self._verdict(tail[1])
         # What follows the key may say that this is a part of an event.
-        if verdict is False or not _is_plain_key(array, tail.end(), after - 1):
+        if verdict is False or tail[1] in self._hidden or not _is_plain_key(array, tail.end(), after - 1):
             return self._taken_apart(array[start:after])
         if verdict is True:
             return None
@@ -161,6 +240,12 @@ class Door:
         namespace = parts.get(b"ns")
         collection = _text_of(namespace[1], b"coll") if namespace is not None else None
         is_of_a_document = b"documentKey" in parts or b"fullDocument" in parts
+        if b"documentKey" in parts and collection is None and self._hidden:
+            raise ResyncRequired(
+                "a part of a change event of more than 16 MB does not say whose key it has",
+                hint="It is one of an _id of megabytes. The service can only continue behind it and read everything "
+                "again: 'replicator resync --all'.",
+            )
         if b"splitEvent" in parts and b"fullDocument" in parts:
             # The part that says whose document this is may be another one: the document is looked up.
             del parts[b"fullDocument"]
@@ -182,7 +267,8 @@ class Door:
         key = parts.get(b"documentKey")
         if key is not None:
             # Of a sharded collection, it holds the fields of the shard key as well.
-            parts[b"documentKey"] = (DOCUMENT, id_document(key[1]))
+            hidden = self._hidden.get(collection)
+            parts[b"documentKey"] = (DOCUMENT, id_document(key[1]) if hidden is None else hidden.hidden(key[1]))
         return _document(parts)
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from replicator_service.core.masking.rules import ANY_FIELD
+from replicator_service.core.masking.rules import ANY_FIELD, KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -160,7 +160,9 @@ def is_covered(rules: Rules, path: Path) -> bool:
 
 
 def reaches(rule: Path, path: Path) -> bool:
-    """Whether a path of a rule names this field, or one that it is in."""
+    """Whether a path of a rule names this field, or one that it is in; any field is any but ``_id``."""
+    if rule[:1] == (ANY_FIELD,) and path[:1] == KEY:
+        return False
     return len(rule) <= len(path) and all(part in (ANY_FIELD, name) for part, name in zip(rule, path, strict=False))
 
 

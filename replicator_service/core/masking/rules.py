@@ -46,6 +46,8 @@ class Mask:
 
 Path = tuple[str, ...]
 
+KEY: Path = ("_id",)
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -61,6 +63,11 @@ class Rules:
     def needs_key(self) -> bool:
         """Whether a secret key belongs to them."""
         return any(mask.kind is MaskKind.HMAC for _, mask in self.masks)
+
+    @property
+    def hides_keys(self) -> bool:
+        """Whether ``_id`` is masked, so that rows have other keys than documents."""
+        return any(path == KEY for path, _ in self.masks)
 
 
 NO_RULES = Rules()

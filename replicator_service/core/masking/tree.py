@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from replicator_service.core.masking.rules import ANY_FIELD, MaskKind
-from replicator_service.core.masking.values import is_whole, replacement
+from replicator_service.core.masking.rules import ANY_FIELD, KEY, MaskKind
+from replicator_service.core.masking.values import is_whole, key_replacement, replacement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,38 +16,50 @@ if TYPE_CHECKING:
     from replicator_service.core.masking.rules import Path, Rules
     from replicator_service.core.masking.values import BsonValue
 
+_KEY_NAME = KEY[0].encode()
+
 
 @dataclass(slots=True)
 class Leaf:
     """What becomes of a field: without ``replace`` it is left out. ``is_whole``: an array is one value.
 
-    ``secret`` is the key of an ``hmac``.
+    ``secret`` is the key of an ``hmac``, ``is_key`` tells that of ``_id``.
     """
 
     replace: Callable[[int, bytes], BsonValue] | None
     is_whole: bool = True
     secret: bytes | None = field(default=None, repr=False)
+    is_key: bool = False
 
 
 @dataclass(slots=True)
 class Node:
     """Fields of a sub-document: by name, and ``any`` for those with other names."""
 
-    fields: dict[bytes, Node | Leaf] = field(default_factory=dict)
+    fields: dict[bytes, Node | Leaf | None] = field(default_factory=dict)
+    """None stays as it is, whatever holds for the others."""
     any: Node | Leaf | None = None
     search: Callable[[bytes, int, int], re.Match[bytes] | None] | None = None
     """Finds where one of the names may stand, at the earliest; None where every field is concerned."""
 
 
 def tree_of(rules: Rules, key: MaskKey | None) -> Node:
-    """Compile rules; ``key`` is there when they need one."""
+    """Compile rules; ``key`` is there when they need one. No rule but its own reaches ``_id``."""
     root = Node()
     for path in rules.exclude:
         _put(root, path, Leaf(None))
+    own: Leaf | None = None
     for path, mask in rules.masks:
+        if path == KEY and key is not None:
+            own = Leaf(key_replacement(key), secret=key.secret, is_key=True)
+            continue
         secret = key.secret if key is not None and mask.kind is MaskKind.HMAC else None
         _put(root, path, Leaf(replacement(mask, key), is_whole(mask), secret))
+    if own is not None:
+        root.fields[_KEY_NAME] = own
     _finish(root)
+    if root.any is not None and own is None:
+        root.fields[_KEY_NAME] = None
     return root
 
 
@@ -85,7 +97,7 @@ def _finish(node: Node) -> None:
                 node.fields[name] = _merged(child, node.any)
     elif node.any is not None:
         node.fields = {name: child for name, child in node.fields.items() if isinstance(child, Leaf)}
-    below = (*node.fields.values(), node.any)
+    below: tuple[Node | Leaf | None, ...] = (*node.fields.values(), node.any)
     for each in below:
         if isinstance(each, Node):
             _finish(each)
@@ -98,7 +110,8 @@ def _merged(one: Node, other: Node) -> Node:
     """Both sets of rules; where both have a leaf, that of ``one``; a leaf wins over what goes deeper."""
     merged = Node(dict(one.fields), one.any)
     for name, child in other.fields.items():
-        merged.fields[name] = _either(merged.fields.get(name), child)
+        if child is not None:
+            merged.fields[name] = _either(merged.fields.get(name), child)
     if other.any is not None:
         merged.any = _either(merged.any, other.any)
     return merged

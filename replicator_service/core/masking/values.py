@@ -19,10 +19,10 @@ from bson.errors import BSONError
 
 from replicator_service.core.bson.marks import REWRITTEN
 from replicator_service.core.bson.text import string_text
-from replicator_service.core.codec import CODEC_OPTIONS
+from replicator_service.core.codec import CODEC_OPTIONS, TOLERANT_OPTIONS
 from replicator_service.core.codec.columns import SCALARS
 from replicator_service.core.codec.elements import ARRAY, CODE_WITH_SCOPE, DOCUMENT
-from replicator_service.core.codec.key import tagged
+from replicator_service.core.codec.key import encode_key, tagged
 from replicator_service.core.mapping.model import ColumnType
 from replicator_service.core.masking.rules import Mask, MaskKind
 
@@ -101,6 +101,25 @@ def _remembering(replace: Callable[[int, bytes], BsonValue]) -> Callable[[int, b
 
 def _hmac(secret: bytes, kind: int, raw: bytes) -> BsonValue:
     return _string(hmac.digest(secret, canonical_text(kind, raw), "sha256").hex())
+
+
+def key_replacement(key: MaskKey) -> Callable[[int, bytes], BsonValue]:
+    """The function that masks an ``_id``: any value of one, and different ones differently."""
+    return _remembering(partial(_key_hmac, key.secret))
+
+
+def _key_hmac(secret: bytes, kind: int, raw: bytes) -> BsonValue:
+    return _string(masked_key(secret, _key_text(kind, raw)))
+
+
+def masked_key(secret: bytes, key: str) -> str:
+    """The key of a row whose ``_id`` is masked, from the key that it would have."""
+    return hmac.digest(secret, key.encode(), "sha256").hex()
+
+
+def _key_text(kind: int, raw: bytes) -> str:
+    document = (len(raw) + 10).to_bytes(4, "little") + b"%c_id\0" % kind + raw + b"\0"
+    return encode_key(bson.decode(document, TOLERANT_OPTIONS)["_id"])
 
 
 def canonical_text(kind: int, raw: bytes) -> bytes:

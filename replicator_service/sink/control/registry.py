@@ -112,7 +112,10 @@ set documents = documents + %(documents)s, bytes = bytes + %(size)s
 where stream = %(stream)s and collection = %(collection)s
 """
 _SWEEP = b"update replicator.snapshot_progress set sweep_place = %s where stream = %s and collection = %s"
-_FINISH = b"update replicator.snapshot_progress set finished_at = now() where stream = %s and collection = %s"
+_FINISH = b"""
+update replicator.snapshot_progress set finished_at = now(), sweep_place = null where stream = %s and collection = %s
+"""
+"""The key where the sweep was last is nobody's any more: its row may have gone, or a mask have come."""
 
 SnapshotStep = (
     RegisterSnapshots | PrepareTables | SetState | StartSnapshot | ChunkDone | StartSweep | Sweep | FinishSnapshot

@@ -12,7 +12,7 @@ from replicator_service.core.codec import CODEC_OPTIONS, TOLERANT_OPTIONS
 from replicator_service.core.errors import ReplicatorError
 from replicator_service.core.findings import Level, Problem, finding
 from replicator_service.core.masking.personal import MASKS, Sightings, Suspicion, is_covered, reaches, unknown_paths
-from replicator_service.core.masking.rules import NO_RULES
+from replicator_service.core.masking.rules import KEY, NO_RULES
 from replicator_service.source.connect.connection import connect, disconnect, read_only_database
 from replicator_service.source.read.catalog import list_collections
 from replicator_service.source.read.sampling import Bounds, sample
@@ -77,6 +77,9 @@ def _check(database: MongoDatabase, mapping: Mapping, checks: Checklist) -> None
         unmet.append(Problem(f"there is no collection {name}", "Look for a misspelled name.", Level.WARN))
     more = f"; {left} collections were not looked at, for lack of time" if left else ""
     checks.findings.append(finding(PERSONAL, suspected, f"nothing in samples of {looked} collections{more}"))
+    keys = sorted(name for name, each in rules.items() if each.hides_keys)
+    if keys:
+        often.append(f"_id is masked in {', '.join(keys)}: their events take the way of Python, one by one")
     told = "; ".join([f"of {len(rules)} collections", *often])
     checks.findings.append(finding(RULES, unmet, told))
 
@@ -93,12 +96,11 @@ def _seen(database: MongoDatabase, name: str) -> Sightings:
 
 def _problem(collection: str, each: Suspicion) -> Problem:
     path = ".".join(each.path)
-    fix = (
-        f"Below collections, {collection} in the mapping: mask: {{{path}: {MASKS[each.what]}}}, or exclude: [{path}], "
-        f"or, if it may cross: acknowledge: [{path}]"
-    )
-    if each.path[0] == "_id":
-        fix = f"_id cannot be masked: see the documents. If it may cross: acknowledge: [{path}]"
+    rule = f"mask: {{{path}: {MASKS[each.what]}}}, or exclude: [{path}]"
+    if each.path[:1] == KEY:
+        # As a whole: it may not be left out.
+        rule = f"mask: {{{KEY[0]}: hmac}}"
+    fix = f"Below collections, {collection} in the mapping: {rule}, or, if it may cross: acknowledge: [{path}]"
     return Problem(f"{collection}: {each}", fix, Level.WARN)
 
 

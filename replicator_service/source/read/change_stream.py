@@ -23,7 +23,7 @@ from replicator_service.core.errors import (
     Retryable,
 )
 from replicator_service.core.masking.door import Door
-from replicator_service.core.position import Position, wall_time
+from replicator_service.core.position import Position, to_timestamp, wall_time
 from replicator_service.core.replies import Reply, read_cursor
 from replicator_service.core.times import time_text
 from replicator_service.source.connect.abilities import ABSENT
@@ -279,7 +279,9 @@ class ChangeStream:
         options: dict[str, Any] = {}
         if self._facts.expanded_events:
             options["showExpandedEvents"] = True
-        if start is not None:
+        if start is not None and start.is_by_time:
+            options["startAtOperationTime"] = to_timestamp(start.cluster_time + 1)
+        elif start is not None:
             options["startAfter" if self._facts.starts_after else "resumeAfter"] = start.resume_token
         pipeline: list[dict[str, Any]] = [{"$changeStream": options}]
         if self._facts.expanded_events:

@@ -128,7 +128,11 @@ class ReadCursor:
                 given += reply.count
                 last = reply.key(reply.count - 1)
             yield reply
-        if self._behind is not None and (not self._limit or given < self._limit) and not is_max_key(last):
+        if (
+            self._behind is not None
+            and (not self._limit or given < self._limit)
+            and not is_max_key(self._line.door.opened(self._collection, last) if last else last)
+        ):
             self._latest = self._first(self._behind)
             yield from self._replies()
         self._require_same()
@@ -150,7 +154,8 @@ class ReadCursor:
         while True:
             cursor = self._latest
             if cursor.has_documents:
-                yield Reply(self._line.door.documents(self._collection, cursor.array))
+                door, name = self._line.door, self._collection
+                yield Reply(door.documents(name, cursor.array), hidden=door.found_again(name, cursor.array))
             # Whoever takes a reply may have closed this meanwhile.
             if not self._latest.cursor_id:
                 return

@@ -148,6 +148,15 @@ class MongoSource:
         """Whether a collection of this name is replicated."""
         return self._door.crosses(name)
 
+    def hides_ids(self, name: str) -> bool:
+        """Whether no ``_id`` of this collection can be told from the key of its row."""
+        return self._door.hides_ids(name)
+
+    @property
+    def hides_positions(self) -> bool:
+        """Whether a position may say nothing but its time."""
+        return self._door.hides_positions
+
     def collection(self, name: str) -> SourceCollection | None:
         """One collection that may cross: the server looks the name up, however many there are."""
         if not self.crosses(name):
@@ -178,7 +187,7 @@ class MongoSource:
         self, name: str, ids: Sequence[Any], *, at: int | None, uuid: bytes | None = None, only_ids: bool = False
     ) -> ReadCursor:
         """The documents with these ``_id``s, decoded or exact, in any order."""
-        command: dict[str, Any] = {"find": name, "filter": id_filter(ids)}
+        command: dict[str, Any] = {"find": name, "filter": id_filter(self._door.sought(name, ids))}
         if only_ids:
             command["projection"] = {"_id": 1}
         return self._read(command, at, uuid)
@@ -203,6 +212,7 @@ class MongoSource:
         document at ``after`` (so that one is filtered out at the server, by the server's own equality); ``max`` leaves
         out the one at ``upto``, and ``min`` alone leaves out MaxKey: they are looked up behind the others.
         """
+        after, upto = (None if each is None else self._door.opened(name, each) for each in (after, upto))
         command: dict[str, Any] = {"find": name, **_IN_ORDER, "limit": limit}
         last = None
         if after is not None:
@@ -256,16 +266,17 @@ class MongoSource:
 
     def documents(self, name: str, part: Range, *, at: int, uuid: bytes | None = None) -> ReadCursor:
         """The documents of a range, each once; those of a whole collection in the order of storage."""
-        if part.start is not None and is_max_key(part.start):
+        start, end = (None if each is None else self._door.opened(name, each) for each in (part.start, part.end))
+        if start is not None and is_max_key(start):
             return self._read(_max_key_of(name), at, uuid)
         command: dict[str, Any] = {"find": name}
         if not part.is_whole:
             command |= _IN_ORDER
-        if part.start is not None:
-            command["min"] = RawBSONDocument(part.start)
-        if part.end is not None:
-            command["max"] = RawBSONDocument(part.end)
-        is_open = part.start is not None and part.end is None
+        if start is not None:
+            command["min"] = RawBSONDocument(start)
+        if end is not None:
+            command["max"] = RawBSONDocument(end)
+        is_open = start is not None and end is None
         return self._read(command, at, uuid, behind=_max_key_of(name) if is_open else None)
 
     def size(self, name: str) -> Size:
@@ -288,7 +299,7 @@ class MongoSource:
             cursor = self._line.run_patiently({"getMore": cursor["id"], "collection": name}, member)["cursor"]
             sampled += [bytes(each.raw) for each in cursor["nextBatch"]]
         places = [sampled[number * len(sampled) // ranges] for number in range(1, ranges)] if sampled else []
-        return list(dict.fromkeys(places))
+        return [self._door.hidden(name, each) for each in dict.fromkeys(places)]
 
     def history_seconds(self) -> int | None:
         """For how long the server can read the past, or None when the user may not ask."""

@@ -9,6 +9,7 @@ from replicator_service.core.mapping.inference.yaml_text import column_text, com
 from replicator_service.core.mapping.problems import path_text as shown_path
 from replicator_service.core.mapping.problems import quoted
 from replicator_service.core.masking.personal import MASKS
+from replicator_service.core.masking.rules import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -124,13 +125,16 @@ def _personal(found: Sequence[Suspicion], indent: str) -> Iterator[str]:
         return
     yield f"{indent}Looks personal. Take out what may cross (see docs/how-to/privacy.md):"
     yield f"{indent}mask:"
-    shown = [each for each in found if each.path[0] != "_id"][:_SHOWN_LEFT_OVER]
-    yield from (
-        f"{indent}  {_comment_text(scalar('.'.join(each.path)))}: {MASKS[each.what]}  # {_reason(each)}"
-        for each in shown
-    )
-    if len(shown) < len(found):
-        yield f"{indent}  and {len(found) - len(shown):,} more, _id among them or not: it cannot be masked"
+    lines: dict[str, str] = {}
+    for each in found:
+        # What is in an _id is masked with it, and as one value.
+        is_key = each.path[:1] == KEY
+        path = KEY[0] if is_key else scalar(".".join(each.path))
+        lines.setdefault(path, f"{'hmac' if is_key else MASKS[each.what]}  # {_reason(each)}")
+    shown = list(lines.items())[:_SHOWN_LEFT_OVER]
+    yield from (f"{indent}  {_comment_text(path)}: {mask}" for path, mask in shown)
+    if len(shown) < len(lines):
+        yield f"{indent}  and {len(lines) - len(shown):,} more"
 
 
 def _reason(each: Suspicion) -> str:
