@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import sys
@@ -78,6 +79,8 @@ def run_command(
     )
     mapping = read_mapping(settings.mapping)
     door_of(settings, mapping)
+    if mapping.selection.is_guarded:
+        _leave_no_core_file()
     log = _logger(settings)
     for variable, meant in unknown_variables().items():
         log.warning("unknown setting", variable=variable, hint=f"Did you mean {meant}?" if meant else "")
@@ -90,6 +93,12 @@ def run_command(
     if threading.active_count() > 1 or code:
         # A thread that hangs in a driver must not keep the process from ending.
         os._exit(code)
+
+
+def _leave_no_core_file() -> None:
+    """Memory holds documents that may not cross, for as long as they are on their way: it is written nowhere."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading.Event) -> int:

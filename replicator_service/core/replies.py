@@ -18,7 +18,7 @@ from bson.raw_bson import RawBSONDocument
 
 from replicator_service.core.codec import CODEC_OPTIONS, TOLERANT_OPTIONS, may_hold_lossy_types
 from replicator_service.core.codec.document_id import ExactId, exact_id
-from replicator_service.core.codec.elements import elements, id_document
+from replicator_service.core.codec.elements import elements, field_of, id_document, without
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.compiled import native
 from replicator_service.core.events import DATA_OPERATIONS, Change
@@ -144,7 +144,7 @@ class Reply:
             if self._field is None:
                 return _Documents(self)
             name = self._field.encode()
-            decoded = self._decode([_without(part, name) for part in self._split()], first=0)
+            decoded = self._decode([without(part, name) for part in self._split()], first=0)
         else:
             try:
                 decoded = list(bson.decode(self._array, CODEC_OPTIONS).values())
@@ -196,7 +196,7 @@ class Reply:
         part = self._part(ordinal)
         if self._field is None:
             return part
-        return _field_of(part, self._field.encode())
+        return field_of(part, self._field.encode())
 
     def key(self, ordinal: int) -> bytes:
         """The BSON of ``{_id: ...}`` of one document (of that which an event is about), or its hidden id."""
@@ -204,7 +204,7 @@ class Reply:
             return self._hidden.key(ordinal)
         part = self._part(ordinal)
         if self._field is not None:
-            part = _field_of(part, b"documentKey")
+            part = field_of(part, b"documentKey")
             if is_hidden(part):
                 return part
         return id_document(part)
@@ -304,19 +304,6 @@ class _Documents(Sequence[dict[str, Any]]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         return self._reply.document(index % len(self))
-
-
-def _field_of(document: bytes, name: bytes) -> bytes:
-    """The value of a field that is a document."""
-    return next(value for _, found, value in elements(document) if found == name)
-
-
-def _without(document: bytes, name: bytes) -> bytes:
-    """A document whose field of this name is null: it is known to be there."""
-    body = b""
-    for kind, found, value in elements(document):
-        body += b"\n%b\0" % found if found == name else bytes([kind]) + found + b"\0" + value
-    return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from psycopg import sql
+from pydantic import SecretStr
 
+from replicator_service.core.mapping.loader import load_mapping
 from tests.integration.test_privacy import everything, table
 from tests.support.processes import Operator
 from tests.support.replication import Replication, replicating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.databases import Sink, Source
 
@@ -25,6 +29,7 @@ collections:
     columns: {ticket_id: text, user_id: text}
     children: {messages: {columns: {text: text}}}
 """
+SECRET = "a key that is kept secret"
 MART = """
 create schema mart;
 create table mart.efficiency_history (
@@ -59,8 +64,6 @@ def operator(source: Source, sink: Sink, tmp_path: Path) -> Operator:
 
 @pytest.fixture
 def running(source: Source, sink: Sink) -> Iterator[Replication]:
-    from replicator_service.core.mapping.loader import load_mapping  # noqa: PLC0415 - used here alone
-
     source.db.tickets.insert_many([ticket("T-1"), ticket("T-2")])
     with replicating(source, sink, load_mapping(MAPPING, name="mapping")) as replication:
         replication.catch_up()
@@ -169,3 +172,36 @@ def test_a_trigger_that_keeps_rows_is_named(
     assert f"rows of {source.name}.tickets cannot be deleted" in refused.output
     execute(sink, "drop trigger keep on {schema}.tickets", source)
     running.catch_up()
+
+
+def test_a_document_of_a_masked_id_is_erased_by_its_true_id(source: Source, sink: Sink, operator: Operator) -> None:
+    file = Path(operator.environ["REPLICATOR_MAPPING"])
+    file.write_text(MAPPING.replace("    columns:", "    mask: {_id: hmac, user_id: hmac}\n    columns:", 1))
+    operator.environ["REPLICATOR_MASK_KEY"] = SECRET
+    source.db.tickets.insert_many([ticket("T-1"), {**ticket("T-2"), "_id": 7, "user_id": "U-2"}])
+    mapping = load_mapping(file.read_text(), name="mapping")
+    with replicating(source, sink, mapping, mask_key=SecretStr(SECRET)) as replication:
+        replication.catch_up()
+        execute(sink, MART.partition("insert")[0], source)
+        row = f"insert into mart.activity_history values ('{masked('U-2')}', '2026-01-01', null)"  # noqa: S608 - ours
+        execute(sink, row, source)
+        still = operator.replicator("erase", "tickets", "$number:7")
+        assert (still.exit_code, "Delete it there first" in still.output) == (1, True)
+        with sink.connect() as connection:
+            statement = sql.SQL("create table kept as select * from {}.tickets").format(sql.Identifier(source.name))
+            connection.execute(statement)
+        source.db.tickets.delete_one({"_id": 7})
+        replication.catch_up()
+        # A row that the stream has left, as a fault might.
+        execute(
+            sink, "insert into {schema}.tickets select * from kept where ticket_id = 'T-2'; drop table kept", source
+        )
+        answer = operator.answer("erase", "tickets", "$number:7", "--mart-key", "U-2")
+        assert answer["erased"][f"{source.name}.tickets"] == 1
+        assert answer["erased"]["mart.activity_history"] == 1
+        assert table(sink, source, "tickets", "ticket_id") == [("T-1",)]
+        replication.catch_up()
+
+
+def masked(text: str) -> str:
+    return hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).hexdigest()

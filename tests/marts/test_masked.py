@@ -32,12 +32,12 @@ SECRET = "a key that is kept secret"
 
 
 def masked_mapping() -> Mapping:
-    """The shop's mapping with every ``user_id`` and ``ticket_id`` masked."""
+    """The shop's mapping with every ``user_id``, ``ticket_id`` and ``_id`` masked."""
     file = yaml.safe_load(MAPPING.read_text(encoding="utf-8"))
     names = {"user_id", "ticket_id"}
     for collection in load_mapping(MAPPING.read_bytes(), name="shop").collections:
         paths = [".".join(column.path) for column in collection.columns if column.name in names]
-        file["collections"][collection.collection]["mask"] = dict.fromkeys(paths, "hmac")
+        file["collections"][collection.collection]["mask"] = dict.fromkeys([*paths, "_id"], "hmac")
         assert tables_of(collection)
     return load_mapping(yaml.safe_dump(file), name="masked")
 

@@ -64,6 +64,7 @@ class Operator:
             process = subprocess.Popen(
                 [*_COMMAND, "run", "--json"],
                 env={**_bare_environment(), "REPLICATOR_HTTP_PORT": "0", **self.environ, **environ},
+                cwd=self.directory,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

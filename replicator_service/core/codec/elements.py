@@ -80,3 +80,16 @@ def element_document(raw: bytes, path: tuple[str, ...], index: int) -> bytes:
     if kind == DOCUMENT:
         return value
     return (len(value) + 7).to_bytes(4, "little") + bytes([kind]) + b"\0" + value + b"\0"
+
+
+def field_of(document: bytes, name: bytes) -> bytes:
+    """The value of a field that is a document."""
+    return next(value for _, found, value in elements(document) if found == name)
+
+
+def without(document: bytes, name: bytes) -> bytes:
+    """A document whose field of this name is null: it is known to be there."""
+    body = b""
+    for kind, found, value in elements(document):
+        body += b"\n%b\0" % found if found == name else bytes([kind]) + found + b"\0" + value
+    return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
