@@ -124,8 +124,8 @@ class Native:
 
     scan: Scanning
     program: Programming
-    masks: Callable[[Node, Callable[..., bytes], Callable[..., bytes | None]], Masks]
-    """Compiles rules; with the functions of the reference for what it leaves to them."""
+    masks: Callable[[Node, Callable[..., bytes], Callable[[bytes], bytes] | None], Masks]
+    """Compiles rules; with the reference for what it leaves to it, and what hides a document key, where that is."""
     events: Callable[[bytes, Callable[[bytes], Masks | bool], Callable[[bytes], bytes | None]], bytes | None]
     """Masks an array of events, see there."""
 

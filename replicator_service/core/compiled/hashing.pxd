@@ -1,4 +1,7 @@
-"""HMAC-SHA256 (FIPS 180-4, RFC 2104) with the two states of a key made once: short texts take two steps."""
+"""HMAC-SHA256 (FIPS 180-4, RFC 2104) with the two states of a key made once: short texts take two steps.
+
+Where the processor has instructions for a step (SHA extensions of x86-64), they do it in a quarter of the time.
+"""
 
 from libc.stdint cimport uint32_t
 
@@ -25,7 +28,52 @@ cdef extern from *:
 
     #define SHA_ROTATED(x, n) (((x) >> (n)) | ((x) << (32 - (n))))
 
-    static void sha_block(uint32_t state[8], const unsigned char *at) {
+    #if defined(__x86_64__) && defined(__GNUC__)
+    #include <cpuid.h>
+    #include <immintrin.h>
+
+    static int sha_has_instructions(void) {
+        static int known = -1;
+        unsigned int a, b, c, d;
+        if (known < 0)
+            known = __get_cpuid(1, &a, &b, &c, &d) && (c >> 19 & 1) && (c >> 9 & 1)
+                && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 29 & 1);
+        return known;
+    }
+
+    __attribute__((target("sha,sse4.1,ssse3")))
+    static void sha_block_by_instructions(uint32_t state[8], const unsigned char *at) {
+        const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
+        __m128i low = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xB1);
+        __m128i high = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1B);
+        __m128i abef = _mm_alignr_epi8(low, high, 8), cdgh = _mm_blend_epi16(high, low, 0xF0);
+        const __m128i abef_before = abef, cdgh_before = cdgh;
+        __m128i w[4], sum, next;
+        int i;
+        for (i = 0; i < 4; i++)
+            w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(at + 16 * i)), big_endian);
+        #pragma GCC unroll 16
+        for (i = 0; i < 16; i++) {
+            sum = _mm_add_epi32(w[i & 3], _mm_loadu_si128((const __m128i *)(sha_k + 4 * i)));
+            cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
+            if (i < 12) {
+                next = _mm_sha256msg1_epu32(w[i & 3], w[(i + 1) & 3]);
+                next = _mm_add_epi32(next, _mm_alignr_epi8(w[(i + 3) & 3], w[(i + 2) & 3], 4));
+                w[i & 3] = _mm_sha256msg2_epu32(next, w[(i + 3) & 3]);
+            }
+            abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0E));
+        }
+        low = _mm_shuffle_epi32(_mm_add_epi32(abef, abef_before), 0x1B);
+        high = _mm_shuffle_epi32(_mm_add_epi32(cdgh, cdgh_before), 0xB1);
+        _mm_storeu_si128((__m128i *)state, _mm_blend_epi16(low, high, 0xF0));
+        _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(high, low, 8));
+    }
+    #else
+    #define sha_has_instructions() 0
+    #define sha_block_by_instructions(state, at) ((void)0)
+    #endif
+
+    static void sha_block_by_steps(uint32_t state[8], const unsigned char *at) {
         uint32_t w[64], a, b, c, d, e, f, g, h, t1, t2;
         int i;
         for (i = 0; i < 16; i++)
@@ -43,6 +91,11 @@ cdef extern from *:
         }
         state[0] += a; state[1] += b; state[2] += c; state[3] += d;
         state[4] += e; state[5] += f; state[6] += g; state[7] += h;
+    }
+
+    static void sha_block(uint32_t state[8], const unsigned char *at) {
+        if (sha_has_instructions()) sha_block_by_instructions(state, at);
+        else sha_block_by_steps(state, at);
     }
 
     /* What is left of a message of which `before` bytes were taken, and its end. */

@@ -11,7 +11,7 @@ from replicator_service.core.bson.declaration import int32
 from replicator_service.core.codec.document_id import ExactId, id_bson
 from replicator_service.core.codec.elements import DOCUMENT, elements, id_document, value_end
 from replicator_service.core.errors import ResyncRequired
-from replicator_service.core.masking.documents import changed_value, masked_document, masked_part
+from replicator_service.core.masking.documents import masked_document, masked_part
 from replicator_service.core.masking.hidden_id import HiddenIds
 from replicator_service.core.masking.key import missing_key
 from replicator_service.core.masking.rules import ANY_FIELD, Rules, Selection
@@ -101,7 +101,8 @@ class Door:
         self._masks: dict[bytes, Masks] = {}
         if compiled is not None:
             self._masks = {
-                name: compiled.masks(tree, masked_document, changed_value) for name, tree in self._trees.items()
+                name: compiled.masks(tree, masked_document, self._hidden[name].hidden if name in self._hidden else None)
+                for name, tree in self._trees.items()
             }
         self._verdicts: dict[bytes, Node | bool] = {}
         """What becomes of events of a collection: True when they stay, False when they do not cross, or the rules."""

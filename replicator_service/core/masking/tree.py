@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from replicator_service.core.masking.key import MaskKey
-    from replicator_service.core.masking.rules import Path, Rules
+    from replicator_service.core.masking.rules import Mask, Path, Rules
     from replicator_service.core.masking.values import BsonValue
 
 _KEY_NAME = KEY[0].encode()
@@ -23,13 +23,16 @@ _KEY_NAME = KEY[0].encode()
 class Leaf:
     """What becomes of a field: without ``replace`` it is left out. ``is_whole``: an array is one value.
 
-    ``secret`` is the key of an ``hmac``, ``is_key`` tells that of ``_id``.
+    ``secret`` is the key of an ``hmac``, ``is_key`` tells that of ``_id``. ``kept`` is how many characters are, and
+    whether the last ones; ``fixed`` is what stands in place of every value. ``replace`` does all of that.
     """
 
     replace: Callable[[int, bytes], BsonValue] | None
     is_whole: bool = True
     secret: bytes | None = field(default=None, repr=False)
     is_key: bool = False
+    kept: tuple[int, bool] | None = None
+    fixed: BsonValue | None = None
 
 
 @dataclass(slots=True)
@@ -53,14 +56,28 @@ def tree_of(rules: Rules, key: MaskKey | None) -> Node:
         if path == KEY and key is not None:
             own = Leaf(key_replacement(key), secret=key.secret, is_key=True)
             continue
-        secret = key.secret if key is not None and mask.kind is MaskKind.HMAC else None
-        _put(root, path, Leaf(replacement(mask, key), is_whole(mask), secret))
+        _put(root, path, _leaf(mask, key))
     if own is not None:
         root.fields[_KEY_NAME] = own
     _finish(root)
     if root.any is not None and own is None:
         root.fields[_KEY_NAME] = None
     return root
+
+
+def _leaf(mask: Mask, key: MaskKey | None) -> Leaf:
+    replace = replacement(mask, key)
+    leaf = Leaf(replace, is_whole(mask))
+    match mask.kind:
+        case MaskKind.HMAC:
+            leaf.secret = None if key is None else key.secret
+        case MaskKind.KEEP_FIRST | MaskKind.KEEP_LAST:
+            leaf.kept = (mask.count, mask.kind is MaskKind.KEEP_LAST)
+        case MaskKind.NULL | MaskKind.CONSTANT:
+            leaf.fixed = replace(0, b"")
+        case _:
+            pass
+    return leaf
 
 
 def _put(node: Node, path: Path, leaf: Leaf) -> None:
