@@ -24,6 +24,7 @@ from benchmarks.distance import commits, far_servers
 from benchmarks.experiments import catch_up, first_load, growth, large_documents, latency, million
 from benchmarks.lab import running_lab
 from benchmarks.many import many_collections, starting
+from benchmarks.masks import masks
 from benchmarks.peers import peers
 from benchmarks.report import as_plain, rows_table, verdicts_table
 from benchmarks.results import Results
@@ -41,6 +42,7 @@ EXPERIMENTS: dict[str, Callable[[Lab, Results, float], None]] = {
     "start": starting,
     "catch-up": catch_up,
     "first-load": first_load,
+    "masks": masks,
     "latency": latency,
     "commits": commits,
     "far": far_servers,

@@ -16,6 +16,7 @@ from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.ddl import render_ddl
 from replicator_service.core.mapping.model import tables_of
 from replicator_service.core.mapping.problems import MappingError
+from replicator_service.core.mapping.rule_paths import unmentioned_paths
 from replicator_service.core.naming import schema_name
 from replicator_service.runtime.judgement.words import counted
 
@@ -32,7 +33,7 @@ File = Annotated[
 
 @mapping_app.command("check")
 def check_command(context: typer.Context, file: File, *, json: Json = False) -> None:  # noqa: ARG001 - json is read from the context
-    """Report everything that is wrong in the file, with line and path."""
+    """Report everything that is wrong in the file, with line and path, and rules that look misspelled."""
     try:
         mapping = read_mapping(file)
     except MappingError as error:
@@ -45,11 +46,20 @@ def check_command(context: typer.Context, file: File, *, json: Json = False) -> 
         print_json({"ok": False, "problems": problems})
         raise typer.Exit(ConfigurationError.exit_code) from None
     tables = {typed.collection: [spec.name for spec in tables_of(typed)] for typed in mapping.collections}
+    doubtful = unmentioned_paths(mapping)
+    warnings = [str(each) for each in doubtful if each.meant is not None]
     if wants_json(context):
-        print_json({"ok": True, "problems": [], "collections": tables})
+        print_json({"ok": True, "problems": [], "warnings": warnings, "collections": tables})
         return
     named = counted(len(tables), "collection")
     print_text(f"{file}: {named}, {counted(sum(map(len, tables.values())), 'table')}, no problems")
+    for each in warnings:
+        print_text(f"warning: {each}")
+    unknown = len(doubtful) - len(warnings)
+    if unknown:
+        print_text(
+            f"{counted(unknown, 'path')} of rules no column mentions: 'replicator check' looks for them in documents"
+        )
 
 
 @mapping_app.command("ddl")

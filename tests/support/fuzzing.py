@@ -7,16 +7,20 @@ buffer, so it is run with the sanitizers (``make fuzz-compiled``) or in valgrind
 from __future__ import annotations
 
 import random
+import struct
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import bson
+from bson.errors import InvalidBSON
 from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
 
 from replicator_service.core.codec.document_id import ExactId
 from replicator_service.core.compiled import choose
+from replicator_service.core.errors import ResyncRequired
 from replicator_service.core.events import DATA_OPERATIONS, Change
 from replicator_service.core.lines import Lines
 from replicator_service.core.mapping.model import (
@@ -28,6 +32,9 @@ from replicator_service.core.mapping.model import (
     TypedCollection,
     tables_of,
 )
+from replicator_service.core.masking.door import Door
+from replicator_service.core.masking.key import MaskKey
+from replicator_service.core.masking.rules import KEY, Mask, MaskKind, Rules
 from replicator_service.core.transform.leftovers import Leftovers
 from replicator_service.core.transform.program import program_of
 from tests.support.bson_bytes import array, document, element, embedded
@@ -50,6 +57,19 @@ def mappings() -> Iterator[CollectionMapping]:
         columns = (MappedColumn("v", ("a",), kind), MappedColumn("w", ("b", "a"), kind))
         of_element = (MappedColumn("c", ("a",), kind), MappedColumn("p", ("b", "b"), kind, from_parent=True))
         yield TypedCollection("C", "parent", columns, (ChildTable("child", ("l",), of_element),))
+
+
+def doors(native: Native) -> list[Door]:
+    """Rules of every kind, at every depth."""
+    found = [Door(rules={"c": Rules((("a",), ("b", "a"), ("l", "a")))}, compiled=native)]
+    for mask in (Mask(MaskKind.HMAC), Mask(MaskKind.KEEP_LAST, 2), Mask(MaskKind.NULL), Mask(MaskKind.TRUNCATE_IP, 8)):
+        for paths in (("a",), ("b", "a")), (("*",),), (("l", "*"), ("ab", "b")):
+            masks = (*((path, mask) for path in paths), (KEY, Mask(MaskKind.HMAC)))
+            key = MaskKey(b"a key that is kept secret")
+            found.append(
+                Door(rules={"c": Rules((), masks if len(found) % 2 else masks[:-1])}, key=key, compiled=native)
+            )
+    return found
 
 
 def raw(chance: random.Random, values: list[tuple[int, bytes]]) -> bytes:
@@ -108,13 +128,19 @@ def run(native: Native, seconds: float, seed: int) -> int:
         for each in mappings()
         for is_printed in (False, True)
     ]
+    through = doors(native)
     end, count = time.monotonic() + seconds, 0
     while time.monotonic() < end:
         raws = [raw(chance, values) for _ in range(chance.randrange(1, 4))]
         of_events = chance.random() < 0.3
         whole = array_of([event(chance, each) for each in raws] if of_events else raws)
         # Exactly these bytes in their own block, so that what reads beyond them is seen.
-        scan = native.scan(broken(chance, whole), of_events=of_events)
+        whole = broken(chance, whole)
+        # What is no BSON is refused, by whichever path.
+        with suppress(InvalidBSON, ValueError, IndexError, struct.error, ResyncRequired):
+            door = chance.choice(through)
+            _ = door.events(whole) if of_events else door.documents("c", whole)
+        scan = native.scan(whole, of_events=of_events)
         if scan.count < 0:
             continue
         count += 1

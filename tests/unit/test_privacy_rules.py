@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bson
 import pytest
@@ -11,16 +11,22 @@ from bson.code import Code
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
+from typer.testing import CliRunner
 
+from replicator_service.cli.application import application
 from replicator_service.core.errors import ConfigurationError, Fatal, ResyncRequired
 from replicator_service.core.mapping.fingerprint import fingerprint
 from replicator_service.core.mapping.loader import load_mapping
 from replicator_service.core.mapping.problems import MappingError
 from replicator_service.core.mapping.resolution import mapping_for
+from replicator_service.core.mapping.rule_paths import unmentioned_paths
 from replicator_service.core.masking.door import Door
 from replicator_service.core.masking.key import MaskKey, mask_key
 from replicator_service.core.masking.rules import Mask, MaskKind, Rules, Selection
 from tests.support.bson_values import utc
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEY = MaskKey(b"a key that is kept secret")
 ID = ObjectId("0123456789abcdef01234567")
@@ -254,3 +260,28 @@ def test_an_event_of_a_hidden_id_brings_its_mask_and_what_a_look_up_needs() -> N
     assert through.key_of("users", "$number:1") == deleted["documentKey"]["_id"]
     with pytest.raises(ResyncRequired, match="does not say whose key it has"):
         events(through, {"_id": {"_data": "82"}, "documentKey": {"_id": 1}, "splitEvent": {"fragment": 1, "of": 2}})
+
+
+def test_a_rule_that_is_nearly_a_columns_path_is_probably_misspelled() -> None:
+    mapping = loaded(
+        "collections:\n  users:\n    columns: {email: text, home: jsonb, street: {path: address.street, type: text}}\n"
+        "    children: {lines: {columns: {sku: text}}}\n"
+        "    mask: {_id: hmac, emial: null, email: hmac, home.zip: null, lines.*: null}\n"
+        "    exclude: [address.stret, unheard_of, lines.skv]\n"
+        "  documents: {exclude: [emial]}"
+    )
+    assert [(each.collection, each.path, each.meant) for each in unmentioned_paths(mapping)] == [
+        ("documents", "emial", None),
+        ("users", "address.stret", "address.street"),
+        ("users", "unheard_of", None),
+        ("users", "lines.skv", "lines.sku"),
+        ("users", "emial", "email"),
+    ]
+
+
+def test_what_the_file_alone_tells_of_rules_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "mapping.yml"
+    file.write_text("version: 1\ncollections: {users: {columns: {email: text}, exclude: [emial, other]}}")
+    told = CliRunner().invoke(application, ["mapping", "check", str(file)], env={"COLUMNS": "200"}).output
+    assert "warning: users: emial is in no column; did you mean email?" in told
+    assert "1 path of rules no column mentions" in told

@@ -77,9 +77,6 @@ def _check(database: MongoDatabase, mapping: Mapping, checks: Checklist) -> None
         unmet.append(Problem(f"there is no collection {name}", "Look for a misspelled name.", Level.WARN))
     more = f"; {left} collections were not looked at, for lack of time" if left else ""
     checks.findings.append(finding(PERSONAL, suspected, f"nothing in samples of {looked} collections{more}"))
-    keys = sorted(name for name, each in rules.items() if each.hides_keys)
-    if keys:
-        often.append(f"_id is masked in {', '.join(keys)}: their events take the way of Python, one by one")
     told = "; ".join([f"of {len(rules)} collections", *often])
     checks.findings.append(finding(RULES, unmet, told))
 
