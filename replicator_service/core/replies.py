@@ -25,7 +25,7 @@ from replicator_service.core.events import DATA_OPERATIONS, Change
 from replicator_service.core.masking.hidden_id import is_hidden
 
 if TYPE_CHECKING:
-    from replicator_service.core.codec.values import Value
+    from replicator_service.core.bson.declaration import Value
     from replicator_service.core.compiled import Scan
     from replicator_service.core.events import Document, StreamEvent
     from replicator_service.core.masking.door import FoundAgain

@@ -51,7 +51,6 @@ def _paths_of(collection: TypedCollection) -> Iterator[Path]:
     for column in collection.columns:
         yield column.path
     for child in collection.children:
-        yield child.path
         for column in child.columns:
             yield column.path if column.from_parent else (*child.path, *column.path)
 
