@@ -100,7 +100,7 @@ def everything(sink: Sink) -> str:
     with sink.connect() as connection:
         names = connection.execute(
             "select format('%I.%I', schemaname, tablename) from pg_tables "
-            "where schemaname not in ('pg_catalog', 'information_schema')"
+            "where schemaname not like 'pg\\_%' and schemaname <> 'information_schema'"
         ).fetchall()
         found = []
         for (name,) in names:
