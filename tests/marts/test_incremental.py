@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from replicator_service.core.events import Operation
 from tests.marts.shop import at, login_as
 from tests.support.shop_sink import ShopSink, shop_sink
 from warehouse_jobs.marts import ChecksFailedError, LoadResult, load, read_mart, staging, undo
+from warehouse_jobs.marts.checks import Unique
 from warehouse_jobs.marts.results import CheckOutcome, Mode
 
 if TYPE_CHECKING:
@@ -236,6 +238,28 @@ def test_checks_of_rows_see_the_whole_mart(loads: Loads, written: ShopSink) -> N
 
     assert result.computed == 0
     assert any("days_active is known" in each for each in result.warnings)
+
+
+def test_a_check_that_was_let_through_once_sees_the_whole_mart_again(loads: Loads) -> None:
+    loads.mart = replace(loads.mart, checks=(*loads.mart.checks, Unique(("orders_cnt",))))
+    loads.load(accept=["unique"])
+
+    with pytest.raises(ChecksFailedError, match=r"unique\(orders_cnt\): 1") as caught:
+        loads.load()
+
+    assert caught.value.result.computed == 0
+
+
+def test_a_select_that_gives_keys_which_nobody_asked_for_is_refused(loads: Loads, written: ShopSink) -> None:
+    total = "union all select 'total', 0, null, 0, 0, 0, count(*), null from origin.event_logs"
+    loads.mart = replace(loads.mart, sql=f"{loads.mart.sql}\n{total}")
+    loads.load()
+    written.commit(written.put("EventLogs", event(1, "b", kind="order_placed")))
+
+    with pytest.raises(ChecksFailedError, match=r"unique\(user_id\): 1"):
+        loads.load()
+
+    assert loads.load(full=True).versioned == 1
 
 
 def test_a_role_that_may_not_read_the_journal_loads_in_full(loads: Loads, connection: Connection, dsn: str) -> None:

@@ -28,7 +28,7 @@ from warehouse_jobs.marts.errors import DefinitionError
 from warehouse_jobs.marts.results import ChangeKind, CheckResult
 from warehouse_jobs.marts.server_errors import describe
 from warehouse_jobs.marts.staging import STAGED
-from warehouse_jobs.marts.versions import CHANGED, current_versions, resulting, same_key, unproved
+from warehouse_jobs.marts.versions import CHANGED, current_versions, in_scope, resulting, same_key, unproved
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -49,14 +49,13 @@ def check_rows(
     """
     checks = [*key_checks(mart), *mart.checks]
     row_checks = [check for check in checks if isinstance(check, _OF_ROWS)]
-    result = resulting(mart) if scoped else STAGED
-    rows, failing = _count_failing(cursor, mart, row_checks, result)
+    rows, failing = _count_failing(cursor, mart, row_checks, resulting(mart) if scoped else STAGED)
     results = []
     for place, check in enumerate(checks):
         detail = ""
         match check:
             case Unique():
-                count = _count_repeated(cursor, check, result)
+                count = _count_repeated(cursor, mart, check, scoped=scoped)
             case RowCountDrop():
                 count = int(current_rows >= check.min_rows and rows < current_rows * (1 - check.max_share))
                 detail = f"{current_rows} rows before, {rows} now" if count else ""
@@ -142,41 +141,63 @@ def _fails(check: RowCheck) -> sql.Composable:
             assert_never(check)
 
 
-def _count_repeated(cursor: Cursor, check: Unique, result: sql.Composable) -> int:
+def _count_repeated(cursor: Cursor, mart: Mart, check: Unique, *, scoped: bool) -> int:
+    """How many rows are told by these columns from no other.
+
+    That the key is unique among the rows that stay was checked when they were published, and is never let through. What
+    is new can be equal to them only under a key that is none of the scope.
+    """
     columns = sql.SQL(", ").join(map(sql.Identifier, check.columns))
+    is_new_alone = scoped and set(mart.key) <= set(check.columns)
+    result = resulting(mart) if scoped and not is_new_alone else STAGED
     query = sql.SQL("select count(*) from (select from {} group by {} having count(*) > 1) as repeated")
-    row = cast("tuple[int]", cursor.execute(query.format(result, columns)).fetchone())
-    return row[0]
+    repeated = cast("tuple[int]", cursor.execute(query.format(result, columns)).fetchone())[0]
+    return repeated + (_count_unasked(cursor, mart) if is_new_alone else 0)
+
+
+def _count_unasked(cursor: Cursor, mart: Mart) -> int:
+    query = sql.SQL("select count(*) from {} where not {}").format(STAGED, in_scope(mart))
+    return cast("tuple[int]", cursor.execute(query).fetchone())[0]
 
 
 def _count_turned(
     cursor: Cursor, mart: Mart, existing: dict[str, str], checks: list[TurnedNull | TurnedZero]
 ) -> dict[Check, tuple[int, int]]:
-    """How many of the values of keys that stay have turned, and how many there were."""
-    counts: list[sql.Composable] = []
-    for check in checks:
-        is_zero = isinstance(check, TurnedZero)
-        column = sql.Identifier(check.column)
-        had = sql.SQL("current_version.{0} <> 0" if is_zero else "current_version.{0} is not null").format(column)
-        has_none = sql.SQL("staged.{0} = 0" if is_zero else "staged.{0} is null").format(column)
-        stays = sql.SQL("changed.kind is distinct from 'closed'")
-        counts.append(sql.SQL("count(*) filter (where {} and {} and {})").format(had, stays, _is_staged(has_none)))
-        counts.append(sql.SQL("count(*) filter (where {} and {})").format(had, stays))
+    """How many of the values of keys that stay have turned, and how many there were.
+
+    The current versions are read once, without a join; what has changed is looked up.
+    """
+    current = current_versions(mart, existing)
+    had = [_filtered(_had(check)) for check in checks]
+    query = sql.SQL("select {} from ({}) as current_version").format(sql.SQL(", ").join(had), current)
+    before = cast("tuple[int, ...]", cursor.execute(query).fetchone())
+    turned = [_filtered(_had(check), sql.SQL("changed.kind <> 'closed'"), _has_none(check)) for check in checks]
+    closed = [_filtered(_had(check), sql.SQL("changed.kind = 'closed'")) for check in checks]
     query = sql.SQL(
-        "select {counts} from ({current}) as current_version left join {changed} as changed on {changed_key} "
+        "select {counts} from {changed} as changed join ({current}) as current_version on {changed_key} "
         "left join {staged} as staged on {staged_key}"
     ).format(
-        counts=sql.SQL(", ").join(counts),
-        current=current_versions(mart, existing),
+        counts=sql.SQL(", ").join([*turned, *closed]),
+        current=current,
         changed=CHANGED,
         changed_key=same_key("current_version", "changed", mart.key),
         staged=STAGED,
         staged_key=same_key("changed", "staged", mart.key),
     )
-    row = cast("tuple[int, ...]", cursor.execute(query).fetchone())
-    return {check: (row[2 * place], row[2 * place + 1]) for place, check in enumerate(checks)}
+    found = cast("tuple[int, ...]", cursor.execute(query).fetchone())
+    gone = found[len(checks) :]
+    return {check: (found[place], before[place] - gone[place]) for place, check in enumerate(checks)}
 
 
-def _is_staged(condition: sql.Composable) -> sql.Composable:
-    """Keys that have not changed are not joined with the staged rows; those that have must not count as null."""
-    return sql.SQL("(changed.kind is not null and {})").format(condition)
+def _had(check: TurnedNull | TurnedZero) -> sql.Composed:
+    condition = "current_version.{} <> 0" if isinstance(check, TurnedZero) else "current_version.{} is not null"
+    return sql.SQL(condition).format(sql.Identifier(check.column))
+
+
+def _has_none(check: TurnedNull | TurnedZero) -> sql.Composed:
+    condition = "staged.{} = 0" if isinstance(check, TurnedZero) else "staged.{} is null"
+    return sql.SQL(condition).format(sql.Identifier(check.column))
+
+
+def _filtered(*conditions: sql.Composable) -> sql.Composed:
+    return sql.SQL("count(*) filter (where {})").format(sql.SQL(" and ").join(conditions))

@@ -216,7 +216,7 @@ def current_versions(mart: Mart, existing: dict[str, str], *, scoped: bool = Fal
         return sql.SQL("select {} from {}{}").format(
             sql.SQL(", ").join(columns),
             current,
-            sql.SQL(" where {}").format(_in_scope(mart)) if scoped else sql.SQL(""),
+            sql.SQL(" where {}").format(in_scope(mart)) if scoped else sql.SQL(""),
         )
     columns.append(sql.SQL("null::timestamptz as {}").format(sql.Identifier(VALID_FROM)))
     return sql.SQL("select {} where false").format(sql.SQL(", ").join(columns))
@@ -227,7 +227,7 @@ def resulting(mart: Mart) -> sql.Composed:
     columns = sql.SQL(", ").join(map(sql.Identifier, mart.column_names))
     return sql.SQL(
         "(select {columns} from {staged} union all select {columns} from {current} where not {in_scope}) as resulting"
-    ).format(columns=columns, staged=STAGED, current=sql.Identifier(SCHEMA, mart.current), in_scope=_in_scope(mart))
+    ).format(columns=columns, staged=STAGED, current=sql.Identifier(SCHEMA, mart.current), in_scope=in_scope(mart))
 
 
 def unproved(cursor: Cursor, mart: Mart) -> tuple[int, list[str]]:
@@ -255,7 +255,8 @@ def unproved(cursor: Cursor, mart: Mart) -> tuple[int, list[str]]:
     return count, list(keys or ())
 
 
-def _in_scope(mart: Mart) -> sql.Composed:
+def in_scope(mart: Mart) -> sql.Composed:
+    """Whether a row of the mart belongs to the scope: a condition."""
     return sql.SQL("{} in (select key from {})").format(sql.Identifier(_scope_key(mart)), SCOPE)
 
 
