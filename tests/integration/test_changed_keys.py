@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from bson import Decimal128
 
 from replicator_service.core.mapping.model import Mapping
 from replicator_service.sink.write import journal
+from replicator_service.sink.write.rows import DIRECT_DOCUMENTS
 from tests.support.reconciliation import MAPPING, ORDERS, corrupt, order, reconciled
 from tests.support.replication import Replication, replicating
 from tests.support.waiting import wait_until
@@ -81,6 +83,36 @@ def test_columns_of_child_tables_are_watched_as_well(replication: Replication, s
     source.db["Orders"].update_one({"_id": 1}, {"$set": {"items": [{"sku": "new"}]}})
 
     assert watcher.read(replication) == {(*SKU, "s1-0"), (*SKU, "s1-1"), (*SKU, "new")}
+
+
+def test_values_of_every_type_read_as_the_table_has_them(replication: Replication, source: Source, sink: Sink) -> None:
+    columns = ("number", "total", "city", "tags", "details", "at")
+    watcher = Watcher(sink, source.name)
+    watcher.watch(*(("orders", column) for column in columns))
+    watcher.wait_until_kept(replication)
+    odd = {"total": Decimal128("7.500E+2"), "address": {"city": 'NULL, tab\tand\\ "%s'}, "tags": ["NULL", "a b", ""]}
+    source.db["Orders"].insert_many([{"_id": 9} | order(9) | odd, {"_id": 10, "address": {"city": "NULL"}}])
+    replication.catch_up()
+
+    with sink.connect() as connection:
+        query = " union ".join(
+            f"select 'orders', '{column}', {column}::text from {source.name}.orders "  # noqa: S608 - names of ours
+            f"where _id in ('$number:9', '$number:10') and {column} is not null"
+            for column in columns
+        )
+        stored = set(connection.execute(query.encode()).fetchall())
+    assert watcher.read() == stored
+    assert len(stored) == len(columns) + 1
+
+
+def test_new_documents_that_are_copied_straight_into_the_table_name_theirs(
+    replication: Replication, watcher: Watcher, source: Source
+) -> None:
+    with source.client.start_session() as session, session.start_transaction():
+        new = [{"_id": n, "address": {"city": f"New {n % 7}"}} for n in range(10, 10 + DIRECT_DOCUMENTS)]
+        source.db["Orders"].insert_many(new, session=session)
+
+    assert watcher.read(replication) == cities(*(f"New {n}" for n in range(7)))
 
 
 def test_two_readers_of_one_column_have_a_journal_each(

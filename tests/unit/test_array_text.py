@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replicator_service.sink.write.array_text import array_text, column_texts
+from replicator_service.sink.write.array_text import array_text, column_text, column_texts
 
 
 def test_plain_keys_are_only_joined() -> None:
@@ -26,3 +26,10 @@ def test_lines_of_copy_become_an_array_a_column() -> None:
         '{NULL,"\t\n\r"}',
         '{"1","\\\\N"}',
     ]
+
+
+def test_the_values_of_one_column_are_there_once_and_without_null() -> None:
+    lines = ["1\tb\\tc\tx", "2\t\\N\tx", "3\tNULL\tx", "4\tb\\tc\ty"]
+
+    assert column_text(lines, 1) == '{"b\tc","NULL"}'
+    assert column_text(lines, 2) == '{"x","y"}'

@@ -17,6 +17,13 @@ def column_texts(lines: Sequence[str]) -> list[str]:
     return [_array(map(_element, column)) for column in zip(*(line.split("\t") for line in lines), strict=True)]
 
 
+def column_text(lines: Iterable[str], place: int) -> str:
+    """The values of one column as a ``text[]``, each once and without null."""
+    cells = dict.fromkeys(line.split("\t", place + 1)[place] for line in lines)
+    cells.pop("\\N", None)
+    return _array(map(_element, cells))
+
+
 def _element(cell: str) -> str:
     if cell == "\\N":
         return "NULL"

@@ -2,8 +2,9 @@
 
 Other programs say in ``replicator.key_watch`` which columns they want to know about, and find the values of changed
 rows in ``replicator.changed_key``: those that a row had before and those that it has now, so that a row that moves
-from one user to another, or is deleted, names both. Values are noted in the transaction of the rows, by one statement
-a column before they are written and one after. A null instead of a value says that any may have changed.
+from one user to another, or is deleted, names both. Values are noted in the transaction of the rows, before they are
+written, by one statement a column: it reads the old values by the keys of the documents, and the new ones come with it.
+A null instead of a value says that any may have changed.
 
 What is watched is read with each commit and counts from the next transaction on, whose commit tells readers so
 (``is_kept``). Where nobody watches, that question is all that the journal costs, and no round trip. No restart is
@@ -15,12 +16,14 @@ Nothing here waits for a reader: rows are only added, and watches that somebody 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
 from replicator_service.sink.errors import translated
-from replicator_service.sink.write.array_text import array_text
+from replicator_service.sink.write.array_text import array_text, column_text
 from replicator_service.sink.write.checked import Checked
 from replicator_service.sink.write.round_trip import Query
 from replicator_service.sink.write.statements import beside_parameters
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from replicator_service.core.mapping.model import TableSpec
-    from replicator_service.core.rows import CollectionRows
+    from replicator_service.core.rows import CollectionRows, Rows
     from replicator_service.sink.connect.connection import Connection
 
 MANY_READ = 1_000
@@ -114,7 +117,13 @@ select
 from ({keys}) as k (key)
 cross join pg_catalog.unnest(%s::text[]) as r (reader)
 """
-_OF_ROWS = "select distinct {column}::text from {table} where _id = any(%s::text[]) and {column} is not null"
+_ANYTHING = sql.SQL(_NOTE).format(keys=sql.SQL("select null::text")).as_bytes()
+_VALUES = """
+select {column}::text from {table} where _id = any(%s::text[]) and {column} is not null
+union
+select n.value::{type}::text from pg_catalog.unnest(%s::text[]) as n (value)
+"""
+"""Old and new values; a new one is read as its type first, since that is how the table will write it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,37 +195,33 @@ class Journal:
     def _question(self) -> Query:
         return Query(_WATCHES_AND_ORPHANS if self._has_orphans else _WATCHES, (self._stream,) * 2)
 
-    def around(self, collections: Iterable[CollectionRows]) -> tuple[list[Checked], list[Checked]]:
-        """What notes the keys of rows that are going to be written: before that, and after it."""
-        before: list[Checked] = []
-        after: list[Checked] = []
-        if not self._watches:
-            return before, after
-        for rows in collections:
-            read = (*rows.read.keys, *rows.loaded.keys)
-            if len(read) >= MANY_READ:
-                before += self.anything(table.name for table in rows.tables)
+    def before(self, collections: Iterable[CollectionRows]) -> list[Checked]:
+        """What notes the keys of rows that are going to be written, those that they have and those that they get."""
+        steps: list[Checked] = []
+        for rows in collections if self._watches else ():
+            if len(rows.read.keys) + len(rows.loaded.keys) >= MANY_READ:
+                steps += self.anything(table.name for table in rows.tables)
                 continue
-            written = (*rows.inserted.keys, *rows.changed.keys, *read)
-            before += self.of_rows(rows.tables, (*written, *rows.deleted_keys))
-            after += self.of_rows(rows.tables, written, counted=False)
-        return before, after
+            parts = (rows.inserted, rows.changed, rows.read, rows.loaded)
+            ids = [*chain.from_iterable(part.keys for part in parts), *rows.deleted_keys]
+            steps += self.of_rows(rows.tables, ids, parts)
+        return steps
 
-    def of_rows(self, tables: Sequence[TableSpec], ids: Sequence[str], *, counted: bool = True) -> list[Checked]:
-        """What notes the values that the rows of these documents have now."""
+    def of_rows(self, tables: Sequence[TableSpec], ids: Sequence[str], new: Sequence[Rows] = ()) -> list[Checked]:
+        """What notes the values that the rows of these documents have now, and those of new rows."""
         steps: list[Checked] = []
         if not self._watches or not ids:
             return steps
-        for table in tables:
-            columns = {column.name for column in table.columns}
+        for number, table in enumerate(tables):
+            places = {column.name: place for place, column in enumerate(table.columns)}
             for watch in self._watches.get(table.name, ()):
-                if watch.column not in columns or self._is_flooded(watch, len(ids) if counted else 0):
+                place = places.get(watch.column)
+                if place is None or self._is_flooded(watch, len(ids)):
                     steps.append(self._anything(watch))
                     continue
-                keys = sql.SQL(_OF_ROWS).format(
-                    column=beside_parameters(watch.column), table=beside_parameters(self._schema, table.name)
-                )
-                steps.append(self._note(watch, keys, [array_text(ids)]))
+                lines = chain.from_iterable(part.lines[number].each() for part in new if part.keys)
+                values = (array_text(ids), column_text(lines, place))
+                steps.append(self._note(watch, _values(self._schema, table, place), values))
         return steps
 
     def anything(self, tables: Iterable[str]) -> list[Checked]:
@@ -230,14 +235,25 @@ class Journal:
                 self._connection.execute(step.query.statement, step.query.parameters)
 
     def _anything(self, watch: _Watch) -> Checked:
-        return self._note(watch, sql.SQL("select null::text"), [])
+        return self._note(watch, _ANYTHING, ())
 
-    def _note(self, watch: _Watch, keys: sql.Composable, parameters: Sequence[object]) -> Checked:
-        statement = sql.SQL(_NOTE).format(keys=keys).as_bytes()
-        values = (self._stream, watch.table, watch.column, self._stream, *parameters, array_text(watch.readers))
-        return Checked(Query(statement, values), ())
+    def _note(self, watch: _Watch, statement: bytes, values: Sequence[object]) -> Checked:
+        parameters = (self._stream, watch.table, watch.column, self._stream, *values, array_text(watch.readers))
+        return Checked(Query(statement, parameters), ())
 
     def _is_flooded(self, watch: _Watch, documents: int) -> bool:
         for reader in watch.readers:
             self._documents[reader] += documents
         return max(self._documents[reader] for reader in watch.readers) > MOST_DOCUMENTS
+
+
+@lru_cache(maxsize=1024)
+def _values(schema: str, table: TableSpec, place: int) -> bytes:
+    """The statement that notes the values of one column."""
+    column = table.columns[place]
+    keys = sql.SQL(_VALUES).format(
+        column=beside_parameters(column.name),
+        table=beside_parameters(schema, table.name),
+        type=sql.SQL(column.type),
+    )
+    return sql.SQL(_NOTE).format(keys=keys).as_bytes()

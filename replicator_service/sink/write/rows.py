@@ -102,21 +102,18 @@ class RowWriter:
         """
         self._first = first
         writes = self._divide(list(group.collections.values()))
-        before, after = self._journal.around(group.collections.values()) if self._journal else ([], [])
+        noted = self._journal.before(group.collections.values()) if self._journal else []
         merges = [merge for write in writes for merge in _merges(write)]
         deletes = [step for write in writes for step in self._deletes(write)]
         merged = self._merged(merges)
         counts = [self._counted(write) for write in writes if _is_counted(write)]
-        copied = [(write.tables, part) for write in writes for part in write.copied]
-        at_once = [] if copied else after
-        if before or deletes or counts:
-            self._look_up([*before, *deletes, *merged, *counts, *at_once])
+        if noted or deletes or counts:
+            self._look_up([*noted, *deletes, *merged, *counts])
         else:
             self._run(merged)
-        for tables, part in copied:
-            self._copy(tables, part)
-        if copied:
-            self._look_up(after)
+        for write in writes:
+            for part in write.copied:
+                self._copy(write.tables, part)
         return sum(_count(write.rows) for write in writes)
 
     def delete(self, tables: Sequence[TableSpec], keys: Sequence[str]) -> None:
@@ -124,8 +121,8 @@ class RowWriter:
         wanted = array_text(keys)
         steps = [Checked(Query(self.statements(table).delete, (wanted,)), (table,)) for table in reversed(tables)]
         count = Query(count_of_keys(self._schema, tables), [wanted] * len(tables))
-        before = self._journal.of_rows(tables, keys) if self._journal else ()
-        self._look_up([*before, *steps, Checked(count, tuple(tables), (0,) * len(tables))])
+        noted = self._journal.of_rows(tables, keys) if self._journal else ()
+        self._look_up([*noted, *steps, Checked(count, tuple(tables), (0,) * len(tables))])
 
     def begin(self) -> None:
         """A transaction begins: each commit has emptied the staging table."""
