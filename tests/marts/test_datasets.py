@@ -19,6 +19,7 @@ import yaml
 from bson import Decimal128, Int64, ObjectId
 from bson.binary import Binary
 from bson.datetime_ms import DatetimeMS
+from bson.timestamp import Timestamp
 from psycopg import sql
 from pymongo import MongoClient
 
@@ -77,6 +78,7 @@ TAGS: dict[str, Callable[[str], object]] = {
     "!decimal": Decimal128,
     "!uuid": lambda text: Binary.from_uuid(uuid.UUID(text)),
     "!ms": lambda text: DatetimeMS(int(text)),
+    "!timestamp": lambda text: Timestamp(int(text), 1),
 }
 
 
