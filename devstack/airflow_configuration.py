@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 USER = "admin"
 
 _HEARTBEAT_SECONDS = 2
-_LOST_AFTER_SECONDS = 10
 _STUCK_AFTER_SECONDS = 60
 
 
@@ -82,7 +81,7 @@ def write_configuration(home: Path, options: AirflowOptions, keys: Keys, fleet: 
         "scheduler": {
             # A task whose worker is gone is noticed within seconds rather than five minutes.
             "task_instance_heartbeat_sec": str(_HEARTBEAT_SECONDS),
-            "task_instance_heartbeat_timeout": str(_LOST_AFTER_SECONDS),
+            "task_instance_heartbeat_timeout": str(options.executor.lost_after_seconds),
             "task_instance_heartbeat_timeout_detection_interval": str(_HEARTBEAT_SECONDS),
             # What a worker had taken from the queue and not begun when it was killed: a minute, not ten.
             "task_queued_timeout": str(_STUCK_AFTER_SECONDS),

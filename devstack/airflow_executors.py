@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CONCURRENCY = 2
+_LOST_AFTER_SECONDS = 10
+_EDGE_LOST_AFTER_SECONDS = 30
+
+EDGE_PATIENCE = {"AIRFLOW__EDGE__API_RETRIES": "100", "AIRFLOW__EDGE__API_RETRY_WAIT_MAX": "5"}
+"""Edge reads these from the environment alone: a worker that finds no API server asks again within five seconds, not
+within ninety."""
 
 
 class Executor(StrEnum):
@@ -32,6 +38,16 @@ class Executor(StrEnum):
                 return "CeleryExecutor"
             case Executor.EDGE:
                 return "airflow.providers.edge3.executors.EdgeExecutor"
+
+    @property
+    def lost_after_seconds(self) -> int:
+        """How long a task may be without a heartbeat before it is begun again.
+
+        Edge hands a job out a second time when its task has not begun so long after its worker took it. The second
+        attempt is refused, since the task runs by then, and that refusal ends the task that runs (edge3 5.1.0,
+        ``EdgeExecutor._update_orphaned_jobs``). So it has to be longer than the slowest start of a task.
+        """
+        return _EDGE_LOST_AFTER_SECONDS if self is Executor.EDGE else _LOST_AFTER_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
