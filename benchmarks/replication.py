@@ -25,6 +25,7 @@ from benchmarks.experiments import catch_up, first_load, growth, large_documents
 from benchmarks.lab import running_lab
 from benchmarks.many import many_collections, starting
 from benchmarks.masks import masks
+from benchmarks.marts import USERS, incremental_marts
 from benchmarks.peers import peers
 from benchmarks.report import as_plain, rows_table, verdicts_table
 from benchmarks.results import Results
@@ -49,16 +50,17 @@ EXPERIMENTS: dict[str, Callable[[Lab, Results, float], None]] = {
     "large-documents": large_documents,
     "many": many_collections,
     "million": million,
+    "marts": incremental_marts,
+    "marts-10": partial(incremental_marts, users=USERS),
     "growth": growth,
     "growth-10": partial(growth, sizes=(1_000_000, 10_000_000)),
     "peers": peers,
 }
-_BY_OPTION = ("growth-10", "peers")
 
 
 def measure(
     only: Annotated[list[str] | None, typer.Option(help=f"Experiments: {', '.join(EXPERIMENTS)}.")] = None,
-    ten_million: Annotated[bool, typer.Option("--ten-million", help="Add a load of ten million documents.")] = False,  # noqa: FBT002 - a flag
+    ten_million: Annotated[bool, typer.Option("--ten-million", help="Add a load, and marts, of ten million.")] = False,  # noqa: FBT002 - a flag
     with_peers: Annotated[bool, typer.Option("--peers", help="Add ingestr, Sling and dlt.")] = False,  # noqa: FBT002 - a flag
     scale: Annotated[float, typer.Option(min=0.001, max=10, help="Multiplies every volume.")] = 1.0,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="How often everything is measured, in turn.")] = 3,
@@ -67,7 +69,7 @@ def measure(
     program: Annotated[Path | None, typer.Option(help="The replicator to measure. Default: this checkout's.")] = None,
 ) -> None:
     """Measure the service against the raw limits of the same servers."""
-    wanted = {"growth-10": ten_million, "peers": with_peers}
+    wanted = {"growth-10": ten_million, "marts-10": ten_million, "peers": with_peers}
     names = list(only or [name for name in EXPERIMENTS if wanted.get(name, True)])
     unknown = [name for name in names if name not in EXPERIMENTS]
     if unknown:
