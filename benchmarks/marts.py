@@ -164,7 +164,9 @@ def incremental_marts(lab: Lab, results: Results, scale: float, *, users: int = 
     section = f"marts of {number * 50:,} events"
     full = seconds["1 % changed, full"]
     results.add(section, "full load, 1 % of the users changed", full, "s")
-    results.add(section, "incremental load / full, 1 % of the users changed", seconds["1 % changed"] / full, "", BOUNDS)
+    # With fewer rows what a load costs whatever it does weighs more.
+    bounds = BOUNDS if number >= USERS else None
+    results.add(section, "incremental load / full, 1 % of the users changed", seconds["1 % changed"] / full, "", bounds)
     results.add(section, "incremental load / full, nothing changed", seconds["unchanged"] / full, "")
     lab.connection.execute(sql.SQL("drop database {} with (force)").format(database))
 
@@ -253,7 +255,7 @@ def _time_loader(dsn: str, users: int, work_mem: str, say: Callable[[str], objec
     _change(dsn, users, "two")
     load_all("1 % changed")
     share = seconds["1 % changed"] / seconds["1 % changed, full"]
-    say(f"incremental / full, 1 % of the users changed: {share:.2f} (must be at most {BOUNDS.must:.2f})")
+    say(f"incremental / full, 1 % of the users changed: {share:.2f} (of 10 million events at most {BOUNDS.must:.2f})")
     return seconds
 
 
