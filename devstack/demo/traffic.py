@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from replicator_service.core.position import to_cluster_time
 from warehouse_jobs.generator.errors import GeneratorError
 from warehouse_jobs.generator.history import produce
-from warehouse_jobs.generator.live import run_live
+from warehouse_jobs.generator.job import run_live
 from warehouse_jobs.generator.parameters import Interval, Parameters
-from warehouse_jobs.generator.server import connect
-from warehouse_jobs.generator.summary import Counts, Summary
-from warehouse_jobs.generator.writer import apply
+from warehouse_jobs.generator.server import MongoSettings, connect
+from warehouse_jobs.generator.writer import Counts, Summary, apply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +64,7 @@ class LiveTraffic:
 
     def _run(self) -> None:
         try:
-            with connect(self._uri, self._database) as database:
+            with connect(MongoSettings(self._uri, self._database)) as database:
                 parameters = Parameters.live(self._rate, datetime.now(UTC), users=USERS, products=PRODUCTS)
 
                 def wrote(summary: Summary) -> None:

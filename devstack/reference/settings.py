@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 from devstack.reference.markdown import code, filled, table
 from replicator_service.configuration.environment import PREFIX
 from replicator_service.configuration.settings import Settings
-from warehouse_jobs.generator.settings import DATABASE, DEFAULT_DATABASE, URI
+from warehouse_jobs.generator.server import DATABASE, DEFAULT_DATABASE, URI
 from warehouse_jobs.marts.server import DEFAULT_TIMEZONE, DEFAULT_WORK_MEM
 
 if TYPE_CHECKING:

@@ -91,7 +91,7 @@ def found(names: Iterable[str], environ: Mapping[str, str]) -> Given:
     for name in names:
         variable = PREFIX + name.upper()
         try:
-            value = _value(variable, environ)
+            value = value_of(variable, environ)
         except ConfigurationError as error:
             problems[name] = error.message
             fixes[error.hint] = None
@@ -114,7 +114,7 @@ _MISSING = {
 """What to write where a setting is missing that has no default."""
 
 
-def _value(variable: str, environ: Mapping[str, str]) -> str:
+def value_of(variable: str, environ: Mapping[str, str]) -> str:
     """The value of a variable, or of the file that another one names. Blanks around it never belong to it."""
     value, path = environ.get(variable, "").strip(), environ.get(variable + "_FILE", "")
     if not path:

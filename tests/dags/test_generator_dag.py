@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.dag_runs import AirflowHome, Wanted, connection_variables
 from tests.support.databases import fresh_source
-from warehouse_jobs.generator.settings import MongoSettings
+from warehouse_jobs.generator.server import MongoSettings
 from warehouse_jobs.orchestration.generation import write_history
 from warehouse_jobs.orchestration.run_times import RunTimes
 

@@ -10,7 +10,7 @@ from tests.support.dag_runs import ROOT, AirflowHome, Wanted, connection_variabl
 from tests.support.replication import replicating
 from warehouse_jobs.generator.job import generate
 from warehouse_jobs.generator.parameters import Interval, Parameters
-from warehouse_jobs.generator.settings import MongoSettings
+from warehouse_jobs.generator.server import MongoSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ from tests.support.processes import Operator, RunningService
 from tests.support.waiting import wait_until
 from warehouse_jobs.generator.job import generate
 from warehouse_jobs.generator.parameters import Interval, Parameters
-from warehouse_jobs.generator.settings import MongoSettings
+from warehouse_jobs.generator.server import MongoSettings
 from warehouse_jobs.marts.install import install
 from warehouse_jobs.marts.loader import load
 

@@ -14,13 +14,11 @@ from pymongo.errors import BulkWriteError
 
 from tests.support.databases import fresh_source
 from tests.support.waiting import wait_until
-from warehouse_jobs.generator.documents import COLLECTIONS
 from warehouse_jobs.generator.errors import SourceError
-from warehouse_jobs.generator.history import produce
-from warehouse_jobs.generator.job import generate, generate_live
+from warehouse_jobs.generator.history import COLLECTIONS, produce
+from warehouse_jobs.generator.job import generate, run_live
 from warehouse_jobs.generator.parameters import Interval, Parameters
-from warehouse_jobs.generator.server import connect
-from warehouse_jobs.generator.settings import MongoSettings
+from warehouse_jobs.generator.server import MongoSettings, connect
 from warehouse_jobs.generator.writer import apply
 
 if TYPE_CHECKING:
@@ -28,13 +26,13 @@ if TYPE_CHECKING:
 
     from devstack.mongo import MongoReplicaSet
     from tests.support.databases import Source
-    from warehouse_jobs.generator.summary import Summary
+    from warehouse_jobs.generator.writer import Summary
 
 Document = dict[str, Any]
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 DAYS = Interval.of_days(MONDAY, 3)
-SHOP = Parameters.in_total(4_000, DAYS, users=150, products=40, update_share=0.25, delete_share=0.1)
+SHOP = Parameters.in_total(2_000, DAYS, users=150, products=40, update_share=0.25, delete_share=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -69,31 +67,24 @@ def test_a_second_run_leaves_the_same_documents(source: Source) -> None:
     generate(settings_of(source), SHOP, DAYS)
     assert contents(source) == written
     assert set(written) == set(COLLECTIONS)
-    assert first.total.inserted == 4_000
-    assert sum(map(len, written.values())) == 4_000 - first.total.deleted
+    assert first.total.inserted == 2_000
+    assert sum(map(len, written.values())) == 2_000 - first.total.deleted
 
 
-@pytest.mark.parametrize("killed_after", [1, 2_500, 5_000])
-def test_a_run_that_was_killed_is_completed_by_the_next(source: Source, killed_after: int) -> None:
+@pytest.mark.parametrize("killed_after", [1, 1_250, 2_500])
+def test_a_run_that_was_killed_is_completed_by_the_next(source: Source, shop: Source, killed_after: int) -> None:
     operations = list(produce(SHOP, DAYS))
-    generate(settings_of(source), SHOP, DAYS)
-    written = contents(source)
-    source.client.drop_database(source.name)
-
     done = operations[:killed_after]
     # The batch in hand had reached some collections only, the way a kill leaves it.
     torn = [each for each in operations[killed_after : killed_after + 500] if each.collection in COLLECTIONS[::2]]
     apply(source.db, [*done, *torn], batch=300)
     generate(settings_of(source), SHOP, DAYS)
-    assert contents(source) == written
+    assert contents(source) == contents(shop)
 
 
-def test_the_size_of_the_batches_makes_no_difference(source: Source) -> None:
+def test_the_size_of_the_batches_makes_no_difference(source: Source, shop: Source) -> None:
     apply(source.db, produce(SHOP, DAYS), batch=97)
-    small = contents(source)
-    source.client.drop_database(source.name)
-    apply(source.db, produce(SHOP, DAYS), batch=100_000)
-    assert contents(source) == small
+    assert contents(source) == contents(shop)
 
 
 def test_days_one_by_one_leave_the_same_visitors_as_all_at_once(source: Source) -> None:
@@ -113,14 +104,14 @@ def test_repeating_an_earlier_interval_does_not_set_documents_back(source: Sourc
     for day in (0, 1, 2):
         generate(settings_of(source), parameters, Interval.of_days(MONDAY + timedelta(days=day), 1))
     written = contents(source)
-    for interval in (Interval.of_days(MONDAY, 1), Interval.of_days(MONDAY + timedelta(days=1), 1), DAYS):
+    for interval in (Interval.of_days(MONDAY, 1), DAYS):
         again = generate(settings_of(source), parameters, interval)
         assert (again.total.inserted, again.total.updated, again.total.deleted) == (0, 0, 0)
     assert contents(source) == written
 
 
 def test_days_in_any_order_leave_the_same_visitors(source: Source) -> None:
-    parameters = Parameters.per_day(3_000, seed=3, delete_share=0.1, opening=MONDAY)
+    parameters = Parameters.per_day(1_500, seed=3, delete_share=0.1, opening=MONDAY)
     generate(settings_of(source), parameters, DAYS)
     written = contents(source)
     source.client.drop_database(source.name)
@@ -213,7 +204,7 @@ def test_times_lie_within_the_interval(shop: Source) -> None:
                 return []
 
     found = times(contents(shop))
-    assert len(found) > 3_000
+    assert len(found) > 1_500
     assert min(found) >= DAYS.start
     # The end of a session is known when its last action is written.
     assert max(found) < DAYS.end
@@ -238,7 +229,7 @@ def test_identifiers_are_unique_and_ids_are_object_ids_of_their_time(shop: Sourc
         assert event["_id"].generation_time <= event["timestamp"]
 
 
-def test_a_connection_that_breaks_again_and_again_costs_nothing(source: Source) -> None:
+def test_a_connection_that_breaks_again_and_again_costs_nothing(source: Source, shop: Source) -> None:
     break_commands = {
         "configureFailPoint": "failCommand",
         "mode": {"times": 6},
@@ -250,10 +241,7 @@ def test_a_connection_that_breaks_again_and_again_costs_nothing(source: Source) 
     }
     source.client.admin.command(break_commands)
     summary = generate(settings_of(source), SHOP, DAYS)
-    broken = contents(source)
-    source.client.drop_database(source.name)
-    generate(settings_of(source), SHOP, DAYS)
-    assert broken == contents(source)
+    assert contents(source) == contents(shop)
     assert summary.total.operations == len(list(produce(SHOP, DAYS)))
 
 
@@ -272,7 +260,7 @@ def test_a_duplicate_of_another_key_is_an_error(source: Source) -> None:
 def test_errors_of_the_server_carry_no_values_and_a_fix() -> None:
     with (
         pytest.raises(SourceError, match="cannot be reached") as caught,
-        connect("mongodb://root:secret@127.0.0.1:1/?serverSelectionTimeoutMS=1", "origin"),
+        connect(MongoSettings("mongodb://root:secret@127.0.0.1:1/?serverSelectionTimeoutMS=1", "origin")),
     ):
         pass
     assert "secret" not in caught.value.message + caught.value.hint
@@ -291,9 +279,7 @@ def test_the_continuous_mode_inserts_updates_and_deletes_until_it_is_stopped(sou
     parameters = Parameters.live(10, MONDAY, users=20, products=10, update_share=0.3, delete_share=0.2)
     finished: list[Summary] = []
     thread = Thread(
-        target=lambda: finished.append(
-            generate_live(settings_of(source), parameters, clock, stop, progress=reached.append)
-        )
+        target=lambda: finished.append(run_live(source.db, parameters, clock, stop, progress=reached.append))
     )
     thread.start()
     try:
@@ -318,6 +304,6 @@ def test_the_continuous_mode_writes_what_was_gathered_when_it_stops(source: Sour
     stop = Event()
     stop.set()
     parameters = Parameters.live(1_000, MONDAY, users=20, products=10)
-    summary = generate_live(settings_of(source), parameters, lambda: MONDAY + timedelta(seconds=1), stop)
+    summary = run_live(source.db, parameters, lambda: MONDAY + timedelta(seconds=1), stop)
     assert summary.total.inserted == sum(map(len, contents(source).values()))
     assert summary.total.inserted > 500

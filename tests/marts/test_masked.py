@@ -20,7 +20,7 @@ from tests.support.doc_blocks import ROOT
 from tests.support.replication import replicating
 from warehouse_jobs.generator.job import generate
 from warehouse_jobs.generator.parameters import Interval, Parameters
-from warehouse_jobs.generator.settings import MongoSettings
+from warehouse_jobs.generator.server import MongoSettings
 
 if TYPE_CHECKING:
     from devstack.postgres import PostgresServer

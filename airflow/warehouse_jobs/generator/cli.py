@@ -6,29 +6,31 @@ import os
 import signal
 import time
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from threading import Event, Timer
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from replicator_service.cli.output import Json, wants_json
-from warehouse_jobs.generator import report
+from replicator_service.cli.output import Json, console, print_json, print_table, print_text, wants_json
 from warehouse_jobs.generator.errors import ParametersError
-from warehouse_jobs.generator.job import generate, generate_live
+from warehouse_jobs.generator.job import generate, run_live
 from warehouse_jobs.generator.parameters import (
     DEFAULT_DELETE_SHARE,
     DEFAULT_SEED,
     DEFAULT_UPDATE_SHARE,
     Interval,
+    Options,
     Parameters,
 )
-from warehouse_jobs.generator.settings import DATABASE, DEFAULT_DATABASE, URI, MongoSettings, read_settings
+from warehouse_jobs.generator.server import DATABASE, DEFAULT_DATABASE, URI, connect, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from warehouse_jobs.generator.summary import Summary
+    from warehouse_jobs.generator.writer import Summary
 
 _DEFAULT_DOCUMENTS = 10_000
 _DEFAULT_DAYS = 7
@@ -70,69 +72,60 @@ def generate_command(
     """
     as_json = wants_json(context)
     settings = read_settings(os.environ, uri, database)
-    if rate is not None:
-        _refuse_history_options(start=start)
-        parameters = Parameters.live(
-            rate,
-            datetime.now(UTC),
-            seed=seed,
-            users=users,
-            products=products,
-            update_share=update_share,
-            delete_share=delete_share,
-        )
-        outcome = _live(settings, parameters, duration, quiet=as_json)
+    options = Options(seed=seed, users=users, products=products, update_share=update_share, delete_share=delete_share)
+    began, now = time.monotonic(), datetime.now(UTC)
+    if rate is None:
+        interval = _interval(start, days, now)
+        parameters = Parameters.in_total(documents, interval, **options)
+        first, end = interval.start, interval.end
+        with _progress_shown(int(documents / parameters.insert_share), quiet=as_json) as advance:
+            summary = generate(settings, parameters, interval, progress=advance)
+    elif start is not None:
+        raise ParametersError("--start and --rate exclude each other", hint="Leave one of them out: --rate begins now.")
     else:
-        interval = _interval(start, days, datetime.now(UTC))
-        parameters = Parameters.in_total(
-            documents,
-            interval,
-            seed=seed,
-            users=users,
-            products=products,
-            update_share=update_share,
-            delete_share=delete_share,
-        )
-        outcome = _history(settings, parameters, interval, documents, quiet=as_json)
-    report.show(outcome, as_json=as_json)
-
-
-def _history(
-    settings: MongoSettings, parameters: Parameters, interval: Interval, documents: int, *, quiet: bool
-) -> report.Outcome:
-    began = time.monotonic()
-    with report.progress_shown(int(documents / parameters.insert_share), quiet=quiet) as progress:
-        summary = generate(settings, parameters, interval, progress=progress)
-    return report.Outcome(
-        settings.database,
-        parameters.seed,
-        interval.start.isoformat(),
-        interval.end.isoformat(),
-        summary,
-        time.monotonic() - began,
+        parameters = Parameters.live(rate, now, **options)
+        with (
+            _stop_on_signals(duration) as stop,
+            _progress_shown(None, quiet=as_json) as advance,
+            connect(settings) as target,
+        ):
+            summary = run_live(target, parameters, lambda: datetime.now(UTC), stop, progress=_growth(advance))
+        first, end = now.replace(microsecond=0), datetime.now(UTC).replace(microsecond=0)
+    seconds = time.monotonic() - began
+    outcome = {
+        "database": settings.database,
+        "seed": seed,
+        "start": first.isoformat(),
+        "end": end.isoformat(),
+        "collections": {name: asdict(counts) for name, counts in summary.collections.items()},
+        "total": asdict(summary.total),
+        "seconds": round(seconds, 3),
+        "documents_per_second": round(summary.total.inserted / seconds, 1),
+        "operations_per_second": round(summary.total.operations / seconds, 1),
+    }
+    if as_json:
+        print_json(outcome)
+        return
+    counts = ("inserted", "updated", "deleted", "unchanged")
+    rows = [(name, *(f"{count:,}" for count in row)) for name, *row in summary.rows()]
+    print_text(f"{settings.database}, seed {seed}")
+    print_table(("collection", *counts), rows, right=counts)
+    print_text(
+        f"{outcome['start']} to {outcome['end']}: {outcome['documents_per_second']:,.0f} documents/s,"
+        f" {outcome['operations_per_second']:,.0f} operations/s in {seconds:.1f} s"
     )
 
 
-def _live(settings: MongoSettings, parameters: Parameters, duration: float | None, *, quiet: bool) -> report.Outcome:
-    began = time.monotonic()
-    with _stop_on_signals(duration) as stop, report.progress_shown(None, quiet=quiet) as advance:
-        shown = 0
+def _growth(advance: Callable[[int], None]) -> Callable[[Summary], None]:
+    """Return what tells ``advance`` of the operations that came since it was called before."""
+    shown = 0
 
-        def progress(summary: Summary) -> None:
-            nonlocal shown
-            operations = summary.total.operations
-            advance(operations - shown)
-            shown = operations
+    def progress(summary: Summary) -> None:
+        nonlocal shown
+        advance(summary.total.operations - shown)
+        shown = summary.total.operations
 
-        summary = generate_live(settings, parameters, lambda: datetime.now(UTC), stop, progress=progress)
-    return report.Outcome(
-        settings.database,
-        parameters.seed,
-        parameters.opening.isoformat(timespec="seconds") if parameters.opening else "",
-        datetime.now(UTC).isoformat(timespec="seconds"),
-        summary,
-        time.monotonic() - began,
-    )
+    return progress
 
 
 def _interval(start: str | None, days: int, now: datetime) -> Interval:
@@ -146,24 +139,38 @@ def _interval(start: str | None, days: int, now: datetime) -> Interval:
     return Interval.of_days(first if first.utcoffset() is not None else first.replace(tzinfo=UTC), days)
 
 
-def _refuse_history_options(*, start: str | None) -> None:
-    if start is not None:
-        raise ParametersError("--start and --rate exclude each other", hint="Leave one of them out: --rate begins now.")
-
-
 @contextmanager
 def _stop_on_signals(duration: float | None) -> Iterator[Event]:
-    """An event that SIGINT, SIGTERM or the end of the duration sets."""
+    """Yield an event that SIGINT, SIGTERM or the end of the duration sets."""
     stop = Event()
     previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    timer = Timer(duration, stop.set) if duration is not None else None
-    if timer is not None:
-        timer.daemon = True
+    timer = Timer(duration or 0, stop.set)
+    timer.daemon = True
+    if duration is not None:
         timer.start()
     try:
         yield stop
     finally:
-        if timer is not None:
-            timer.cancel()
+        timer.cancel()
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _progress_shown(total: int | None, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error that advances by operations; nothing where nobody watches.
+
+    Without a ``total`` the bar only pulses.
+    """
+    errors = console(stderr=True)
+    columns = (
+        TextColumn("generating"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.speed:,.0f}/s" if total is None else "operations"),
+        TimeElapsedColumn(),
+    )
+    is_shown = errors.is_terminal and not quiet
+    with Progress(*columns, console=errors, transient=True, disable=not is_shown) as bar:
+        task = bar.add_task("generating", total=total)
+        yield lambda operations: bar.advance(task, operations)

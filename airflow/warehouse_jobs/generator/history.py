@@ -7,89 +7,134 @@
 
 Hence two intervals that meet give the same operations as one interval over both, apart from the catalogue at the start
 of the second, which is there already.
+
+A repetition has to tell a document that was deleted from one that was never written: both are absent. But a collection
+is written in order of time: where a later document of it is there, the earlier one was, too. So a document that will be
+deleted gets a *witness*, a document of its collection that begins after it, by the time of the deletion, and is never
+deleted. Both follow from the seed and the time, so nothing has to be stored.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
+from functools import cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from warehouse_jobs.generator.catalogue import catalogue, price_changes, replacements
-from warehouse_jobs.generator.deletions import LONGEST_LIFE, delete_operations, deletions
-from warehouse_jobs.generator.documents import (
-    EVENT_LOGS,
-    MODERATION_QUEUE,
-    SEARCH_QUERIES,
-    SUPPORT_TICKETS,
-    USER_SESSIONS,
-)
-from warehouse_jobs.generator.events import events
-from warehouse_jobs.generator.reviews import reviews
-from warehouse_jobs.generator.searches import searches
-from warehouse_jobs.generator.sessions import LONGEST_SESSION, sessions
-from warehouse_jobs.generator.shop import Shop
-from warehouse_jobs.generator.slots import Slot, milliseconds, moment
-from warehouse_jobs.generator.tickets import tickets
-from warehouse_jobs.generator.witnesses import Witnesses
+from warehouse_jobs.generator.events import EVENTS
+from warehouse_jobs.generator.operations import Delete, Insert, Operation
+from warehouse_jobs.generator.prices import COLLECTION as PRICES
+from warehouse_jobs.generator.prices import first_prices, price_changes
+from warehouse_jobs.generator.recommendations import COLLECTION as RECOMMENDATIONS
+from warehouse_jobs.generator.recommendations import first_recommendations, replacements
+from warehouse_jobs.generator.reviews import REVIEWS
+from warehouse_jobs.generator.searches import SEARCHES
+from warehouse_jobs.generator.sessions import SESSIONS
+from warehouse_jobs.generator.shop import Kind, Shop
+from warehouse_jobs.generator.tickets import TICKETS
+from warehouse_jobs.generator.times import Slot, milliseconds, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
 
-    from warehouse_jobs.generator.mix import Ordinals
-    from warehouse_jobs.generator.operations import Operation
+    from bson import ObjectId
+
     from warehouse_jobs.generator.parameters import Interval, Parameters
 
-_Beginning: TypeAlias = "Callable[[Shop, Slot, Ordinals, Mapping[int, int]], Iterator[Operation]]"
+KINDS = (SESSIONS, EVENTS, TICKETS, REVIEWS, SEARCHES)
+COLLECTIONS = (*(kind.collection for kind in KINDS), PRICES, RECOMMENDATIONS)
 
-_IN_ORDER_OF_TIME = attrgetter("at")
+# Slots after its own in which a document may still change: two days at life size.
+_LONGEST_LIFE = 192
 
-# For how many slots each kind of document goes on after its own, and what begins in a slot. Deletions may come later
-# than that: they need no more than a document's place in its slot.
-_BEGINNINGS: dict[str, tuple[int, _Beginning]] = {
-    USER_SESSIONS: (LONGEST_SESSION, sessions),
-    EVENT_LOGS: (0, lambda shop, slot, ordinals, _: events(shop, slot, ordinals)),
-    SUPPORT_TICKETS: (LONGEST_LIFE, tickets),
-    MODERATION_QUEUE: (LONGEST_LIFE, reviews),
-    SEARCH_QUERIES: (0, lambda shop, slot, ordinals, _: searches(shop, slot, ordinals)),
-}
+# Most deletions follow within an hour or two (a person's mistake, a test order), a few after days (retention).
+_SOON = 4.0
+_LATE_SHARE = 0.05
 
 
 def produce(parameters: Parameters, interval: Interval) -> Iterator[Operation]:
-    """The operations of the interval, in order of time.
+    """Yield the operations of the interval, in order of time.
 
     They depend on the arguments alone. Applying any beginning of them, and then all of them, leaves the same documents
     as applying them once; so does applying them again after those of later intervals.
     """
-    shop = Shop.of(parameters)
-    witnesses = Witnesses(shop)
+    history = _History(Shop(parameters, KINDS))
     length = parameters.slot_seconds * 1000
     start, end = milliseconds(interval.start), milliseconds(interval.end)
     begins, finishes = moment(start), moment(end)
     first = start // length
-    earliest = first - LONGEST_LIFE
+    earliest = max(first - _LONGEST_LIFE, 0)
     if parameters.opening is not None:
         earliest = max(earliest, milliseconds(parameters.opening) // length)
 
-    yield from catalogue(shop, begins)
+    yield from first_prices(history.shop, begins)
+    yield from first_recommendations(history.shop, begins)
     waiting: defaultdict[int, list[Operation]] = defaultdict(list)
-    for number in range(max(earliest, 0), -(-end // length)):
-        slot = Slot(number, parameters.slot_seconds)
-        for operation in _beginning(shop, witnesses, slot, first - number):
+    for number in range(earliest, -(-end // length)):
+        for operation in history.beginning_in(Slot(number, parameters.slot_seconds), first - number):
             if begins <= operation.at < finishes:
                 waiting[milliseconds(operation.at) // length].append(operation)
-        yield from sorted(waiting.pop(number, ()), key=_IN_ORDER_OF_TIME)
+        yield from sorted(waiting.pop(number, ()), key=attrgetter("at"))
 
 
-def _beginning(shop: Shop, witnesses: Witnesses, slot: Slot, slots_before: int) -> Iterator[Operation]:
-    """Everything that begins in a slot; for one before the interval, what can still matter so many slots later."""
-    for kind, (reach, begin) in _BEGINNINGS.items():
-        ordinals = shop.mix.of_kind(kind, slot)
-        deleted = deletions(shop, slot, kind, ordinals)
-        if slots_before <= reach:
-            begun = begin(shop, slot, ordinals, deleted)
-            yield from witnesses.given(begun, slot, kind, deleted) if deleted else begun
-        yield from delete_operations(slot, kind, shop.visitors(kind), deleted)
-    if slots_before <= 0:
-        yield from price_changes(shop, slot)
-        yield from replacements(shop, slot)
+class _History:
+    """What begins in each slot of a shop."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self._lasting = cache(self._first_lasting)
+
+    def beginning_in(self, slot: Slot, slots_before: int) -> Iterator[Operation]:
+        """Yield everything that begins in a slot; of one before the interval, what still matters so many slots later.
+
+        A deletion needs no more than a document's place in its slot, so it may come long after all else.
+        """
+        for kind in KINDS:
+            ordinals = self.shop.ordinals(kind, slot)
+            if not ordinals:
+                continue
+            deletions = self._deletions(kind, slot, ordinals)
+            if slots_before <= kind.reach:
+                for index, life in enumerate(kind.lives(self.shop, slot, self.shop.updates(kind, ordinals))):
+                    yield from life if index not in deletions else self._cut(life, kind, slot, deletions[index])
+            for index, time in deletions.items():
+                yield Delete(kind.collection, moment(time), self.shop.key(kind.collection, slot, index))
+        if slots_before <= 0:
+            yield from price_changes(self.shop, slot)
+            yield from replacements(self.shop, slot)
+
+    def _deletions(self, kind: Kind, slot: Slot, ordinals: range) -> dict[int, int]:
+        """Return index → millisecond of deletion; that comes after the slot's end, and so after the document."""
+        doomed = [index for index, ordinal in enumerate(ordinals) if self.shop.is_deleted(ordinal)]
+        if not doomed:
+            return {}
+        rng = self.shop.random_in(slot, f"{kind.collection} deletions")
+        times = {}
+        for index in doomed:
+            is_late = rng.random() < _LATE_SHARE
+            slots = rng.uniform(_SOON, _LONGEST_LIFE - 1) if is_late else rng.expovariate(1 / _SOON)
+            times[index] = slot.end + int(min(slots, _LONGEST_LIFE - 1) * slot.seconds * 1000)
+        return times
+
+    def _cut(self, life: list[Operation], kind: Kind, slot: Slot, time: int) -> Iterator[Operation]:
+        """Yield what happens to a document before its deletion; its insert names the witness."""
+        for operation in life:
+            if isinstance(operation, Insert):
+                yield replace(operation, witness=self._witness(kind, slot, time // (slot.seconds * 1000)))
+            elif operation.at < moment(time):
+                yield operation
+
+    def _witness(self, kind: Kind, slot: Slot, end: int) -> ObjectId | None:
+        """Return the witness nearest to the slot ``end`` of the deletion: before it, or else soon after."""
+        for number in (*range(end, slot.number, -1), *range(end + 1, end + _LONGEST_LIFE)):
+            if key := self._lasting(kind, Slot(number, slot.seconds)):
+                return key
+        return None
+
+    def _first_lasting(self, kind: Kind, slot: Slot) -> ObjectId | None:
+        """Return the first document of a slot that is never deleted."""
+        for index, ordinal in enumerate(self.shop.ordinals(kind, slot)):
+            if not self.shop.is_deleted(ordinal):
+                return self.shop.key(kind.collection, slot, index)
+        return None

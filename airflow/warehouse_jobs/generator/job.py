@@ -1,26 +1,31 @@
-"""The generation as one call, for the command line and the DAG."""
+"""The generation as one call: of a stretch of history, or of the shop as it happens."""
 
 from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from warehouse_jobs.generator.history import produce
-from warehouse_jobs.generator.live import run_live
-from warehouse_jobs.generator.server import connect
-from warehouse_jobs.generator.writer import apply
+from warehouse_jobs.generator.parameters import Interval, Parameters
+from warehouse_jobs.generator.server import MongoSettings, connect
+from warehouse_jobs.generator.writer import Summary, apply, write_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
     from threading import Event
 
-    from warehouse_jobs.generator.parameters import Interval, Parameters
-    from warehouse_jobs.generator.settings import MongoSettings
-    from warehouse_jobs.generator.summary import Summary
+    from pymongo.database import Database
+
+    from warehouse_jobs.generator.operations import Operation
 
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 500_000
+_ENDLESS = timedelta(days=3650)
+_MOST_AT_ONCE = 2_000
+
+# Operations are gathered for so long: a command for each of them would cost the server more than the writes.
+_TICK_SECONDS = 0.02
 
 
 def generate(
@@ -34,25 +39,49 @@ def generate(
 
     ``progress`` is called with the number of operations after each batch. Raises :class:`.errors.GeneratorError`.
     """
-    with connect(settings.uri, settings.database) as database, _few_collections():
+    with connect(settings) as database, _few_collections():
         return apply(database, produce(parameters, interval), progress=progress)
 
 
-def generate_live(
-    settings: MongoSettings,
+def run_live(
+    database: Database[dict[str, Any]],
     parameters: Parameters,
     clock: Callable[[], datetime],
     stop: Event,
     *,
     progress: Callable[[Summary], None] = lambda _: None,
 ) -> Summary:
-    """Write the shop's history as it happens by ``clock``, until ``stop`` is set.
+    """Write each operation when its time has come by ``clock``, until ``stop`` is set.
 
-    ``parameters`` are those of :meth:`.parameters.Parameters.live`. ``progress`` is called with all that was done so
-    far. Raises :class:`.errors.GeneratorError`.
+    1. Take the next operation. 2. While it lies in the future, write what is gathered and wait, or return on ``stop``.
+    3. Gather it; write when much is gathered, as when the server is slower than the shop.
+
+    ``parameters`` are those of :meth:`Parameters.live`. ``progress`` is called after every write with what has been
+    done so far. What was gathered when ``stop`` is set is written. Raises the driver's errors.
     """
-    with connect(settings.uri, settings.database) as database:
-        return run_live(database, parameters, clock, stop, progress=progress)
+    begins = parameters.opening or clock()
+    summary = Summary()
+    gathered: list[Operation] = []
+
+    def write() -> None:
+        nonlocal summary
+        if gathered:
+            summary += write_batch(database, gathered, stop)
+            gathered.clear()
+            progress(summary)
+
+    for operation in produce(parameters, Interval(begins, begins + _ENDLESS)):
+        while (early := (operation.at - clock()).total_seconds()) > 0:
+            write()
+            if stop.wait(max(early, _TICK_SECONDS)):
+                return summary
+        gathered.append(operation)
+        if len(gathered) >= _MOST_AT_ONCE:
+            write()
+            if stop.is_set():
+                return summary
+    write()
+    return summary
 
 
 @contextmanager

@@ -1,14 +1,14 @@
 """What happens to the shop's collections, as values.
 
 Every operation can be applied any number of times. An insert of a document that exists, or that was deleted after an
-earlier run had inserted it (:mod:`.witnesses`), changes nothing; an update and
-a replacement carry a *guard*, a condition that no longer holds once they, or anything later, were applied.
+earlier run had inserted it, changes nothing; an update and a replacement carry a *guard*, a condition that no longer
+holds once they, or anything later, were applied.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from bson import ObjectId
 
-    from warehouse_jobs.generator.documents import Document
+Document: TypeAlias = "dict[str, Any]"
+"""A document of the shop; its fields are said by the module of its collection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class Insert:
     at: datetime
     document: Document
     witness: ObjectId | None = None
+
+    @property
+    def key(self) -> ObjectId:
+        """The ``_id`` of the document."""
+        return self.document["_id"]  # type: ignore[no-any-return]  # every document of the shop has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +48,11 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Put ``document`` in the place of the one with its ``_id`` while that fits ``guard``, or add it."""
+    """Put ``document`` in the place of the one with the same ``key`` while that fits ``guard``, or add it."""
 
     collection: str
     at: datetime
+    key: ObjectId
     document: Document
     guard: Mapping[str, object]
 

@@ -1,16 +1,14 @@
-"""What a generation is asked for, checked once."""
+"""What makes a shop, and the stretch of time that is wanted of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
-from typing import Self
+from typing import Any, Self, TypedDict, Unpack
 
 from warehouse_jobs.generator.errors import ParametersError
-from warehouse_jobs.generator.identity import MAX_PER_SLOT
-from warehouse_jobs.generator.rhythm import STEADY, WEEKLY, Rhythm
-from warehouse_jobs.generator.slots import milliseconds
+from warehouse_jobs.generator.times import STEADY, WEEKLY, Rhythm, milliseconds
 
 DEFAULT_SEED = 1
 DEFAULT_UPDATE_SHARE = 0.2
@@ -19,9 +17,10 @@ DEFAULT_DELETE_SHARE = 0.05
 LIFE_SIZE = 900
 """Seconds of a slot in which everything takes the time that it takes in a shop."""
 
-_PRECISION = 10_000
-_DAY = 24 * 3600
+MAX_PER_SLOT = 1 << 24
+"""Documents of one collection in one slot that an ``_id`` can tell apart."""
 
+_PRECISION = 10_000
 _LIVE_SLOT_SECONDS = 5
 _LIVE_USERS = 500
 _LIVE_PRODUCTS = 100
@@ -49,30 +48,43 @@ class Interval:
 
     @classmethod
     def of_days(cls, start: datetime, days: int) -> Self:
-        """That many days from ``start`` on."""
+        """Return that many days from ``start`` on."""
         return cls(start, start + timedelta(days=days))
+
+
+class Options(TypedDict, total=False):
+    """What may be asked of every shop. Its population, where not given, suits the volume; shares are of all operations.
+
+    The seed tells shops apart: all of a shop's documents and their keys follow from it.
+    """
+
+    seed: int
+    users: int | None
+    products: int | None
+    update_share: float
+    delete_share: float
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """A shop. Everything that is produced follows from these values and the interval.
 
-    ``density`` is the number of documents per unit of weight of ``rhythm``; :meth:`per_day` and :meth:`in_total` work
-    it out. ``update_share`` and ``delete_share`` are shares of all operations. ``recommended_users`` of the ``users``
-    have recommendations. ``slot_seconds`` is the grain of time: what takes minutes or hours in a shop (an answer, a
-    moderation) is scaled with it, 900 being life size. Nothing begins before ``opening``, where given.
+    ``density`` is the number of documents per unit of weight of ``rhythm``; the class methods work it out.
+    ``recommended_users`` of the ``users`` have recommendations. ``slot_seconds`` is the grain of time: what takes
+    minutes or hours in a shop (an answer, a moderation) is scaled with it, 900 being life size. Nothing begins before
+    ``opening``, where given. Raises :class:`ParametersError` for a shop that cannot be.
     """
 
+    density: Fraction
     seed: int
     users: int
     products: int
     recommended_users: int
-    density: Fraction
     update_share: Fraction
     delete_share: Fraction
-    rhythm: Rhythm
-    slot_seconds: int
-    opening: datetime | None
+    rhythm: Rhythm = WEEKLY
+    slot_seconds: int = LIFE_SIZE
+    opening: datetime | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.users <= MAX_PER_SLOT or not 1 <= self.products <= MAX_PER_SLOT:
@@ -80,17 +92,17 @@ class Parameters:
                 f"{self.users} users and {self.products} products: a shop has at least one of each",
                 hint=f"Choose numbers between 1 and {MAX_PER_SLOT}.",
             )
+        if self.update_share < 0 or self.delete_share < 0 or self.insert_share <= 0:
+            raise ParametersError(
+                f"an update share of {float(self.update_share):g} and a delete share of {float(self.delete_share):g}"
+                " leave nothing to insert",
+                hint="Choose shares of at least 0 whose sum is below 1.",
+            )
         if self.density <= 0:
             raise ParametersError("a shop without documents", hint="Ask for at least one document.")
         if self.density * max(self.rhythm.weights) * self.slot_seconds > MAX_PER_SLOT:
             raise ParametersError(
                 "too many documents for so short a time", hint="Ask for fewer documents or more days."
-            )
-        if self.update_share < 0 or self.delete_share < 0 or self.update_share + self.delete_share >= 1:
-            raise ParametersError(
-                f"an update share of {float(self.update_share):g} and a delete share of {float(self.delete_share):g}"
-                " leave nothing to insert",
-                hint="Choose shares of at least 0 whose sum is below 1.",
             )
         if self.delete_share > self.insert_share:
             raise ParametersError(
@@ -100,105 +112,41 @@ class Parameters:
             )
 
     @classmethod
-    def per_day(
-        cls,
-        documents: float,
-        *,
-        seed: int = DEFAULT_SEED,
-        users: int | None = None,
-        products: int | None = None,
-        update_share: float = DEFAULT_UPDATE_SHARE,
-        delete_share: float = DEFAULT_DELETE_SHARE,
-        steady: bool = False,
-        slot_seconds: int = LIFE_SIZE,
-        opening: datetime | None = None,
-    ) -> Self:
-        """A shop where visitors leave ``documents`` on an average day, its catalogue not counted.
-
-        Evenings and weekends are busier unless ``steady``. The population defaults to one that suits the volume.
-        """
-        rhythm = STEADY if steady else WEEKLY
-        users, products, recommended_users = _population(documents, users, products)
-        return cls(
-            seed=seed,
-            users=users,
-            products=products,
-            recommended_users=recommended_users,
-            density=Fraction(documents).limit_denominator(_PRECISION) * 7 / rhythm.week,
-            update_share=Fraction(update_share).limit_denominator(_PRECISION),
-            delete_share=Fraction(delete_share).limit_denominator(_PRECISION),
-            rhythm=rhythm,
-            slot_seconds=slot_seconds,
-            opening=opening,
-        )
+    def per_day(cls, documents: float, *, opening: datetime | None = None, **options: Unpack[Options]) -> Self:
+        """Return a shop where visitors leave ``documents`` on an average day, its catalogue not counted."""
+        return cls(_per_day(documents, WEEKLY), **_settled(documents, **options), opening=opening)
 
     @classmethod
-    def in_total(
-        cls,
-        documents: int,
-        interval: Interval,
-        *,
-        seed: int = DEFAULT_SEED,
-        users: int | None = None,
-        products: int | None = None,
-        update_share: float = DEFAULT_UPDATE_SHARE,
-        delete_share: float = DEFAULT_DELETE_SHARE,
-    ) -> Self:
-        """A shop that inserts exactly ``documents`` in the interval, its catalogue included.
+    def in_total(cls, documents: int, interval: Interval, **options: Unpack[Options]) -> Self:
+        """Return a shop that inserts exactly ``documents`` in the interval, its catalogue included.
 
         The number is exact for an interval of whole quarters of an hour.
         """
-        users, products, recommended_users = _population(documents, users, products)
-        visitors = documents - products - recommended_users
+        settled = _settled(documents, **options)
+        visitors = documents - settled["products"] - settled["recommended_users"]
         if visitors < 1:
             raise ParametersError(
-                f"{documents} documents leave no room beside {products} products"
-                f" and the recommendations of {recommended_users} users",
+                f"{documents} documents leave no room beside {settled['products']} products"
+                f" and the recommendations of {settled['recommended_users']} users",
                 hint="Ask for more documents or fewer products.",
             )
-        start, end = (milliseconds(time) // 1000 for time in (interval.start, interval.end))
-        weight = WEEKLY.until(end) - WEEKLY.until(start)
-        return cls(
-            seed=seed,
-            users=users,
-            products=products,
-            recommended_users=recommended_users,
-            density=Fraction(visitors, max(1, weight)),
-            update_share=Fraction(update_share).limit_denominator(_PRECISION),
-            delete_share=Fraction(delete_share).limit_denominator(_PRECISION),
-            rhythm=WEEKLY,
-            slot_seconds=LIFE_SIZE,
-            opening=None,
-        )
+        start, end = (WEEKLY.until(milliseconds(time) // 1000) for time in (interval.start, interval.end))
+        return cls(Fraction(visitors, max(1, end - start)), **settled)
 
     @classmethod
-    def live(
-        cls,
-        rate: float,
-        opening: datetime,
-        *,
-        seed: int = DEFAULT_SEED,
-        users: int | None = None,
-        products: int | None = None,
-        update_share: float = DEFAULT_UPDATE_SHARE,
-        delete_share: float = DEFAULT_DELETE_SHARE,
-        slot_seconds: int = _LIVE_SLOT_SECONDS,
-    ) -> Self:
-        """A shop that opens now and has ``rate`` operations per second, day and night.
+    def live(cls, rate: float, opening: datetime, **options: Unpack[Options]) -> Self:
+        """Return a shop that opens now and has ``rate`` operations per second, day and night.
 
         Tickets and sessions are quick, so that updates and deletes of what was just inserted soon follow.
         """
-        return cls.per_day(
-            max(rate, 0) * _DAY * (1 - update_share - delete_share),
-            seed=seed,
-            users=_LIVE_USERS if users is None else users,
-            products=_LIVE_PRODUCTS if products is None else products,
-            update_share=update_share,
-            delete_share=delete_share,
-            steady=True,
-            slot_seconds=slot_seconds,
-            opening=opening,
-        )
+        if options.get("users") is None:
+            options["users"] = _LIVE_USERS
+        if options.get("products") is None:
+            options["products"] = _LIVE_PRODUCTS
+        per_day = max(rate, 0) * 24 * 3600
+        settled = _settled(per_day, **options)
+        density = _per_day(per_day, STEADY) * (1 - settled["update_share"] - settled["delete_share"])
+        return cls(density, **settled, rhythm=STEADY, slot_seconds=_LIVE_SLOT_SECONDS, opening=opening)
 
     @property
     def insert_share(self) -> Fraction:
@@ -211,9 +159,31 @@ class Parameters:
         return self.density * self.rhythm.week / 7
 
 
-def _population(documents: float, users: int | None, products: int | None) -> tuple[int, int, int]:
-    """Users, products and recommended users, where not asked for in a proportion that suits the documents."""
+def _exact(number: float) -> Fraction:
+    return Fraction(number).limit_denominator(_PRECISION)
+
+
+def _per_day(documents: float, rhythm: Rhythm) -> Fraction:
+    return _exact(documents) * 7 / rhythm.week
+
+
+def _settled(
+    documents: float,
+    *,
+    seed: int = DEFAULT_SEED,
+    users: int | None = None,
+    products: int | None = None,
+    update_share: float = DEFAULT_UPDATE_SHARE,
+    delete_share: float = DEFAULT_DELETE_SHARE,
+) -> dict[str, Any]:
+    """Return the options of a shop as its parameters."""
     volume = max(1, round(documents))
     users = min(10_000, max(3, volume // 20)) if users is None else users
-    products = min(1_000, max(2, volume // 100)) if products is None else products
-    return users, products, max(1, min(users, volume // 20))
+    return {
+        "seed": seed,
+        "users": users,
+        "products": min(1_000, max(2, volume // 100)) if products is None else products,
+        "recommended_users": max(1, min(users, volume // 20)),
+        "update_share": _exact(update_share),
+        "delete_share": _exact(delete_share),
+    }

@@ -1,27 +1,27 @@
-"""ModerationQueue: reviews that wait for moderation and are then approved or rejected."""
+"""ModerationQueue: reviews that wait for moderation (``pending``) and are then ``approved`` or ``rejected``."""
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from warehouse_jobs.generator.documents import MODERATION_QUEUE, Review
-from warehouse_jobs.generator.operations import Insert, Operation, Update
-from warehouse_jobs.generator.slots import Slot, moment
+from warehouse_jobs.generator.operations import Document, Insert, Operation, Update
+from warehouse_jobs.generator.shop import Kind, Shop
+from warehouse_jobs.generator.times import Slot, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
     from random import Random
 
-    from warehouse_jobs.generator.mix import Ordinals
-    from warehouse_jobs.generator.shop import Shop
+COLLECTION = "ModerationQueue"
 
-PENDING = "pending"
-APPROVED = "approved"
-REJECTED = "rejected"
-
-_RATINGS = (1, 2, 3, 4, 5)
-_RATING_SUMS = tuple(accumulate((9, 6, 11, 28, 46)))
+_OPINIONS = {
+    1: ("Broke after a day.", "Not what was described.", "Would not buy again."),
+    2: ("Cheaper than it looks.", "Arrived late and scratched.", "Disappointing."),
+    3: ("Does its job.", "Fine for the price.", "Neither good nor bad."),
+    4: ("Good quality, small flaws.", "Happy with it.", "Nearly perfect."),
+    5: ("Exactly what I wanted.", "Excellent, my whole family likes it.", "Best purchase of the year."),
+}
+_RATING_WEIGHTS = (9, 6, 11, 28, 46)
 _FLAGS = ("spam", "offensive", "off_topic", "fake", "personal_data")
 _REJECTED_SHARE = 0.12
 _FLAGGED_SHARE = 0.06
@@ -31,43 +31,40 @@ _LONGEST_WAIT_MINUTES = 1440.0
 _DECIDED_AT_ONCE_SHARE = 0.8
 
 
-def reviews(shop: Shop, slot: Slot, ordinals: Ordinals, deleted: Mapping[int, int]) -> Iterator[Operation]:
-    """The reviews written in the slot and the moderation of those that are updated."""
-    rng = shop.random(MODERATION_QUEUE, slot)
-    identity = shop.visitors(MODERATION_QUEUE)
-    population = shop.population
-    count = ordinals.count
-    ratings = rng.choices(_RATINGS, cum_weights=_RATING_SUMS, k=count)
-    authors = zip(population.users.choose(rng, count), population.products.choose(rng, count), ratings, strict=True)
+def _lives(shop: Shop, slot: Slot, updates: Sequence[int]) -> Iterator[list[Operation]]:
+    rng = shop.random_in(slot, COLLECTION)
+    count = len(updates)
+    ratings = rng.choices(tuple(_OPINIONS), _RATING_WEIGHTS, k=count)
+    authors = zip(shop.users.choose(rng, count), shop.products.choose(rng, count), ratings, strict=True)
     for index, (user, product, rating) in enumerate(authors):
-        updated = shop.mix.updates(MODERATION_QUEUE, ordinals.first + index) > 0
         submitted = slot.instant(rng)
-        opinions = shop.vocabulary.opinions[rating]
-        status, flags = _verdict(rng)
-        decided = not updated and rng.random() < _DECIDED_AT_ONCE_SHARE
-        key = identity.key(slot, index)
-        document = Review(
-            _id=key,
-            review_id=identity.name(slot, index),
-            user_id=user,
-            product_id=product,
-            review_text=opinions[int(rng.random() * len(opinions))],
-            rating=rating,
-            moderation_status=status if decided else PENDING,
-            flags=flags if decided else [],
-            submitted_at=moment(submitted),
-        )
-        yield Insert(MODERATION_QUEUE, document["submitted_at"], document)
-        if updated:
+        verdict = _verdict(rng)
+        is_decided = not updates[index] and rng.random() < _DECIDED_AT_ONCE_SHARE
+        review: Document = {
+            "_id": shop.key(COLLECTION, slot, index),
+            "review_id": shop.name(COLLECTION, slot, index),
+            "user_id": user,
+            "product_id": product,
+            "review_text": f"{rng.choice(_OPINIONS[rating])} {rng.choice(shop.words.remarks)}",
+            "rating": rating,
+            **(verdict if is_decided else {"moderation_status": "pending", "flags": []}),
+            "submitted_at": moment(submitted),
+        }
+        life: list[Operation] = [Insert(COLLECTION, review["submitted_at"], review)]
+        if updates[index]:
             wait = min(1 + rng.expovariate(1 / 120), _LONGEST_WAIT_MINUTES)
-            at = submitted + 1 + int(wait * shop.minute)
-            if at < deleted.get(index, at + 1):
-                changes = {"$set": {"moderation_status": status, "flags": flags}}
-                yield Update(MODERATION_QUEUE, moment(at), key, {"moderation_status": PENDING}, changes)
+            at = moment(submitted + 1 + int(wait * shop.minute))
+            life.append(Update(COLLECTION, at, review["_id"], {"moderation_status": "pending"}, {"$set": verdict}))
+        yield life
 
 
-def _verdict(rng: Random) -> tuple[str, list[str]]:
-    """A rejected review has flags that say why; a few approved ones were flagged and passed all the same."""
+def _verdict(rng: Random) -> Document:
+    """Return a decision: what is rejected has flags that say why; a little was flagged and approved all the same."""
     if rng.random() < _REJECTED_SHARE:
-        return REJECTED, sorted(rng.sample(_FLAGS, 1 + (rng.random() < _REJECTED_SHARE)))
-    return APPROVED, [rng.choice(_FLAGS)] if rng.random() < _FLAGGED_SHARE else []
+        flags = sorted(rng.sample(_FLAGS, 1 + (rng.random() < _REJECTED_SHARE)))
+        return {"moderation_status": "rejected", "flags": flags}
+    flags = [rng.choice(_FLAGS)] if rng.random() < _FLAGGED_SHARE else []
+    return {"moderation_status": "approved", "flags": flags}
+
+
+REVIEWS = Kind(COLLECTION, "review", 8, _lives, update_share=12, most_updates=1, reach=192)

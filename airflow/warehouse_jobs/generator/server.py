@@ -1,8 +1,9 @@
-"""The connection to MongoDB, and what its driver's errors mean to a person."""
+"""The connection to MongoDB: where it is, and what its driver's errors mean to a person."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pymongo import MongoClient
@@ -16,41 +17,61 @@ from pymongo.errors import (
     PyMongoError,
 )
 
+from replicator_service.configuration.environment import value_of
 from warehouse_jobs.generator.errors import ParametersError, RefusedError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pymongo.database import Database
+
+URI = "WAREHOUSE_MONGO_URI"
+DATABASE = "WAREHOUSE_MONGO_DATABASE"
+DEFAULT_DATABASE = "origin"
 
 _UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = 18
 
 
-@contextmanager
-def connect(uri: str, database: str) -> Iterator[Database[dict[str, Any]]]:
-    """The database of a server that answers and accepts the credentials.
+@dataclass(frozen=True, slots=True)
+class MongoSettings:
+    """Where the shop's database is. The address holds a password and has no place in a repr."""
 
-    Errors of the driver inside the block leave it as :class:`ParametersError` or :class:`SourceError`.
-    """
-    with errors_translated():
-        # The driver waits for thirty seconds, which is long for a person who mistyped a port.
-        patience: dict[str, Any] = (
-            {} if "serverselectiontimeoutms" in uri.lower() else {"serverSelectionTimeoutMS": 5_000}
+    uri: str = field(repr=False)
+    database: str
+
+
+def read_settings(environ: Mapping[str, str], uri: str | None = None, database: str | None = None) -> MongoSettings:
+    """Take ``uri`` and ``database`` where given, else ``WAREHOUSE_MONGO_URI`` (or ``_FILE``) and ``_DATABASE``."""
+    uri = uri or value_of(URI, environ)
+    if not uri:
+        raise ParametersError(
+            "no MongoDB address is given",
+            hint=f"Give --uri, or set {URI} to mongodb://USER:PASSWORD@HOST:PORT/?authSource=admin.",
         )
-        client: MongoClient[dict[str, Any]] = MongoClient(uri, tz_aware=True, appname="warehouse generate", **patience)
+    return MongoSettings(uri, database or environ.get(DATABASE) or DEFAULT_DATABASE)
+
+
+@contextmanager
+def connect(settings: MongoSettings) -> Iterator[Database[dict[str, Any]]]:
+    """Yield the database of a server that answers and accepts the credentials.
+
+    Errors of the driver inside the block leave it as :class:`.errors.GeneratorError`, told apart by class and code;
+    none of the driver's text, which may hold values, is kept.
+    """
+    try:
+        # The driver waits for thirty seconds, which is long for a person who mistyped a port.
+        bound: dict[str, Any] = (
+            {} if "serverselectiontimeoutms" in settings.uri.lower() else {"serverSelectionTimeoutMS": 5_000}
+        )
+        client: MongoClient[dict[str, Any]] = MongoClient(
+            settings.uri, tz_aware=True, appname="warehouse generate", **bound
+        )
         with client:
-            target = client[database]
+            target = client[settings.database]
             # A ping needs no login; this does, and reads nothing.
             target.command("listCollections", nameOnly=True, authorizedCollections=True, filter={"name": ""})
             yield target
-
-
-@contextmanager
-def errors_translated() -> Iterator[None]:
-    """Tell the driver's errors apart by class and code; none of the driver's text, which may hold values, is kept."""
-    try:
-        yield
     except (InvalidURI, ConfigurationError, ValueError) as error:
         raise ParametersError(
             f"the MongoDB address is not valid: {type(error).__name__}",
@@ -84,5 +105,5 @@ def _refusal(error: OperationFailure) -> SourceError:
         return RefusedError(
             "the user may not write to this database", hint="Grant it the role readWrite on the database."
         )
-    told = ", ".join(sorted(str(code) for code in codes))
+    told = ", ".join(sorted(map(str, codes)))
     return SourceError(f"MongoDB refused a write (code {told})", hint="Look the code up, or run the command again.")

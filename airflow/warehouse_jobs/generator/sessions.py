@@ -1,26 +1,23 @@
-"""UserSessions: visits with actions in order, written when they begin and pushed to until they end."""
+"""UserSessions: visits with actions in order, written when they begin and pushed to until they end.
+
+``end_time`` is null while a visit lasts; its actions are in order of time, within it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from warehouse_jobs.generator.documents import USER_SESSIONS, Action, UserSession
-from warehouse_jobs.generator.operations import Insert, Operation, Update
-from warehouse_jobs.generator.slots import Slot, moment
-from warehouse_jobs.generator.vocabulary import CATEGORIES
+from warehouse_jobs.generator.operations import Document, Insert, Operation, Update
+from warehouse_jobs.generator.shop import Kind, Shop
+from warehouse_jobs.generator.times import Slot, moment
+from warehouse_jobs.generator.words import CATEGORIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
     from random import Random
 
-    from bson import ObjectId
-
-    from warehouse_jobs.generator.mix import Ordinals
-    from warehouse_jobs.generator.shop import Shop
-
-LONGEST_SESSION = 5
-"""Slots after its own in which a session may still last."""
+COLLECTION = "UserSessions"
 
 _ACTIONS = (
     ("view", "product-card"),
@@ -34,8 +31,6 @@ _ACTIONS = (
     ("click", "category-menu"),
     ("submit", "login-form"),
 )
-_T = TypeVar("_T")
-
 _SHOP_PAGES = ("/", "/cart", "/account", "/deals", "/checkout", *(f"/catalog/{name}" for name in CATEGORIES))
 _PRODUCT_PAGE_SHARE = 0.4
 _LONGEST_MINUTES = 60.0
@@ -45,90 +40,64 @@ _MOST_ACTIONS = 25
 _SHORTEST = _MOST_ACTIONS + 1
 
 
-def sessions(shop: Shop, slot: Slot, ordinals: Ordinals, deleted: Mapping[int, int]) -> Iterator[Operation]:
-    """The visits that begin in the slot, with all that follows from each until it ends or is deleted.
-
-    A visit that is never updated is written complete, and ends within the slot.
-    """
-    rng = shop.random(USER_SESSIONS, slot)
-    identity = shop.visitors(USER_SESSIONS)
-    users = shop.population.users
-    devices = shop.vocabulary.devices
-    for index, user in enumerate(users.ranks(rng, ordinals.count)):
-        updates = shop.mix.updates(USER_SESSIONS, ordinals.first + index)
+def _lives(shop: Shop, slot: Slot, updates: Sequence[int]) -> Iterator[list[Operation]]:
+    """Yield the visits that begin in the slot; one that is never updated is written complete, and ends within it."""
+    rng = shop.random_in(slot, COLLECTION)
+    for index, (user, count) in enumerate(zip(shop.users.ranks(rng, len(updates)), updates, strict=True)):
         start = min(slot.instant(rng), slot.end - _SHORTEST)
         length = int(min(rng.lognormvariate(2.0, 0.9), _LONGEST_MINUTES) * shop.minute)
-        if not updates:
+        if not count:
             length = min(length, slot.end - 1 - start)
-        moments = _moments(rng, start, length, max(updates, min(1 + int(rng.expovariate(0.25)), _MOST_ACTIONS)))
-        end = moment(max(start + length, moments[-1]))
-        kind, agent = devices[shop.population.device(user, rng.random(), len(devices))]
-        document = UserSession(
-            _id=identity.key(slot, index),
-            session_id=identity.name(slot, index),
-            user_id=users.names[user],
-            start_time=moment(start),
-            end_time=end,
-            pages_visited=_pages(shop, rng),
-            device={"type": kind, "user_agent": agent},
-            actions=_actions(rng, moments),
-        )
-        if updates:
-            yield from _growing(document, end, updates, deleted.get(index))
-        else:
-            yield Insert(USER_SESSIONS, end, document)
+        times = _times(rng, start, length, max(count, min(1 + int(rng.expovariate(0.25)), _MOST_ACTIONS)))
+        actions = [
+            {"action_type": kind, "element": element, "timestamp": moment(time)}
+            for time, (kind, element) in zip(times, rng.choices(_ACTIONS, k=len(times)), strict=True)
+        ]
+        end = moment(max(start + length, times[-1]))
+        visit: Document = {
+            "_id": shop.key(COLLECTION, slot, index),
+            "session_id": shop.name(COLLECTION, slot, index),
+            "user_id": shop.users.names[user],
+            "start_time": moment(start),
+            "end_time": end,
+            "pages_visited": _pages(shop, rng),
+            "device": shop.device(user, rng),
+            "actions": actions,
+        }
+        yield _growing(visit, count) if count else [Insert(COLLECTION, end, visit)]
 
 
-def _growing(complete: UserSession, end: datetime, updates: int, deleted: int | None) -> Iterator[Operation]:
-    """The session as it begins, then its pages and actions in portions, the last of which ends it."""
-    actions, pages = complete["actions"], complete["pages_visited"]
-    complete["actions"], complete["pages_visited"], complete["end_time"] = [], pages[:1], None
-    yield Insert(USER_SESSIONS, complete["start_time"], complete)
-    for number in range(updates):
-        new_actions = _portion(actions, number, updates)
-        new_pages = _portion(pages[1:], number, updates)
-        ends = number == updates - 1
-        at = end if ends else new_actions[-1]["timestamp"]
-        if deleted is not None and at >= moment(deleted):
-            return
-        push: dict[str, object] = {"actions": {"$each": new_actions}}
-        if new_pages:
-            push["pages_visited"] = {"$each": new_pages}
-        changes: dict[str, object] = {"$push": push, "$set": {"end_time": end}} if ends else {"$push": push}
-        guard = {"actions.timestamp": {"$not": {"$gte": new_actions[0]["timestamp"]}}}
-        yield Update(USER_SESSIONS, at, _key(complete), guard, changes)
+def _growing(visit: Document, updates: int) -> list[Operation]:
+    """Return the visit as it begins, then its pages and actions in portions, the last of which ends it."""
+    actions, pages, end = visit["actions"], visit["pages_visited"][1:], visit["end_time"]
+    beginning = visit | {"end_time": None, "pages_visited": visit["pages_visited"][:1], "actions": []}
+    life: list[Operation] = [Insert(COLLECTION, visit["start_time"], beginning)]
+    cuts = [(len(actions) * number // updates, len(pages) * number // updates) for number in range(updates + 1)]
+    for (action, page), (next_action, next_page) in pairwise(cuts):
+        new = actions[action:next_action]
+        push = {"actions": {"$each": new}}
+        if page < next_page:
+            push["pages_visited"] = {"$each": pages[page:next_page]}
+        is_last = next_action == len(actions)
+        changes = {"$push": push} | ({"$set": {"end_time": end}} if is_last else {})
+        guard = {"actions.timestamp": {"$not": {"$gte": new[0]["timestamp"]}}}
+        life.append(Update(COLLECTION, end if is_last else new[-1]["timestamp"], visit["_id"], guard, changes))
+    return life
 
 
-def _key(document: UserSession) -> ObjectId:
-    return document["_id"]
-
-
-def _portion(items: list[_T], number: int, portions: int) -> list[_T]:
-    """One of equal portions, which differ by one at most; none is empty when there are enough items."""
-    return items[len(items) * number // portions : len(items) * (number + 1) // portions]
-
-
-def _moments(rng: Random, start: int, length: int, count: int) -> list[int]:
-    """Different milliseconds in order, the first after the start; a short session is stretched to hold them."""
-    length = max(length - count, 0)
-    return [
-        start + number + int(share * length)
-        for number, share in enumerate(sorted(rng.random() for _ in range(count)), 1)
-    ]
-
-
-def _actions(rng: Random, moments: list[int]) -> list[Action]:
-    return [
-        Action(action_type=kind, element=element, timestamp=moment(time))
-        for time, (kind, element) in zip(moments, rng.choices(_ACTIONS, k=len(moments)), strict=True)
-    ]
+def _times(rng: Random, start: int, length: int, count: int) -> list[int]:
+    """Return different milliseconds in order, after the start; a short session is stretched to hold them."""
+    shares = sorted(rng.random() for _ in range(count))
+    return [start + number + int(share * max(length - count, 0)) for number, share in enumerate(shares, 1)]
 
 
 def _pages(shop: Shop, rng: Random) -> list[str]:
-    """Where the visit led: the shop's pages and those of popular products."""
+    """Return where the visit led: the shop's pages and those of popular products."""
     count = 1 + min(int(rng.expovariate(0.25)), 19)
     pages = rng.choices(_SHOP_PAGES, k=count)
-    products = shop.population.products.choose(rng, int(count * _PRODUCT_PAGE_SHARE + rng.random()))
-    for product in products:
+    for product in shop.products.choose(rng, int(count * _PRODUCT_PAGE_SHARE + rng.random())):
         pages[int(rng.random() * count)] = f"/product/{product}"
     return pages
+
+
+SESSIONS = Kind(COLLECTION, "session", 20, _lives, update_share=40, most_updates=5, reach=5)

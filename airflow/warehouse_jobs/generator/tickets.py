@@ -1,29 +1,56 @@
-"""SupportTickets: a question opens a ticket, both sides write, the status follows, most tickets are closed."""
+"""SupportTickets: a question opens a ticket, both sides write, the status follows, most tickets are closed.
+
+``updated_at`` is the time of the last change. A status is ``open`` until support has answered, then ``in_progress``,
+``resolved`` by its last message, and ``closed``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, NamedTuple
 
-from warehouse_jobs.generator.documents import SUPPORT_TICKETS, Message, SupportTicket
-from warehouse_jobs.generator.operations import Insert, Operation, Update
-from warehouse_jobs.generator.slots import Slot, moment
-from warehouse_jobs.generator.vocabulary import ISSUES, Vocabulary
+from warehouse_jobs.generator.operations import Document, Insert, Operation, Update
+from warehouse_jobs.generator.shop import Kind, Shop
+from warehouse_jobs.generator.times import Slot, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
     from random import Random
 
-    from warehouse_jobs.generator.mix import Ordinals
-    from warehouse_jobs.generator.shop import Shop
+COLLECTION = "SupportTickets"
 
-OPEN = "open"
-IN_PROGRESS = "in_progress"
-RESOLVED = "resolved"
-CLOSED = "closed"
-
-_ISSUES = tuple(ISSUES)
+_ISSUES = {
+    "delivery": "my parcel",
+    "payment": "the payment",
+    "refund": "my refund",
+    "product_quality": "the product",
+    "account": "my account",
+    "technical": "the website",
+}
+_QUESTIONS = (
+    "Hello, there is a problem with {issue}.",
+    "I have waited for days, what about {issue}?",
+    "Could you please look into {issue}?",
+    "Something went wrong with {issue}, can you help?",
+    "I need an answer about {issue} this week.",
+)
+_REMINDERS = (
+    "Any news about {issue}?",
+    "That did not help, {issue} is still wrong.",
+    "Thank you, one more question about {issue}.",
+    "I have sent the photo of {issue} that you asked for.",
+)
+_ANSWERS = (
+    "Thank you for writing, I am checking {issue}.",
+    "We have passed {issue} on to the warehouse.",
+    "Could you tell me the order number for {issue}?",
+    "I am sorry about the trouble with {issue}.",
+)
+_CLOSINGS = (
+    "This is solved now, have a nice day!",
+    "We have refunded you, sorry again.",
+    "A replacement is on its way.",
+)
 _UNANSWERED_SHARE = 0.06
 _MOST_STEPS = 14
 
@@ -31,98 +58,80 @@ _MOST_STEPS = 14
 _LONGEST_WAIT_MINUTES = 180.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(NamedTuple):
     """A ticket goes on at millisecond ``at``: it has this status from then on; the closing says nothing."""
 
     at: int
     status: str
-    sender: Literal["user", "support"] | None
+    sender: str = ""
+    message: str = ""
 
 
-def tickets(shop: Shop, slot: Slot, ordinals: Ordinals, deleted: Mapping[int, int]) -> Iterator[Operation]:
-    """The tickets opened in the slot, with their conversations until they end or are deleted.
-
-    A ticket that is never updated is written with what was said until the end of the slot.
-    """
-    rng = shop.random(SUPPORT_TICKETS, slot)
-    identity = shop.visitors(SUPPORT_TICKETS)
-    askers = shop.population.users.choose(rng, ordinals.count)
-    for index, (user, issue) in enumerate(zip(askers, rng.choices(_ISSUES, k=ordinals.count), strict=True)):
-        updates = shop.mix.updates(SUPPORT_TICKETS, ordinals.first + index)
-        created = slot.instant(rng)
-        steps = _conversation(rng, shop.minute, created, updates)
-        told = [step for step in steps[1:] if step.at < slot.end] if not updates else []
-        written = [steps[0], *told]
-        document = SupportTicket(
-            _id=identity.key(slot, index),
-            ticket_id=identity.name(slot, index),
-            user_id=user,
-            status=written[-1].status,
-            issue_type=issue,
-            messages=_messages(shop.vocabulary, rng, issue, written),
-            created_at=moment(created),
-            updated_at=moment(written[-1].at),
-        )
-        yield Insert(SUPPORT_TICKETS, document["updated_at"], document)
-        for portion in _portions(steps[1:], updates):
-            if portion[-1].at >= deleted.get(index, portion[-1].at + 1):
-                break
-            at = moment(portion[-1].at)
-            changes: dict[str, object] = {"$set": {"status": portion[-1].status, "updated_at": at}}
-            messages = _messages(shop.vocabulary, rng, issue, portion)
-            if messages:
+def _lives(shop: Shop, slot: Slot, updates: Sequence[int]) -> Iterator[list[Operation]]:
+    """Yield the tickets opened in the slot; one that is never updated has what was said until the slot's end."""
+    rng = shop.random_in(slot, COLLECTION)
+    askers = shop.users.choose(rng, len(updates))
+    issues = rng.choices(tuple(_ISSUES), k=len(updates))
+    for index, (user, issue, count) in enumerate(zip(askers, issues, updates, strict=True)):
+        steps = _conversation(shop, rng, slot.instant(rng), count, _ISSUES[issue])
+        written = steps[:1] if count else [step for step in steps if step.at < slot.end]
+        ticket: Document = {
+            "_id": shop.key(COLLECTION, slot, index),
+            "ticket_id": shop.name(COLLECTION, slot, index),
+            "user_id": user,
+            "status": written[-1].status,
+            "issue_type": issue,
+            "messages": _messages(written),
+            "created_at": moment(steps[0].at),
+            "updated_at": moment(written[-1].at),
+        }
+        life: list[Operation] = [Insert(COLLECTION, ticket["updated_at"], ticket)]
+        cuts = (1 + (len(steps) - 1) * number // count for number in range(count + 1) if count)
+        for start, end in pairwise(cuts):
+            at = moment(steps[end - 1].at)
+            changes: Document = {"$set": {"status": steps[end - 1].status, "updated_at": at}}
+            if messages := _messages(steps[start:end]):
                 changes["$push"] = {"messages": {"$each": messages}}
-            yield Update(SUPPORT_TICKETS, at, document["_id"], {"updated_at": {"$lt": at}}, changes)
+            life.append(Update(COLLECTION, at, ticket["_id"], {"updated_at": {"$lt": at}}, changes))
+        yield life
 
 
-def _conversation(rng: Random, minute: float, created: int, at_least: int) -> list[_Step]:
-    """The opening question and at least so many steps after it, in strict order of time."""
-    steps = [_Step(created, OPEN, "user")]
+def _conversation(shop: Shop, rng: Random, created: int, at_least: int, issue: str) -> list[_Step]:
+    """Return the opening question and at least so many steps after it, in strict order of time."""
+    steps: list[_Step] = []
+
+    def go_on(minutes: float, status: str, sender: str = "", phrases: Sequence[str] = ()) -> None:
+        wait = 1 + int(min(rng.expovariate(1 / minutes), _LONGEST_WAIT_MINUTES) * shop.minute)
+        words = shop.words.remarks if sender == "user" else shop.words.names
+        text = f"{rng.choice(phrases).format(issue=issue)} {rng.choice(words)}" if phrases else ""
+        steps.append(_Step(steps[-1].at + wait if steps else created, status, sender, text))
+
+    go_on(1, "open", "user", _QUESTIONS)
     length = max(at_least, min(1 + int(rng.expovariate(0.25)), _MOST_STEPS))
     if rng.random() < _UNANSWERED_SHARE:
         for _ in range(at_least):
-            steps.append(_Step(_after(rng, steps[-1].at, minute, 60), OPEN, "user"))
+            go_on(60, "open", "user", _REMINDERS)
         return steps
     draw = rng.random()
     ending = 2 if draw < 0.75 and length > 1 else 1 if draw < 0.9 else 0
     for _ in range(length - ending):
-        last = steps[-1]
         # Most of the time the other side writes next; sometimes the same one has something to add.
         again = rng.random() < 0.25
-        sender: Literal["user", "support"] = "user" if (last.sender == "user") == again else "support"
-        status = OPEN if last.status == OPEN and sender == "user" else IN_PROGRESS
-        wait = 3 if again else 20 if sender == "support" else 30
-        steps.append(_Step(_after(rng, last.at, minute, wait), status, sender))
+        if (steps[-1].sender == "user") == again:
+            go_on(3 if again else 30, steps[-1].status, "user", _REMINDERS)
+        else:
+            go_on(3 if again else 20, "in_progress", "support", _ANSWERS)
     if ending:
-        steps.append(_Step(_after(rng, steps[-1].at, minute, 20), RESOLVED, "support"))
+        go_on(20, "resolved", "support", _CLOSINGS)
     if ending > 1:
-        steps.append(_Step(_after(rng, steps[-1].at, minute, 60), CLOSED, None))
+        go_on(60, "closed")
     return steps
 
 
-def _after(rng: Random, time: int, minute: float, mean_minutes: float) -> int:
-    wait = min(rng.expovariate(1 / mean_minutes), _LONGEST_WAIT_MINUTES)
-    return time + 1 + int(wait * minute)
+def _messages(steps: Sequence[_Step]) -> list[Document]:
+    return [
+        {"sender": step.sender, "message": step.message, "timestamp": moment(step.at)} for step in steps if step.sender
+    ]
 
 
-def _portions(steps: list[_Step], count: int) -> Iterator[list[_Step]]:
-    """Equal portions, which differ by one step at most; nothing for a count of 0."""
-    for start, end in pairwise(len(steps) * number // count for number in range(count + 1) if count):
-        yield steps[start:end]
-
-
-def _messages(vocabulary: Vocabulary, rng: Random, issue: str, steps: list[_Step]) -> list[Message]:
-    messages: list[Message] = []
-    for step in steps:
-        if step.sender is None:
-            continue
-        if step.status == RESOLVED:
-            texts = vocabulary.closings
-        elif step.sender == "support":
-            texts = vocabulary.answers[issue]
-        else:
-            texts = vocabulary.reminders[issue] if messages else vocabulary.questions[issue]
-        text = texts[int(rng.random() * len(texts))]
-        messages.append(Message(sender=step.sender, message=text, timestamp=moment(step.at)))
-    return messages
+TICKETS = Kind(COLLECTION, "ticket", 5, _lives, update_share=20, most_updates=12, reach=192)

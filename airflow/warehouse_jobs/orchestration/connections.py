@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from replicator_service.configuration.settings import Settings
-    from warehouse_jobs.generator.settings import MongoSettings
+    from warehouse_jobs.generator.server import MongoSettings
     from warehouse_jobs.marts.settings import MartSettings
 
 MONGO = "mongo_db_conn"
@@ -29,7 +29,7 @@ def mongo_settings() -> MongoSettings:
     """Where the shop's database is, by the connection ``mongo_db_conn``."""
     from airflow.providers.mongo.hooks.mongo import MongoHook
 
-    from warehouse_jobs.generator.settings import DEFAULT_DATABASE, MongoSettings
+    from warehouse_jobs.generator.server import DEFAULT_DATABASE, MongoSettings
 
     hook = MongoHook(mongo_conn_id=MONGO)
     options = {name: _written(value) for name, value in hook.extras.items() if name not in _NO_OPTIONS_OF_MONGO}

@@ -11,7 +11,7 @@ from warehouse_jobs.orchestration.task_log import say, show
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from warehouse_jobs.generator.settings import MongoSettings
+    from warehouse_jobs.generator.server import MongoSettings
     from warehouse_jobs.orchestration.run_times import RunTimes
 
 
@@ -40,11 +40,7 @@ def write_history(settings: MongoSettings, form: Mapping[str, Any], times: RunTi
     began = time.monotonic()
     summary = generate(settings, parameters, interval)
     seconds = time.monotonic() - began
-    rows = [
-        (name, each.inserted, each.updated, each.deleted, each.unchanged)
-        for name, each in [*summary.collections.items(), ("total", summary.total)]
-    ]
-    show(("collection", "inserted", "updated", "deleted", "unchanged"), rows)
+    show(("collection", "inserted", "updated", "deleted", "unchanged"), summary.rows())
     total = summary.total
     say(f"{total.operations:,} operations in {seconds:.1f} s, of which {total.unchanged:,} had been done before")
     return {
