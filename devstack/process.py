@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from devstack.account import Account
 
 
+TEMPORARY = "DEVSTACK_TEMPORARY"
+"""The variable that names the place of temporary directories; where other programs have theirs, unless it is set."""
+
+
 def temporary_directory() -> Path:
     """Make a directory that another OS user may pass through: servers may not run as the user who asks for them."""
-    directory = Path(tempfile.mkdtemp(prefix="devstack-"))
+    directory = Path(tempfile.mkdtemp(prefix="devstack-", dir=os.environ.get(TEMPORARY)))
     directory.chmod(0o711)
     return directory.resolve()
 

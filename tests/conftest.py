@@ -14,7 +14,7 @@ import pytest
 
 from devstack.binaries import find_mongod
 from tests.support.databases import Sink, Source, fresh_sink, fresh_source
-from tests.support.servers import start_mongo, start_postgres
+from tests.support.servers import start_mongo, start_postgres, use_memory_for_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 def pytest_configure() -> None:
     """Commands under test can be interrupted, also when the tests run in a shell's background, which ignores Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    use_memory_for_files()
     # How long an example takes on a busy machine says nothing of what it shows.
     hypothesis.settings.register_profile("whatever it takes", deadline=None)
     hypothesis.settings.load_profile("whatever it takes")
