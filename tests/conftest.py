@@ -14,6 +14,7 @@ import pytest
 
 from devstack.binaries import find_mongod
 from tests.support.databases import Sink, Source, fresh_sink, fresh_source
+from tests.support.examples import some
 from tests.support.servers import start_mongo, start_postgres, use_memory_for_files
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     use_memory_for_files()
     # How long an example takes on a busy machine says nothing of what it shows.
-    hypothesis.settings.register_profile("whatever it takes", deadline=None)
+    hypothesis.settings.register_profile("whatever it takes", deadline=None, max_examples=some(100))
     hypothesis.settings.load_profile("whatever it takes")
 
 

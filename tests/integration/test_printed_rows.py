@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from replicator_service.core.events import Change, Operation
@@ -31,6 +31,7 @@ from tests.support import bson_bytes
 from tests.support.bson_corpus import corpus
 from tests.support.bson_mappings import MAPPINGS
 from tests.support.compiled import array_of, native_or_skip
+from tests.support.examples import examples
 from tests.support.row_tables import SCHEMA, TIME, RowTables
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def test_every_value_is_printed_as_is_said(sink: Sink, column_type: ColumnType |
 
 
 @given(MAPPINGS, st.lists(stored() | common(), min_size=1, max_size=5))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_document_is_printed_as_is_said(sink: Sink, mapping: CollectionMapping, raws: list[bytes]) -> None:
     # What COPY prints as letters is not said of texts.
     said_and_printed(mapping, [raw for raw in raws if is_printable(raw[4:])], sink)

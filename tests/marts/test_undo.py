@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from tests.marts.shop import at
 from tests.marts.things import set_things, things, with_column
+from tests.support.examples import examples
 from warehouse_jobs.marts import UndoRefusedError, load, undo
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ def everything(connection: Connection) -> tuple[object, ...]:
     return tuple(connection.execute(query).fetchall() for query in (versions, rows, loads))
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(history=st.lists(st.tuples(STATES, st.sampled_from(NOTES)), min_size=2, max_size=5))
 def test_undo_gives_what_was_before_and_a_new_load_what_would_have_been(
     connection: Connection, dsn: str, history: list[tuple[dict[str, tuple[str | None, int | None]], str | None]]

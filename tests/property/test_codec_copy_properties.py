@@ -13,7 +13,7 @@ import pytest
 from bson import json_util
 from bson.decimal128 import Decimal128
 from bson.objectid import ObjectId
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from psycopg import sql
 
@@ -38,6 +38,7 @@ from tests.support.bson_values import (
     UUIDS,
     VALUES,
 )
+from tests.support.examples import examples
 from tests.support.transforms import write
 
 if TYPE_CHECKING:
@@ -111,9 +112,7 @@ def _read_back(value: object) -> object:
 
 
 @given(st.lists(DOCUMENTS, min_size=1, max_size=4))
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@examples(80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_what_postgres_holds_equals_the_document(
     postgres: psycopg.Connection[Any], documents: list[dict[str, Any]]
 ) -> None:

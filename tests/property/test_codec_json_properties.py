@@ -15,13 +15,14 @@ from bson.code import Code
 from bson.codec_options import DatetimeConversion
 from bson.dbref import DBRef
 from bson.decimal128 import Decimal128
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from replicator_service.core.codec import CODEC_OPTIONS, relaxed
 from replicator_service.core.codec.exact import decode_exact
 from replicator_service.core.codec.extjson import is_faithful
 from tests.support.bson_values import LEAVES, VALUES
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +54,7 @@ def comparable(value: Value) -> tuple[object, ...]:
 
 
 @given(VALUES)
-@settings(max_examples=250, deadline=None)
+@examples(250)
 def test_the_driver_reads_back_what_was_written(value: Value) -> None:
     text = relaxed(value)
     json.loads(text)
@@ -62,7 +63,7 @@ def test_the_driver_reads_back_what_was_written(value: Value) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b", ""]), VALUES, max_size=3))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_exact_decoding_agrees_with_the_driver(document: dict[str, Any]) -> None:
     raw = bson.encode(document)
     text = relaxed(decode_exact(raw).fields)
@@ -79,7 +80,7 @@ def postgres(postgres_server: PostgresServer) -> Iterator[psycopg.Connection[Any
 
 
 @given(st.lists(VALUES | LEAVES, min_size=1, max_size=20))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_jsonb_keeps_every_value(postgres: psycopg.Connection[Any], values: list[Any]) -> None:
     texts = [relaxed(value) for value in values]
     query = "select value::jsonb::text from unnest(%s::text[]) with ordinality as each(value, place) order by place"

@@ -10,13 +10,14 @@ from bson.binary import Binary, UuidRepresentation
 from bson.codec_options import CodecOptions
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from pymongo import MongoClient
 
 from replicator_service.core.codec import encode_key
 from replicator_service.core.codec.key import MAX_BYTES
 from tests.support.bson_values import CODES, DECIMALS, NAMES, REGEXES, SCALARS, nested
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +81,7 @@ def same_keys(values: list[Any]) -> set[tuple[int, int]]:
 
 
 @given(st.lists(VALUES | st.sampled_from(NUMBERS), min_size=2, max_size=12))
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_keys_are_equal_when_mongodb_holds_the_values_equal(comparing: Collection[Any], values: list[Any]) -> None:
     assert same_keys(values) == compared(comparing, values)
 
@@ -92,13 +93,13 @@ def test_all_numbers_that_are_nearly_equal_are_told_apart_as_mongodb_does(compar
 
 
 @given(st.lists(st.floats() | DECIMALS, min_size=2, max_size=12))
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_doubles_and_decimals_are_compared_exactly(comparing: Collection[Any], values: list[Any]) -> None:
     assert same_keys(values) == compared(comparing, values)
 
 
 @given(VALUES)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_a_key_can_be_stored_and_indexed(value: Value) -> None:
     key = encode_key(value)
     assert "\0" not in key

@@ -9,7 +9,7 @@ from typing import Any
 import bson
 import pytest
 from bson.objectid import ObjectId
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replicator_service.core.errors import RecordRejected
@@ -19,6 +19,7 @@ from replicator_service.core.transform import compile_transform
 from tests.support import bson_bytes
 from tests.support.bson_mappings import MAPPINGS, TYPED
 from tests.support.bson_values import DOCUMENTS, LEAVES, NAMES, OBJECT_IDS, SCALARS, TEXT
+from tests.support.examples import examples
 from tests.support.transforms import Reference, Row, rows_of, write
 
 IDS = OBJECT_IDS | TEXT | LEAVES | st.just("k" * 2000)
@@ -52,13 +53,13 @@ def _comparable(tables: list[list[Row]]) -> list[list[list[Any]]]:
 
 
 @given(MAPPINGS, stored())
-@settings(max_examples=250, deadline=None)
+@examples(250)
 def test_compiled_rows_equal_interpreted_rows(mapping: CollectionMapping, raw: bytes) -> None:
     assert _comparable(rows_of(mapping, raw)) == _comparable(Reference(mapping).rows(raw))
 
 
 @given(TYPED, st.lists(stored(), max_size=4))
-@settings(max_examples=250, deadline=None)
+@examples(250)
 def test_what_is_left_over_is_counted_by_path_and_kind(mapping: TypedCollection, raws: list[bytes]) -> None:
     transform, reference = compile_transform(mapping), Reference(mapping)
     lines: list[list[str]] = [[] for _ in transform.tables]
@@ -73,7 +74,7 @@ def test_what_is_left_over_is_counted_by_path_and_kind(mapping: TypedCollection,
 
 
 @given(TYPED, st.lists(stored(), max_size=5))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_rows_do_not_depend_on_the_documents_before(mapping: TypedCollection, raws: list[bytes]) -> None:
     transform = compile_transform(mapping)
     lines: list[list[str]] = [[] for _ in transform.tables]
@@ -91,7 +92,7 @@ def test_rows_do_not_depend_on_the_documents_before(mapping: TypedCollection, ra
 
 
 @given(TYPED, st.dictionaries(NAMES, SCALARS, max_size=4), st.sampled_from(["a", "b", "A"]))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_a_document_that_fails_leaves_nothing_behind(
     mapping: TypedCollection, fields: dict[str, Any], name: str
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from bson.errors import InvalidBSON
 from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replicator_service.core.events import Change, event_time, event_token, interpret, is_schema_change, may_share_time
@@ -29,6 +29,7 @@ from tests.support.bson_corpus import corpus
 from tests.support.bson_mappings import MAPPINGS
 from tests.support.bson_values import DOCUMENTS
 from tests.support.compiled import ReadBy, array_of, native_or_skip, transform_by, written_by
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ def common(draw: st.DrawFn) -> bytes:
 
 
 @given(MAPPINGS, st.lists(stored() | common(), max_size=5))
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_both_paths_write_the_same(native: Native, mapping: CollectionMapping, raws: list[bytes]) -> None:
     assert written_by(native, mapping, raws) == written_by(None, mapping, raws)
 
@@ -100,7 +101,7 @@ def test_values_of_fixed_size_need_no_python(native: Native) -> None:
 
 
 @given(MAPPINGS, st.lists(stored() | common(), min_size=1, max_size=3), st.data())
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_broken_bytes_are_the_same_for_both(
     native: Native, mapping: CollectionMapping, raws: list[bytes], data: st.DataObject
 ) -> None:
@@ -156,7 +157,7 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(st.lists(events(), max_size=4))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_both_paths_read_the_same_from_events(native: Native, found: list[dict[str, Any]]) -> None:
     array = array_of([bson.encode(event) for event in found])
     compiled = ReadBy(array, native, field="fullDocument")
@@ -182,7 +183,7 @@ def _without_source(meaning: Any) -> Any:
 
 
 @given(st.lists(IDS, max_size=5))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_both_paths_give_the_same_keys(native: Native, ids: list[Any]) -> None:
     array = array_of([bson.encode({"_id": each, "a": 1}) for each in ids])
     assert ReadBy(array, native).keys == ReadBy(array, None).keys

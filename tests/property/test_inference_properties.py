@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replicator_service.core.mapping.inference import Sampled, fold, merged, propose
 from replicator_service.core.mapping.loader import load_mapping
 from replicator_service.core.transform import compile_transform
+from tests.support.examples import examples
 from tests.support.inference import collections, file_of
 from tests.support.transforms import cells_of, write
 
@@ -30,7 +31,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 
 @given(st.dictionaries(NAMES, collections(), max_size=3), st.text(max_size=20))
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_the_file_reads_as_the_tables_that_were_proposed_and_fits_the_schema(
     databases: dict[str, list[bytes]], skipped: str
 ) -> None:
@@ -47,7 +48,7 @@ def test_the_file_reads_as_the_tables_that_were_proposed_and_fits_the_schema(
 
 
 @given(collections())
-@settings(max_examples=250, deadline=None)
+@examples(250)
 def test_every_sampled_document_becomes_a_row_without_an_altered_value(raws: list[bytes]) -> None:
     proposal = propose([Sampled("C", len(raws), fold(raws))])
     for proposed in proposal.collections:
@@ -69,7 +70,7 @@ def _fields_left(lines: list[str]) -> set[str]:
 
 
 @given(collections(), collections(), collections())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_shapes_merge_in_any_grouping_and_order(one: list[bytes], two: list[bytes], three: list[bytes]) -> None:
     a, b, c = fold(one), fold(two), fold(three)
     whole = fold([*one, *two, *three])
@@ -83,7 +84,7 @@ def _columns(table: ProposedTable) -> set[tuple[str, ...]]:
 
 
 @given(collections())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_every_field_has_a_column_a_table_or_a_reason(raws: list[bytes]) -> None:
     shape = fold(raws)
     proposal = propose([Sampled("C", len(raws), shape)])

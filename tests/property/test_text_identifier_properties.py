@@ -7,7 +7,7 @@ from typing import Any
 from bson.binary import Binary
 from bson.decimal128 import Decimal128
 from bson.objectid import ObjectId
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from replicator_service.core.bson.marks import unmarked
@@ -15,6 +15,7 @@ from replicator_service.core.codec.columns import SCALARS
 from replicator_service.core.codec.key import encode_key
 from replicator_service.core.mapping.model import ColumnType
 from tests.support.bson_values import IDENTIFIERS, TEXT
+from tests.support.examples import examples
 
 VALUES = TEXT | IDENTIFIERS | st.sampled_from(["a\0b", "a\ufffdb", '$string:"a\\u0000b"', "1001", 1001, 1001.0])
 _HEX = frozenset("0123456789abcdef")
@@ -35,7 +36,7 @@ def is_plain(value: Any) -> bool:
 @example(-0.0)
 @example(10**18)
 @example(Decimal128("-0E+10"))
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_what_fits_reads_as_it_does_in_the_key(value: Any) -> None:
     text = text_of(value)
     is_number = isinstance(value, Decimal128) and not value.to_decimal().is_finite()
@@ -51,7 +52,7 @@ def test_what_fits_reads_as_it_does_in_the_key(value: Any) -> None:
 @example("1", 1)
 @example(one="true", other=True)
 @example(b"\0", "\0")
-@settings(max_examples=1000, deadline=None)
+@examples(1000)
 def test_two_values_that_mongodb_tells_apart_never_read_the_same(one: Any, other: Any) -> None:
     texts = text_of(one), text_of(other)
     assume(None not in texts)
