@@ -59,6 +59,11 @@ test: machine venv ## Run the tests on real servers, but for those that take min
 	sh tests/tools.sh $(BIN)
 	$(BIN)/pytest --numprocesses 3 --dist worksteal -m "not slow"
 
+.PHONY: test-unit
+test-unit: venv ## Run the tests that need no servers, on a fifth of the examples and histories: half a minute
+	EXAMPLES=0.2 $(BIN)/pytest --quiet --numprocesses 2 --dist worksteal -m "not slow and not servers" \
+		tests/unit tests/property tests/simulation
+
 .PHONY: test-slow
 test-slow: machine venv ## Run the tests that take minutes: failovers, poolers, secondaries, TLS, data sets, killed workers
 	sh tests/tools.sh $(BIN)
@@ -97,10 +102,11 @@ fuzz-compiled: venv ## Run the compiled path on broken bytes under the sanitizer
 		$(BIN)/python -m replicator_service.core.compiled.build; exit $$status
 
 .PHONY: lint
-lint: venv ## Check style, import rules and SQL
+lint: venv ## Check style, import rules, names that nothing refers to, and SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 	$(BIN)/sqlfluff lint sql
 
 .PHONY: types

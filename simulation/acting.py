@@ -206,7 +206,6 @@ class Actor:
 
     def _accept(self, name: str, identity: Any) -> None:  # noqa: ANN401
         self._world.postgres.refused.discard((_table(name), encode_key(identity)))
-        self._checker.refusals_changed()
 
     def _retry(self) -> None:
         letters = self._world.postgres.storage.committed.get(DEAD_LETTER, {})

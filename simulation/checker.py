@@ -62,7 +62,6 @@ class Checker:
         """Rows that a collection's documents ever were."""
         self._noted: dict[tuple[str, int], Collection] = {}
         self._damaged: set[str] = set()
-        self._have_refusals_changed = False
         self._passed: dict[str, tuple[object, ...]] = {}
         self._was_converging = False
         self._excused_until = -1.0
@@ -97,10 +96,6 @@ class Checker:
         """Somebody has damaged the tables of a collection."""
         self._damaged.add(name)
         self._before = _Seen()
-
-    def refusals_changed(self) -> None:
-        """Rows that were refused are not any more: their dead letters stay until somebody tries them again."""
-        self._have_refusals_changed = True
 
     def fail(self, what: str) -> None:
         """Keep a violation."""

@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     from devstack.postgres import PostgresServer
 
 
+_SERVERS = {
+    "mongo_server",
+    "mongo_three_nodes",
+    "postgres_server",
+    "postgres15_server",
+    "postgres16_server",
+    "airflow_home",
+}
+
+
 def pytest_configure() -> None:
     """Commands under test can be interrupted, also when the tests run in a shell's background, which ignores Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -33,8 +43,12 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("whatever it takes")
 
 
+@pytest.hookimpl(tryfirst=True)  # before what is marked is chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what a mongod that is older than `needs_mongodb("6.0")` says does not have."""
+    """Mark who gets servers; leave out what a mongod older than `needs_mongodb("6.0")` says does not have."""
+    for item in items:
+        if _SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("servers")
     marked = [(item, mark) for item in items if (mark := item.get_closest_marker("needs_mongodb"))]
     if not marked:
         return

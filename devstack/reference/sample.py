@@ -56,7 +56,6 @@ PRESENT = Present(
                 Ability.OPLOG_HISTORY: Found(works=True, told="it reaches back 90000 s"),
             },
             300,
-            90_000,
         ),
         reading=Reading(spares_primary=True, member="mongo-2:27017"),
     ),

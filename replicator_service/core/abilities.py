@@ -148,13 +148,11 @@ class Found:
 class Abilities:
     """What one server was found to be able to do. What was not tried is taken to work: a refusal shows it.
 
-    ``history_seconds`` is how far back the server promises to read, ``oplog_seconds`` how far its oplog reaches at
-    present; None where that is not known.
+    ``history_seconds`` is how far back the server promises to read; None where that is not known.
     """
 
     found: Mapping[Ability, Found] = field(default_factory=dict)
     history_seconds: int | None = None
-    oplog_seconds: int | None = None
 
     def has(self, ability: Ability) -> bool:
         """Whether to rely on it."""

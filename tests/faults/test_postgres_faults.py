@@ -41,18 +41,6 @@ def own_sink(own_postgres: PostgresServer) -> Iterator[Sink]:
         yield sink
 
 
-def backends(sink: Sink) -> list[tuple[int, str]]:
-    """Process id and name of the service's connections."""
-    with sink.connect() as connection:
-        return [
-            (int(pid), str(name))
-            for pid, name in connection.execute(
-                "select pid, application_name from pg_stat_activity "
-                "where datname = current_database() and application_name like 'replicator%'"
-            )
-        ]
-
-
 def signal_writer(sink: Sink, function: str) -> bool:
     """Call `pg_cancel_backend` or `pg_terminate_backend` for the writer, if it is at work."""
     with sink.connect() as connection:

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from tests.support.databases import Sink, Source
 
-DUPLICATES = "twice"
-"""A name that occurs twice is noticed only in documents that are decoded exactly (docs/reference/types.md)."""
-
 
 def command(source: Source, **parts: Any) -> bool:
     """Run a write command; false when the server refuses it."""

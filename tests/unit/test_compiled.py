@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-CORE = ROOT / "replicator_service/core"
 
 
 @pytest.fixture

@@ -84,16 +84,5 @@ class Staging:
         self._width = width
 
 
-def missing_grant(connection: Connection) -> str | None:
-    """The statement that gives the role what staging needs (TEMPORARY on the database), or None when it has it."""
-    row = connection.execute(
-        "select pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY'), "
-        "pg_catalog.current_database(), current_user"
-    ).fetchone()
-    if row is None or row[0]:
-        return None
-    return _grant(row[1], row[2])
-
-
 def _grant(database: str, role: str) -> str:
     return sql.SQL("grant temporary on database {} to {}").format(*map(sql.Identifier, (database, role))).as_string()

@@ -122,14 +122,6 @@ def require_shape(connection: Connection, schema: str, tables: Sequence[TableSpe
         )
 
 
-def drop_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> None:
-    """Drop tables that nothing depends on."""
-    existing = existing_tables(connection, schema, [table.name for table in tables])
-    for table in tables:
-        if table.name in existing:
-            _drop(connection, schema, table)
-
-
 def _drop(connection: Connection, schema: str, table: TableSpec) -> None:
     end_builds(connection, schema, [table.name])
     with translated(step=f"drop the table {schema}.{table.name}", table=qualified(schema, table.name)):

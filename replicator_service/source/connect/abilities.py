@@ -59,8 +59,8 @@ def probe_reads(database: Database[Command], member: Member | None = None) -> Ab
     found[Ability.COLLECTION_UUID] = probe.takes_uuid(collection)
     found[Ability.SNAPSHOT_READS] = probe.reads_at_a_time(collection)
     history, found[Ability.SNAPSHOT_HISTORY] = probe.history(collection, reads=found[Ability.SNAPSHOT_READS])
-    oplog, found[Ability.OPLOG_HISTORY] = probe.oplog(present)
-    return Abilities(found, history, oplog)
+    found[Ability.OPLOG_HISTORY] = probe.oplog(present)
+    return Abilities(found, history)
 
 
 def probe_streams(database: Database[Command], member: Member | None = None) -> dict[Ability, Found]:
@@ -177,7 +177,7 @@ class _Probe:
                 return age, Found(works=True, told=f"{age} s or more")
         return None, Found(works=None, told="this user may not ask for it")
 
-    def oplog(self, present: int) -> tuple[int | None, Found]:
+    def oplog(self, present: int) -> Found:
         """How many seconds the oplog spans."""
         command = {
             "find": "oplog.rs",
@@ -190,11 +190,11 @@ class _Probe:
             entries = self._ask(command, self._database.client.local)["cursor"]["firstBatch"]
         except Fatal as error:
             told = "" if isinstance(error, ConfigurationError) else code_told(error)
-            return None, Found(works=False, told=told or error.message)
+            return Found(works=False, told=told or error.message)
         if not entries:
-            return None, Found(works=False, told="it is empty")
+            return Found(works=False, told="it is empty")
         seconds = seconds_of(present) - seconds_of(to_cluster_time(entries[0]["ts"]))
-        return seconds, Found(works=True, told=f"it reaches back {seconds} s")
+        return Found(works=True, told=f"it reaches back {seconds} s")
 
     def open_stream(self, options: Command, *stages: Command) -> Command:
         """Open a change stream and close it; gives a token to continue from."""
