@@ -91,8 +91,18 @@ LOAD_RUN_COMMENTS = {
 
 _COMMENTS = {
     "load_run": LOAD_RUN_COMMENTS,
-    "load_queue": {"": "A row per mart, which each load locks: loads of one mart follow each other."},
-    "overwritten": {"": "Untracked columns as the last load found them, as text: what undoing it puts back."},
+    "load_queue": {
+        "": "A row per mart, which each load locks: loads of one mart follow each other.",
+        "mart": "The mart.",
+        "turns": "How many loads have had their turn.",
+    },
+    "overwritten": {
+        "": "Untracked columns as the last load found them, as text: what undoing it puts back.",
+        "mart": "The mart.",
+        "as_of": "The load that has overwritten them.",
+        "key": "The key of the row, as text.",
+        "before": "The untracked columns before.",
+    },
 }
 
 
