@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from replicator_service.cli.errors import ErrorsShown
@@ -25,7 +27,7 @@ def warehouse() -> None:
 
 def _not_installed() -> None:
     """Write a plausible synthetic shop into MongoDB (not installed here)."""
-    typer.echo("error: the generator is not installed\n  fix: pip install '.[warehouse]'", err=True)
+    typer.echo(f"error: the generator needs faker, which is not installed\n  fix: {sys.executable} -m pip install faker", err=True)
     raise typer.Exit(2)
 
 

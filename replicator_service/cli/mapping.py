@@ -10,7 +10,7 @@ import typer
 from replicator_service.cli.drift import drift_command
 from replicator_service.cli.infer import infer_command
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
-from replicator_service.configuration.mapping_file import read_mapping
+from replicator_service.configuration.mapping_file import read_mapping, schema_text
 from replicator_service.configuration.settings import given_settings
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.ddl import render_ddl
@@ -79,6 +79,12 @@ def ddl_command(
         print_json({"schema": schema, "ddl": ddl})
     else:
         print_text(ddl)
+
+
+@mapping_app.command("schema")
+def schema_command(*, json: Json = False) -> None:  # noqa: ARG001 - it is JSON in any case
+    """Print the JSON Schema of mapping files, with which editors complete and check them."""
+    print_text(schema_text().rstrip("\n"))
 
 
 def _database() -> str:

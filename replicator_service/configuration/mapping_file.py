@@ -1,15 +1,14 @@
-"""The mapping file on disk."""
+"""The mapping file on disk, and the JSON Schema by which editors know what may stand in it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.loader import load_mapping
 from replicator_service.core.mapping.model import Mapping
 
-if TYPE_CHECKING:
-    from pathlib import Path
+SCHEMA = "mapping.schema.json"
 
 
 def read_mapping(path: Path | None) -> Mapping:
@@ -27,3 +26,10 @@ def read_mapping(path: Path | None) -> Mapping:
             hint="Check REPLICATOR_MAPPING and the file's permissions.",
         ) from None
     return load_mapping(content, name=str(path))
+
+
+def schema_text() -> str:
+    """The JSON Schema of mapping files, which is in the installed package, or in ``mappings/`` of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "mappings" / SCHEMA
+    return (installed if installed.is_file() else package.parent / "mappings" / SCHEMA).read_text(encoding="utf-8")
