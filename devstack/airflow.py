@@ -21,7 +21,7 @@ from devstack.airflow_api import AirflowApi
 from devstack.airflow_configuration import USER, AirflowOptions, Keys, write_configuration
 from devstack.airflow_executors import EDGE_PATIENCE, Executor, Fleet
 from devstack.errors import DevstackError
-from devstack.ports import LOOPBACK
+from devstack.ports import LOOPBACK, PortTakenError
 from devstack.process import ServerProcess
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ _COMPONENTS = {
     "dag-processor": ["dag-processor"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
 }
+
+# What uvicorn writes about its port.
+_LISTENING = "Uvicorn running on"
+_PORT_TAKEN = "address already in use"
 
 _INIT_SECONDS = 120.0
 _READY_SECONDS = 120.0
@@ -96,18 +100,25 @@ class AirflowProcesses:
         return [name for name in self._processes if name.startswith("worker-")]
 
     def require_running(self) -> None:
-        """Raise :class:`DevstackError` with the end of its log when a component has ended by itself."""
+        """Raise :class:`DevstackError` with the end of its log when a component has ended by itself.
+
+        It is a :class:`PortTakenError` when somebody else has the port.
+        """
         for name, process in self._processes.items():
             if not process.running:
-                raise DevstackError(
+                failure = PortTakenError if _PORT_TAKEN in process.log_written() else DevstackError
+                raise failure(
                     f"Airflow's {name} ended by itself (exit code {process.exit_code}).",
                     hint=f"The end of {process.log}:\n{process.log_tail()}",
                 )
 
     def wait_until_healthy(self, seconds: float = _READY_SECONDS) -> None:
-        """Wait until every component says by its heartbeat that it is well; the answer's status alone says nothing."""
+        """Wait until every component says by its heartbeat that it is well; the answer's status alone says nothing.
+
+        Nobody is asked before the API server says itself that it listens: on its port may be another Airflow.
+        """
         deadline = time.monotonic() + seconds
-        while unhealthy := self.api.unhealthy():
+        while unhealthy := self.api.unhealthy() if self._listens() else ("api-server",):
             self.require_running()
             if time.monotonic() > deadline:
                 raise DevstackError(
@@ -115,9 +126,10 @@ class AirflowProcesses:
                     hint=f"Its logs are in {self.home}.",
                 )
             time.sleep(_POLL_SECONDS)
-        # Whoever answers must be ours: another Airflow on the port would be as healthy, and refuse our login.
-        self.require_running()
         self.api.log_in()
+
+    def _listens(self) -> bool:
+        return f"{_LISTENING} {self.url} " in self._processes["api-server"].log_written()
 
     @property
     def pids(self) -> dict[str, int]:

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from devstack.errors import DevstackError
 from devstack.ports import LOOPBACK
 
-_COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 _ENDED = ("success", "failed")
 
 
@@ -44,9 +44,9 @@ class AirflowApi:
             status, health = self._send("GET", "/api/v2/monitor/health")
         except (OSError, http.client.HTTPException):
             return ("api-server",)
-        if status != http.client.OK:
+        if status != http.client.OK or not isinstance(health, dict):
             return ("api-server",)
-        return tuple(name for name in _COMPONENTS if (health.get(name) or {}).get("status") != "healthy")
+        return tuple(name for name in COMPONENTS if (health.get(name) or {}).get("status") != "healthy")
 
     def log_in(self) -> None:
         """Get a token with the password that this Airflow was started with."""

@@ -36,10 +36,13 @@ def free_port() -> int:
     raise DevstackError(f"No free TCP port between {_LOWEST} and {_HIGHEST}.", hint=_END_OTHERS)
 
 
-def on_free_port(start: Callable[[int], T]) -> tuple[int, T]:
-    """Start something on a free port and return both; on another port when somebody was faster."""
-    for _ in range(_ATTEMPTS):
-        port = free_port()
+def on_free_port(start: Callable[[int], T], *, wanted: int | None = None) -> tuple[int, T]:
+    """Start something on the wanted port, or else a free one, and return both; on another when somebody was faster.
+
+    ``start`` raises :class:`PortTakenError` when it finds its port taken.
+    """
+    for attempt in range(_ATTEMPTS):
+        port = wanted if attempt == 0 and wanted is not None and not taken(wanted) else free_port()
         try:
             return port, start(port)
         except PortTakenError:

@@ -10,12 +10,14 @@ import json
 import os
 import signal
 import sys
+import time
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from devstack.errors import DevstackError
+from devstack.ports import PortTakenError
 from devstack.process import ServerProcess
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _DRAIN_SECONDS = 15.0
+_LISTENING_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+_STARTED = '"service started"'
+_PORT_TAKEN = "is in use by another program"
 _COMPILED = "REPLICATOR_COMPILED"
 """What whoever starts the service is told by it, the service is told, too: both paths are measured with one command."""
 
@@ -89,6 +95,20 @@ class ServiceProcess:
                 f"The service ended by itself (exit code {self._process.exit_code}).",
                 hint=f"The end of {self.log}:\n{self._process.log_tail()}",
             )
+
+    def wait_until_listening(self, seconds: float = _LISTENING_SECONDS) -> None:
+        """Wait until it says itself that it listens: asking the port could mean asking somebody else's program.
+
+        Raises :class:`PortTakenError` when somebody has the port.
+        """
+        deadline = time.monotonic() + seconds
+        while _STARTED not in (written := self._process.log_written()):
+            if _PORT_TAKEN in written:
+                raise PortTakenError("Somebody has the port of the service.", hint=self._process.log_tail())
+            self.require_running()
+            if time.monotonic() > deadline:
+                raise DevstackError(f"The service does not listen after {seconds:.0f} s.", hint=f"See {self.log}.")
+            time.sleep(_POLL_SECONDS)
 
     def path(self) -> str:
         """Which path makes its rows, as ``/status`` says; nothing while it does not answer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -15,6 +16,7 @@ from devstack.airflow_configuration import AirflowOptions
 from devstack.airflow_executors import Executor
 from devstack.demo import stage as places
 from devstack.errors import DevstackError
+from devstack.ports import on_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,11 +46,26 @@ def start_airflow(stage: Stage, tell: Callable[[str], None]) -> None:
     """Start Airflow with the connections of the README, and wait until all of it is healthy."""
     with psycopg.connect(stage.stack.postgres.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(METADATA)))
+
+    def started(port: int) -> AirflowProcesses:
+        with ExitStack() as unless_it_listens:
+            airflow = AirflowProcesses(stage.directory / "airflow", _options(stage, port))
+            unless_it_listens.enter_context(airflow).wait_until_healthy()
+            stage.ends.push(unless_it_listens.pop_all())
+        return airflow
+
+    port, stage.airflow = on_free_port(started, wanted=HTTP_PORT)
+    fleet = f"{stage.workers} workers, " if stage.workers else ""
+    told = places.port_told(port, HTTP_PORT)
+    tell(f"{fleet}{stage.airflow.url} on port {told}, user {stage.airflow.user}, password {stage.airflow.password}")
+
+
+def _options(stage: Stage, port: int) -> AirflowOptions:
     warehouse = conninfo_to_dict(stage.dsn)
-    options = AirflowOptions(
+    return AirflowOptions(
         dags=places.ROOT / "airflow" / "dags",
         metadata_dsn=stage.stack.postgres.dsn(METADATA),
-        port=places.friendly_port(HTTP_PORT),
+        port=port,
         # Another Airflow on this machine may well have admin, too: this one is told from it by its password.
         password=secrets.token_urlsafe(6),
         secrets={
@@ -69,11 +86,6 @@ def start_airflow(stage: Stage, tell: Callable[[str], None]) -> None:
         executor=Executor.EDGE if stage.workers else Executor.LOCAL,
         workers=stage.workers,
     )
-    stage.airflow = stage.ends.enter_context(AirflowProcesses(stage.directory / "airflow", options))
-    stage.airflow.wait_until_healthy()
-    fleet = f"{stage.workers} workers, " if stage.workers else ""
-    port = places.port_told(options.port, HTTP_PORT)
-    tell(f"{fleet}{stage.airflow.url} on port {port}, user {stage.airflow.user}, password {stage.airflow.password}")
 
 
 def run_the_dags(stage: Stage, tell: Callable[[str], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from devstack.demo.comparison import Comparison, compare
 from devstack.demo.lag import LagMeter
 from devstack.demo.traffic import LiveTraffic, write_history
 from devstack.errors import DevstackError
-from devstack.ports import LOOPBACK
+from devstack.ports import LOOPBACK, on_free_port
 from devstack.service import ServiceOptions, ServiceProcess
 from devstack.stack import running_stack
 from replicator_service.core.mapping.loader import load_mapping
@@ -79,15 +80,22 @@ def start_servers(stage: Stage, tell: Report) -> None:
 
 def start_service(stage: Stage, tell: Report) -> None:
     """Start the service as an operator does, and wait until it says that it is ready."""
-    port = places.friendly_port(places.HTTP_PORT)
-    options = ServiceOptions(
-        mongo_uri=stage.stack.mongo.uri,
-        postgres_dsn=stage.dsn,
-        mongo_database=places.SOURCE,
-        http_port=port,
-        mapping=places.MAPPING,
-    )
-    stage.service = stage.ends.enter_context(ServiceProcess(stage.directory, options))
+
+    def started(port: int) -> ServiceProcess:
+        options = ServiceOptions(
+            mongo_uri=stage.stack.mongo.uri,
+            postgres_dsn=stage.dsn,
+            mongo_database=places.SOURCE,
+            http_port=port,
+            mapping=places.MAPPING,
+        )
+        with ExitStack() as unless_it_listens:
+            service = unless_it_listens.enter_context(ServiceProcess(stage.directory, options))
+            service.wait_until_listening()
+            stage.ends.push(unless_it_listens.pop_all())
+        return service
+
+    port, stage.service = on_free_port(started, wanted=places.HTTP_PORT)
     stage.url = f"http://{LOOPBACK}:{port}"
     _wait(stage, lambda: _answers(port), _READY_SECONDS, "The service did not become ready.")
     tell(f"port {places.port_told(port, places.HTTP_PORT)}, log {stage.service.log.relative_to(places.ROOT)}")
