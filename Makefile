@@ -135,6 +135,11 @@ docs: venv $(SITE_VENV)/.installed ## Write the reference from the code, and bui
 release-check: ## Say what is in the way of a release: versions that differ, an open changelog
 	$(PYTHON) -m deploy.release check
 
+.PHONY: pictures
+pictures: machine venv ## Take the pictures of the docs of a running system (needs Chromium)
+	sh tests/tools.sh $(BIN)
+	$(BIN)/python -m devstack.pictures
+
 .PHONY: compose-check
 compose-check: venv ## Check docker-compose.yml and the images, as far as there is a container engine
 	$(BIN)/python -m deploy.check

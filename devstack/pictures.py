@@ -1,14 +1,17 @@
-"""``python -m devstack.pictures``: the pictures of the page in the docs, taken of a real system under real traffic.
+"""``make pictures``: the pictures of the docs, taken of a real system under real traffic.
 
-Real servers, the service and the shop's customers run for two minutes: customers come in bursts, some documents are
-refused, the stream is held for a moment, both sides are compared and the marts loaded. Then Chromium takes the
-pictures. ``--stay`` leaves everything running, to look at the page by hand.
+Real servers, the service, Airflow and the shop's customers run for some minutes: customers come in bursts, some
+documents are refused, the stream is held for a moment, both sides are compared and the marts loaded. Then Chromium
+takes the pictures of the page and of Airflow, ``replicator status`` is drawn as a terminal shows it, and at last
+PostgreSQL is taken away. ``--stay`` leaves everything else running, to look at the page by hand.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,21 +21,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 import psycopg
 import typer
 from psycopg import sql
 from pymongo import MongoClient
+from rich.console import Console
 
 from devstack.chromium import find_chromium, running_chromium
+from devstack.demo.airflow_steps import REPLICATOR, run_the_dags, start_airflow
 from devstack.demo.lag import LagMeter
-from devstack.demo.stage import MAPPING, POSTGRES_VERSION, ROOT, SINK, SOURCE
+from devstack.demo.screen import Screen
+from devstack.demo.stage import MAPPING, POSTGRES_VERSION, ROOT, SINK, SOURCE, Stage
 from devstack.demo.traffic import LiveTraffic, write_history
 from devstack.errors import DevstackError
 from devstack.ports import LOOPBACK, free_port
 from devstack.scratch import scratch_directory
 from devstack.service import ServiceOptions, ServiceProcess
 from devstack.stack import running_stack
+from replicator_service.cli.look import Recent, Source
+from replicator_service.cli.screen import Screen as StatusScreen
 from warehouse_jobs.marts import load
 
 if TYPE_CHECKING:
@@ -74,6 +83,17 @@ PICTURES = (
 )
 
 
+WAITING = Picture("page-waiting.png", 1040, 560, "light")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run in Airflow: the address of its page, and the token with which somebody is logged in."""
+
+    url: str
+    token: str
+
+
 def main() -> int:
     """Take the pictures and return the exit code."""
     parser = argparse.ArgumentParser(prog="devstack.pictures", description="Pictures of the page for the docs.")
@@ -87,6 +107,10 @@ def main() -> int:
             system = System(directory, ends)
             system.live(arguments.seconds)
             take(system.url, arguments.to, PICTURES)
+            draw_status(system.url, arguments.to / "status-watch.svg")
+            take_run(system.run_in_airflow(), arguments.to / "airflow-run.png")
+            system.lose_postgresql()
+            take(system.url, arguments.to, [WAITING])
             if arguments.stay:
                 typer.echo(system.url)
                 threading.Event().wait()
@@ -115,11 +139,37 @@ def take(url: str, directory: Path, pictures: Iterable[Picture]) -> None:
             page.close()
 
 
+def draw_status(url: str, file: Path) -> None:
+    """Draw what ``replicator status --watch`` shows, as a terminal of 100 columns does."""
+    source = Source(url, may_fall_back=False)
+    recent = Recent(source)
+    recent.update()
+    terminal = Console(record=True, width=100, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    terminal.print(StatusScreen(source.status(), recent.series, recent.next))
+    drawn = terminal.export_svg(title="replicator status --watch")
+    # Fonts of other sites: whoever looks at the docs has one of their own.
+    file.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")
+
+
+def take_run(run: Run, file: Path) -> None:
+    """Take the picture of a run's page in Airflow."""
+    with running_chromium() as browser:
+        context = browser.new_context(viewport={"width": 1180, "height": 620}, color_scheme="light")
+        context.add_cookies([{"name": "_token", "value": run.token, "url": run.url}])
+        page = context.new_page()
+        page.goto(run.url)
+        page.get_by_text("finish").first.wait_for(timeout=60_000)
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=file)
+
+
 class System:
     """Servers, the service and customers, taken down by ``ends``."""
 
     def __init__(self, directory: Path, ends: ExitStack) -> None:
+        self._directory = directory
         self._ends = ends
+        self._users: list[LiveTraffic | LagMeter] = []
         self._stack: Stack = ends.enter_context(running_stack(directory, postgres_version=POSTGRES_VERSION))
         with psycopg.connect(self._stack.postgres.dsn(), autocommit=True) as connection:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(SINK)))
@@ -134,10 +184,32 @@ class System:
             self._wait_for_rows()
         self._service = ends.enter_context(ServiceProcess(directory, options))
 
+    def run_in_airflow(self) -> Run:
+        """Start Airflow, run its DAGs, and give the run of the reconciliation."""
+        stage = Stage(self._directory, Screen(), self._ends)
+        stage.stack, stage.client, stage.dsn, stage.service = self._stack, self._client, self._dsn, self._service
+        stage.url = self.url.rstrip("/")
+        start_airflow(stage, lambda _: None)
+        run_the_dags(stage, lambda _: None)
+        (run, *_) = stage.airflow.api.runs(REPLICATOR)
+        return Run(f"{stage.airflow.url}/dags/{REPLICATOR}/runs/{quote(run.run_id)}", stage.airflow.api.log_in())
+
+    def lose_postgresql(self) -> None:
+        """Take PostgreSQL away, and wait until the service says that it waits for it."""
+        for each in self._users:
+            each.stop()
+        self._stack.postgres.kill()
+        deadline = time.monotonic() + 60
+        while Source(self.url, may_fall_back=False).status()["state"] != "waiting":
+            if time.monotonic() > deadline:
+                raise DevstackError("The service does not wait.", hint=f"See {self._service.log}.")
+            time.sleep(0.2)
+
     def live(self, seconds: float) -> None:
         """Let customers in, and let happen what happens to a shop; afterwards they go on coming."""
         meter = LagMeter(self._dsn, SOURCE)
         self._ends.callback(meter.stop)
+        self._users.append(meter)
         meter.start()
         self._customers(_RATE, meter)
         programme: list[tuple[float, Callable[[], object]]] = [
@@ -157,6 +229,7 @@ class System:
 
     def _customers(self, rate: float, meter: LagMeter) -> LiveTraffic:
         traffic = LiveTraffic(self._stack.mongo.uri, SOURCE, rate=rate, lag=meter)
+        self._users.append(traffic)
         self._ends.callback(traffic.stop)
         traffic.start()
         return traffic

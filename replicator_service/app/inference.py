@@ -13,6 +13,7 @@ from replicator_service.core.mapping.problems import MappingError, closest
 from replicator_service.core.masking.personal import Sightings
 from replicator_service.core.ports import CollectionKind, SourceCollection
 from replicator_service.source.connect.connection import connect, disconnect
+from replicator_service.source.connect.deadline import require_reachable
 from replicator_service.source.connect.route import sampling_preference
 from replicator_service.source.read.catalog import list_collections, list_databases
 from replicator_service.source.read.sampling import Bounds, sample
@@ -66,6 +67,7 @@ def infer(
     client = connect(uri, app_name="replicator mapping infer")
     try:
         database = client.get_database(settings.mongo_database)
+        require_reachable(database)
         listed = list_collections(database)
         if not listed:
             raise _nothing_there(client, settings.mongo_database)

@@ -63,5 +63,7 @@ To = Annotated[
 ]
 MappingFile = Annotated[
     str | None,
-    typer.Option("--mapping", callback=_instead_of("MAPPING"), metavar="FILE", help="Instead of REPLICATOR_MAPPING."),
+    typer.Option(
+        "--mapping", callback=_instead_of("MAPPING"), metavar="FILE", help="The mapping; instead of REPLICATOR_MAPPING."
+    ),
 ]

@@ -5,12 +5,15 @@ A command's module is imported when the command runs: what is imported at its he
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from replicator_service.cli.lazy import Lazy, LazyGroup
 from replicator_service.cli.output import print_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DISTRIBUTION = "mongo-pg-replicator"
 
@@ -77,16 +80,22 @@ application = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 ok, 1 difference found, 2 configuration, 3 connection, 4 resync required.",
+    epilog="Exit codes: 0 ok, 1 difference found, 2 configuration, 3 connection, 4 resync required, "
+    "5 what no waiting and no setting repairs.",
 )
 
 
-def _show_version(*, wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
+def show_version(program: str) -> Callable[[bool], None]:
+    """What the option ``--version`` of a program does."""
 
-        print_text(f"replicator {version(DISTRIBUTION)}")
-        raise typer.Exit
+    def show(wanted: bool) -> None:  # noqa: FBT001 - the signature of a callback
+        if wanted:
+            from importlib.metadata import version
+
+            print_text(f"{program} {version(DISTRIBUTION)}")
+            raise typer.Exit
+
+    return show
 
 
 @application.callback()
@@ -94,7 +103,7 @@ def replicator(
     *,
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=lambda wanted: _show_version(wanted=wanted), is_eager=True, help="Show it."),
+        typer.Option("--version", callback=show_version("replicator"), is_eager=True, help="Show it."),
     ] = False,
 ) -> None:
     """Keep PostgreSQL equal to MongoDB, continuously."""

@@ -59,7 +59,7 @@ def check_command(
     try:
         settings = load_settings()
     except ConfigurationError as error:
-        findings = [Finding(SETTINGS, Level.FAIL, error.message, error.hint, error.exit_code)]
+        findings = [Finding(SETTINGS, Level.FAIL, each.message, each.hint, each.exit_code) for each in error.parts]
     else:
         findings = [*_unknown_settings(), *preflight(settings, now=time.time())]
     mask = address_mask(os.environ)

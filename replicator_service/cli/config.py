@@ -55,7 +55,7 @@ def settings_shown(given: Given, settings: Settings | None) -> dict[str, dict[st
         PREFIX + name.upper(): {
             "value": _value(name, field, given, settings),
             "from": given.origins.get(name, None if field.is_required() else "default"),
-            "problem": given.problems.get(name),
+            "problem": problem.message if (problem := given.problems.get(name)) else None,
             "description": field.description,
         }
         for name, field in Settings.model_fields.items()

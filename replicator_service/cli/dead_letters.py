@@ -147,10 +147,11 @@ def retry_command(
     json: Json = False,  # noqa: ARG001 - read from the context
 ) -> None:
     """Write the present version of these documents again; what is refused again becomes a new letter."""
+    _require_one_choice(numbers, collection, everything=everything)
     settings = load_settings()
     stream = settings.mongo_database
     with control_tables(settings) as connection, connection.transaction():
-        ids = _ids(connection, settings, numbers, collection, everything=everything)
+        ids = _ids(connection, settings, numbers, collection)
         if ids:
             dead_letters.mark_retried(connection, stream, ids)
             add_request(connection, stream, "retry", None)
@@ -167,9 +168,10 @@ def drop_command(
     json: Json = False,  # noqa: ARG001 - read from the context
 ) -> None:
     """Give these documents up: PostgreSQL stays without them until they change or are resynced."""
+    _require_one_choice(numbers, collection, everything=everything)
     settings = load_settings()
     with control_tables(settings) as connection, connection.transaction():
-        ids = _ids(connection, settings, numbers, collection, everything=everything)
+        ids = _ids(connection, settings, numbers, collection)
         dropped = dead_letters.drop_letters(connection, settings.mongo_database, ids) if ids else 0
     _tell(context, {"dropped": dropped, "dead_letters": ids}, f"{counted(dropped, 'dead letter')} dropped")
 
@@ -193,17 +195,15 @@ def _chosen(connection: Connection, settings: Settings, numbers: list[int]) -> l
     return found
 
 
-def _ids(
-    connection: Connection,
-    settings: Settings,
-    numbers: list[int] | None,
-    collection: str | None,
-    *,
-    everything: bool,
-) -> list[int]:
+def _require_one_choice(numbers: list[int] | None, collection: str | None, *, everything: bool) -> None:
+    chosen = sum((bool(numbers), collection is not None, everything))
+    if chosen != 1:
+        problem = "the letters are chosen in several ways" if chosen else "no letters are chosen"
+        raise ConfigurationError(problem, hint="Give their numbers, or --collection NAME, or --all.")
+
+
+def _ids(connection: Connection, settings: Settings, numbers: list[int] | None, collection: str | None) -> list[int]:
     """The letters that were chosen: by number, by collection, or all."""
-    if sum((bool(numbers), collection is not None, everything)) != 1:
-        raise ConfigurationError("choose the letters", hint="Give their numbers, or --collection NAME, or --all.")
     if numbers:
         return [letter.id for letter in _chosen(connection, settings, numbers)]
     return [letter.id for letter in _letters(connection, settings, collection, None)]

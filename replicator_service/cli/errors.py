@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from replicator_service.cli.output import console, print_json, printable, wants_json
 from replicator_service.configuration.environment import PREFIX
-from replicator_service.core.errors import Fatal, ReplicatorError
+from replicator_service.core.errors import ConfigurationError, Fatal, ReplicatorError
 from replicator_service.runtime.log.masking import Mask
 from replicator_service.runtime.log.traces import trace_of
 
@@ -49,15 +49,15 @@ class ErrorsShown(TyperGroup):
 def show_error(error: ReplicatorError, *, is_json: bool = False) -> None:
     """Print an error, on standard error for people and on standard output as JSON."""
     mask = address_mask(os.environ)
-    message, hint = mask(error.message), mask(error.hint)
     if is_json:
-        body = {"error": {"class": type(error).__name__, "message": message, "hint": hint}}
+        body = {"error": {"class": type(error).__name__, "message": mask(error.message), "hint": mask(error.hint)}}
         print_json(body)
         return
     out = console(stderr=True)
-    out.print(f"error: {_shown(message)}", style="bold red" if out.is_terminal else "", soft_wrap=True)
-    if hint:
-        out.print(f"hint:  {_shown(hint)}", soft_wrap=True)
+    for each in error.parts if isinstance(error, ConfigurationError) else (error,):
+        out.print(f"error: {_shown(mask(each.message))}", style="bold red" if out.is_terminal else "", soft_wrap=True)
+        if each.hint:
+            out.print(f"hint:  {_shown(mask(each.hint))}", soft_wrap=True)
 
 
 def _shown(text: str) -> str:

@@ -12,11 +12,13 @@ from typing import Annotated
 import typer
 
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
-from replicator_service.cli.service_http import START_IT, ask_service
+from replicator_service.cli.service_http import START_IT, ask_service, silence_told
 from replicator_service.configuration.environment import PREFIX, load_http_address
 from replicator_service.core.errors import ConfigurationError, Retryable
 
 _NOT_OK = 1
+_LAST_LINES: dict[int, str] = {HTTPStatus.OK: "ok", HTTPStatus.SERVICE_UNAVAILABLE: "not ok"}
+"""How the answer of a replicator ends, by its status."""
 
 
 def health_command(
@@ -51,9 +53,9 @@ def ask(address: str, probe: str) -> tuple[bool, list[str]]:
     try:
         status, content = ask_service(address, f"/{probe}?verbose")
     except (OSError, http.client.HTTPException) as error:
-        raise _silence(f"no service answers at {address} ({type(error).__name__})") from None
+        raise _silence(f"no service answers at {address}: {silence_told(error)}") from None
     lines = content.decode("utf-8", "replace").splitlines()
-    if status not in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE) or not lines:
+    if _LAST_LINES.get(status) != "".join(lines[-1:]):
         raise _silence(f"what answers at {address} is no replicator (status {status})")
     return status == HTTPStatus.OK, lines[:-1]
 

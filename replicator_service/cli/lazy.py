@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+import inspect
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -33,10 +34,16 @@ class Lazy:
             command = typer.main.get_group(found)
         else:
             alone = typer.Typer(add_completion=False)
-            alone.command(name, epilog=_imported(self.epilog)() if self.epilog else None)(found)
+            epilog = _imported(self.epilog)() if self.epilog else None
+            alone.command(name, help=paragraphs(found), epilog=epilog)(found)
             command = typer.main.get_command(alone)
         command.name = name
         return command
+
+
+def paragraphs(command: Callable[..., object]) -> str:
+    """The help of a command from its docstring; only paragraphs end lines, so that it fits every terminal."""
+    return "\n\n".join(" ".join(each.split()) for each in (inspect.getdoc(command) or "").split("\n\n"))
 
 
 def _imported(place: str) -> Any:  # noqa: ANN401 - see Lazy.load

@@ -7,13 +7,16 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from replicator_service.cli.service_http import START_IT, ask_service
+from replicator_service.cli.service_http import START_IT, ask_service, silence_told
 from replicator_service.core.errors import Retryable
 
 Json = dict[str, Any]
 
 STOPPED = "stopped"
 """The state that no service can tell of itself: nobody holds the lease."""
+
+_OURS = {"state", "stream", "meaning", "collections"}
+"""What no other program's answer has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,9 @@ class Source:
         try:
             found = _get(self.address, "/status")
         except (OSError, http.client.HTTPException, ValueError) as error:
-            silence = f"no service answers at {self.address} ({type(error).__name__})"
+            silence = f"no service answers at {self.address}: {silence_told(error)}"
         else:
-            if "state" in found:
+            if found.keys() >= _OURS:
                 return found
             silence = f"what answers at {self.address} is no replicator"
         if not self.may_fall_back:

@@ -136,7 +136,10 @@ def _collections(found: Json, room: int | None, width: int, *, is_ascii: bool) -
         dead = each["dead_letters"]
         table.add_row(
             Text(name),
-            Text(each["state"], "" if each["state"] == "streaming" else COLOURS.get(each["state"], "dim")),
+            Text(
+                each["state"].replace("_", " "),
+                "" if each["state"] == "streaming" else COLOURS.get(each["state"], "dim"),
+            ),
             f"{each['rows']:,}",
             short(each.get("events_per_second") or 0.0),
             _progress(each["snapshot_progress"], is_ascii=is_ascii) + _speed(each),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 from urllib.parse import urlsplit
 
 from replicator_service.core.errors import ConfigurationError
@@ -31,3 +32,18 @@ def ask_service(address: str, path: str) -> tuple[int, bytes]:
         return answer.status, answer.read()
     finally:
         connection.close()
+
+
+def silence_told(error: Exception) -> str:
+    """Why there was no answer, in words."""
+    match error:
+        case socket.gaierror():
+            return "the host is not known"
+        case ConnectionRefusedError():
+            return "nothing listens there"
+        case TimeoutError():
+            return f"nothing came within {_TIMEOUT_SECONDS:.0f} seconds"
+        case OSError():
+            return error.strerror or type(error).__name__
+        case _:
+            return "another program listens there"

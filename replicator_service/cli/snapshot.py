@@ -37,6 +37,10 @@ def pace_command(
     """Show how fast collections are read, or change it: within a second, also while the service runs."""
     if max_mb_s is not None and max_mb_s < 0:
         raise ConfigurationError("--max-mb-s is negative", hint="Give megabytes a second, or 0 for no limit.")
+    if reset and (workers is not None or max_mb_s is not None):
+        raise ConfigurationError(
+            "--reset and a pace exclude each other", hint="Give --reset, or --workers and --max-mb-s."
+        )
     settings = load_settings()
     stream = settings.mongo_database
     with control_tables(settings) as connection:

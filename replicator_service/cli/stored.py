@@ -40,10 +40,12 @@ def from_postgresql(silence: str, hint: str) -> Json:
         with connect(settings.postgres_dsn.get_secret_value(), application_name="replicator command") as connection:
             stream = settings.mongo_database
             view = read_overview(connection, stream, schema_name(stream))
-    except ReplicatorError as error:
+    except ConfigurationError as error:
         # Settings do not come by waiting; a server may.
-        kind = ConfigurationError if isinstance(error, ConfigurationError) else Retryable
-        raise kind(
+        unasked = ConfigurationError(f"{silence}, and PostgreSQL cannot be asked instead", hint=hint)
+        raise ConfigurationError.together([unasked, *error.parts]) from None
+    except ReplicatorError as error:
+        raise Retryable(
             f"{silence}, and PostgreSQL cannot be asked instead: {error.message}", hint=f"{hint} {error.hint}"
         ) from None
     return from_database(stream, view, silence, hint, at=datetime.now(UTC))
@@ -60,7 +62,7 @@ def from_database(stream: str, view: DatabaseView, silence: str, hint: str, *, a
         database_seen=Sighting(0.0),
     )
     known = status(seen, at=at, max_lag_seconds=0.0)
-    error = {"class": "Unreachable", "message": f"{silence}: this is what PostgreSQL knows", "hint": hint}
+    error = {"class": "Unreachable", "message": f"{silence}; this is what PostgreSQL knows", "hint": hint}
     severity = "critical" if state in (STOPPED, State.WAITING) else "warning"
     sentence = error["message"][:1].upper() + error["message"][1:] + "."
     notice = {"severity": severity, "subject": "service", "message": sentence, "hint": hint, "command": None}

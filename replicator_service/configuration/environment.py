@@ -71,42 +71,36 @@ class Given:
 
     values: Mapping[str, str]
     origins: Mapping[str, str]
-    problems: Mapping[str, str]
-    fixes: tuple[str, ...] = ()
+    problems: Mapping[str, ConfigurationError]
 
     @property
     def error(self) -> ConfigurationError:
         """One error that names every setting that is missing or wrong, without its value."""
-        fixes = self.fixes or tuple(fix for name, fix in _MISSING.items() if name in self.problems)
-        hint = " ".join(fixes) or "'replicator run --help' lists the settings."
-        return ConfigurationError("; ".join(self.problems.values()), hint=hint)
+        return ConfigurationError.together(list(self.problems.values()))
 
 
 def found(names: Iterable[str], environ: Mapping[str, str]) -> Given:
     """Those of the settings that are set, and what is wrong with which; an empty variable counts as not set."""
     values: dict[str, str] = {}
     origins: dict[str, str] = {}
-    problems: dict[str, str] = {}
-    fixes: dict[str, None] = {}
+    problems: dict[str, ConfigurationError] = {}
     for name in names:
         variable = PREFIX + name.upper()
         try:
             value = value_of(variable, environ)
         except ConfigurationError as error:
-            problems[name] = error.message
-            fixes[error.hint] = None
+            problems[name] = error
             continue
         if not value:
             continue
         values[name] = value
         origins[name] = "file" if environ.get(variable + "_FILE") else "environment"
         if name in _FLAWS and (flaw := _FLAWS[name](value)):
-            problems[name] = f"{variable} is wrong: it {flaw.cause}"
-            fixes[flaw.fix] = None
-    return Given(values, origins, problems, tuple(fixes))
+            problems[name] = ConfigurationError(f"{variable} is wrong: it {flaw.cause}", hint=flaw.fix)
+    return Given(values, origins, problems)
 
 
-_MISSING = {
+MISSING = {
     "mongo_uri": "Give --from mongodb://USER:PASSWORD@HOST/DATABASE, or set REPLICATOR_MONGO_URI to it.",
     "mongo_database": "Name the database in the address, mongodb://HOST/DATABASE, or set REPLICATOR_MONGO_DATABASE.",
     "postgres_dsn": "Give --to postgresql://USER:PASSWORD@HOST/DATABASE, or set REPLICATOR_POSTGRES_DSN to it.",

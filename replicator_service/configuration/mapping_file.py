@@ -23,7 +23,7 @@ def read_mapping(path: Path | None) -> Mapping:
     except OSError as error:
         raise ConfigurationError(
             f"the mapping file {path} cannot be read: {error.strerror}",
-            hint="Check REPLICATOR_MAPPING and the file's permissions.",
+            hint="Name a file that exists and that this user may read: FILE, --mapping or REPLICATOR_MAPPING.",
         ) from None
     return load_mapping(content, name=str(path))
 

@@ -7,26 +7,31 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from enum import StrEnum
+from enum import Enum, StrEnum
 from pathlib import Path  # noqa: TC003 - read when the model is made
 from typing import TYPE_CHECKING
 
 from pydantic import Field, SecretStr, ValidationError
+from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from replicator_service.configuration.environment import (
     DEFAULT_HTTP_HOST,
     DEFAULT_HTTP_PORT,
+    MISSING,
     PREFIX,
     Given,
     found,
 )
 from replicator_service.core.addresses import database_in
+from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.problems import closest
 from replicator_service.core.read_from import ReadFrom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
 
 
 class OnHistoryLost(StrEnum):
@@ -50,6 +55,15 @@ class LogFormat(StrEnum):
     AUTO = "auto"
     CONSOLE = "console"
     JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least urgent lines that are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 class Settings(BaseSettings):
@@ -152,7 +166,7 @@ class Settings(BaseSettings):
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="console, json, or auto: console on a terminal, JSON elsewhere."
     )
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
+    log_level: LogLevel = Field(LogLevel.INFO, description="debug, info, warning or error.")
 
 
 def load_settings(environ: Mapping[str, str] = os.environ, **overrides: object) -> Settings:
@@ -196,12 +210,14 @@ def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str 
     return {PREFIX + name: right and PREFIX + right for name, right in meant.items()}
 
 
-def _problems(error: ValidationError, environ: Mapping[str, str], given: Given, *, has_uri: bool) -> dict[str, str]:
-    """What is wrong with each setting."""
+def _problems(
+    error: ValidationError, environ: Mapping[str, str], given: Given, *, has_uri: bool
+) -> dict[str, ConfigurationError]:
+    """What is wrong with each setting, and what to write instead."""
     meant = {right: wrong for wrong, right in unknown_variables(environ).items() if right is not None}
     problems = dict(given.problems)
-    for each in error.errors(include_input=False, include_url=False, include_context=False):
-        name = str(each["loc"][0]) if each["loc"] else "setting"
+    for each in error.errors(include_input=False, include_url=False):
+        name = str(each["loc"][0])
         variable = PREFIX + name.upper()
         if name in given.problems:
             continue
@@ -209,9 +225,36 @@ def _problems(error: ValidationError, environ: Mapping[str, str], given: Given, 
             # The address, once it is right, may well name it.
             continue
         if each["type"] != "missing":
-            problems[name] = f"{variable} is wrong: {each['msg']}"
+            problem, fix = f"is wrong: it {_flaw(each)}", _fix(name)
         elif wrong := meant.get(variable):
-            problems[name] = f"{variable} is missing, and {wrong} is set but unknown"
+            problem, fix = f"is missing, and {wrong} is set but unknown", f"Call {wrong} {variable}."
         else:
-            problems[name] = f"{variable} is missing"
+            problem, fix = "is missing", MISSING[name]
+        problems[name] = ConfigurationError(f"{variable} {problem}", hint=fix)
     return problems
+
+
+_FLAWS = {
+    "int_parsing": "is no whole number",
+    "float_parsing": "is no number",
+    "bool_parsing": "is neither true nor false",
+    "enum": "is not {expected}",
+    "less_than_equal": "is more than {le}",
+    "greater_than_equal": "is less than {ge}",
+    "greater_than": "is not more than {gt}",
+    "string_too_long": "has more than {max_length} characters",
+    "string_pattern_mismatch": "does not begin with http:// or https://",
+}
+
+
+def _flaw(error: ErrorDetails) -> str:
+    """What is wrong with a value, as the end of a sentence that begins with "it"."""
+    words = _FLAWS.get(error["type"])
+    return words.format_map(error.get("ctx", {})) if words else f"cannot be used: {error['msg']}"
+
+
+def _fix(name: str) -> str:
+    """What a setting means, and what it is when nobody says."""
+    field = Settings.model_fields[name]
+    default = field.default.value if isinstance(field.default, Enum) else field.default
+    return str(field.description) + (f" Without it: {default}." if default not in (None, PydanticUndefined) else "")

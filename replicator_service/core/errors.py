@@ -8,7 +8,10 @@ and hints never hold row values or secrets.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Server(StrEnum):
@@ -89,9 +92,19 @@ class Fatal(ReplicatorError):
 
 
 class ConfigurationError(Fatal):
-    """A setting, the mapping or the command line is wrong."""
+    """A setting, the mapping or the command line is wrong. ``parts`` are several of these, told at once."""
 
     exit_code = 2
+
+    def __init__(self, message: str, *, hint: str = "", parts: Sequence[ConfigurationError] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.parts = tuple(parts) or (self,)
+
+    @classmethod
+    def together(cls, parts: Sequence[ConfigurationError]) -> ConfigurationError:
+        """One error of several, with the causes and the fixes of all."""
+        hints = dict.fromkeys(part.hint for part in parts if part.hint)
+        return cls("; ".join(part.message for part in parts), hint=" ".join(hints), parts=parts)
 
 
 class SnapshotUnavailable(ReplicatorError):

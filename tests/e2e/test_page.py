@@ -144,6 +144,8 @@ def test_every_state_is_named_and_explained(shown: Shown, state: State) -> None:
     assert MEANINGS[state] in page.text("#meaning")
     if state is State.STANDBY:
         assert "session 4711 at 10.1.2.3" in page.text("#meaning")
+    row = page.text("#collections tbody tr .word")
+    assert row == (state.value.replace("_", " ") if not shown.around.watch.present().is_moving else "streaming")
     told = page.texts("#notices li")
     assert bool(told) == (state in {State.PAUSED, State.WAITING, State.FAILED, State.RESYNC_REQUIRED}), told
     tones = {State.STREAMING: GOOD, State.WAITING: CRITICAL, State.RESYNC_REQUIRED: CRITICAL, State.FAILED: CRITICAL}

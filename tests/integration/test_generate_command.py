@@ -67,11 +67,17 @@ def test_options_go_before_the_environment(source: Source) -> None:
     ("options", "code", "told"),
     [
         ((), 2, "no MongoDB address is given"),
-        (("--uri", "mongo:/nonsense"), 2, "address is not valid"),
+        (("--uri", "mongo:/nonsense"), 2, "it does not begin with mongodb://"),
         (("--uri", "mongodb://u:secret@127.0.0.1:1/?serverSelectionTimeoutMS=200"), 3, "cannot be reached"),
         (("--uri", "mongodb://h", "--start", "yesterday"), 2, "is not a time"),
         (("--uri", "mongodb://h", "--update-share", "2"), 2, "leave nothing to insert"),
         (("--uri", "mongodb://h", "--rate", "5", "--start", "2026-03-02"), 2, "exclude each other"),
+        (
+            ("--uri", "mongodb://h", "--rate", "5", "--days", "3", "--documents", "7"),
+            2,
+            "--days, --documents and --rate",
+        ),
+        (("--uri", "mongodb://h", "--duration", "5"), 2, "--duration needs --rate"),
         (("--uri", "mongodb://h", "--rate", "0"), 2, "without documents"),
     ],
 )

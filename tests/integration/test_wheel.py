@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from psycopg import sql
 
 from devstack.ports import LOOPBACK, free_port
 from tests.support.compiled import native_or_skip
@@ -84,7 +85,7 @@ def test_every_program_says_what_it_is(installation: Installation) -> None:
         2,
         [
             "error: the generator needs faker, which is not installed",
-            f"  fix: {installation.command('python')} -m pip install faker",
+            f"hint:  {installation.command('python')} -m pip install faker",
         ],
     )
 
@@ -118,11 +119,11 @@ def test_it_replicates_from_one_address_to_another(installation: Installation, s
 
         wait_until(is_streaming, timeout=60, message="the service to stream")
         source.db["Orders"].update_one({"_id": 7}, {"$set": {"total": 1000}})
-        asked = f'select count(*), max(total) from "{source.name}".orders'
+        asked = sql.SQL("select count(*), max(total) from {}").format(sql.Identifier(source.name, "orders"))
 
         def has_arrived() -> bool:
             with sink.connect() as connection:
-                return connection.execute(asked.encode()).fetchall() == [(100, 1000)]
+                return connection.execute(asked).fetchall() == [(100, 1000)]
 
         wait_until(has_arrived, message="the change")
         pages = ["/", *(f"/web/{path.name}" for path in WEB.iterdir() if path.suffix != ".html")]

@@ -1,4 +1,4 @@
-"""Somebody else's program on a port: it answers 200 to everything, as a healthy Airflow that lets everybody in would."""
+"""Somebody else's program on a port: it answers 200 to everything, as an Airflow that lets everybody in would."""
 
 from __future__ import annotations
 

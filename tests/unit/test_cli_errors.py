@@ -54,16 +54,34 @@ def test_missing_settings_end_every_command_with_exit_code_2(command: list[str])
     # Port 9: a service of somebody else's may listen on the usual one.
     result = replicator(*command, REPLICATOR_HTTP_PORT="9")
     assert result.exit_code == 2
-    assert "REPLICATOR_MONGO_URI is missing" in result.stderr
-    assert "hint:" in result.stderr
+    told = result.stderr.splitlines()
+    for name, option in (("MONGO_URI", "--from mongodb://"), ("POSTGRES_DSN", "--to postgresql://")):
+        at = told.index(f"error: REPLICATOR_{name} is missing")
+        assert told[at + 1].startswith(f"hint:  Give {option}")
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["dead-letters", "retry"], "no letters are chosen"),
+        (["dead-letters", "drop", "1", "--all"], "the letters are chosen in several ways"),
+        (["snapshot", "pace", "--reset", "--workers", "3"], "--reset and a pace exclude each other"),
+        (["resync", "Orders", "--all"], "name one collection, or give --all"),
+    ],
+)
+def test_a_command_line_that_cannot_be_meant_is_refused_before_any_server_is_asked(words: list[str], told: str) -> None:
+    result = replicator(*words, **NOWHERE)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {told}\nhint:  ")
 
 
 def test_check_reports_missing_settings_as_a_failed_check() -> None:
     result = replicator("check", "--json")
     assert result.exit_code == 2
-    (found,) = json.loads(result.stdout)["checks"]
-    assert (found["name"], found["level"]) == ("settings", "fail")
+    found = json.loads(result.stdout)["checks"]
+    assert {(each["name"], each["level"]) for each in found} == {("settings", "fail")}
+    assert [each["cause"].split()[0] for each in found] == ["REPLICATOR_MONGO_URI", "REPLICATOR_POSTGRES_DSN"]
 
 
 def test_errors_are_json_when_json_was_asked_for() -> None:

@@ -179,4 +179,27 @@ def test_given_settings_are_read_however_many_are_missing() -> None:
     assert settings is None
     assert given.values["mongo_database"] == "data"
     assert given.origins == {"mongo_uri": "environment", "http_port": "environment", "mongo_database": "address"}
-    assert given.problems == {"postgres_dsn": "REPLICATOR_POSTGRES_DSN is missing"}
+    assert {name: each.message for name, each in given.problems.items()} == {
+        "postgres_dsn": "REPLICATOR_POSTGRES_DSN is missing"
+    }
+
+
+def test_each_wrong_value_says_in_words_what_is_wrong_and_what_may_stand_there() -> None:
+    wrong = {
+        "HTTP_PORT": ("70000", "is no number from 0 to 65535"),
+        "BATCH_MAX_EVENTS": ("many", "is no whole number"),
+        "BATCH_MAX_MS": ("0", "is less than 1"),
+        "LEASE_SECONDS": ("long", "is no number"),
+        "SNAPSHOT_MAX_MB_S": ("0", "is not more than 0.0"),
+        "ON_HISTORY_LOST": ("forget", "is not 'resync' or 'stop'"),
+        "ACCEPT_INEXACT": ("perhaps", "is neither true nor false"),
+        "LOG_LEVEL": ("loud", "is not 'debug', 'info', 'warning' or 'error'"),
+        "RUNBOOKS_URL": ("wiki", "does not begin with http:// or https://"),
+        "MONGO_DATABASE": ("x" * 64, "is longer than 63 bytes"),
+    }
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({**COMPLETE, **{f"REPLICATOR_{name}": value for name, (value, _) in wrong.items()}})
+    told = {each.message.removeprefix("REPLICATOR_"): each.hint for each in caught.value.parts}
+    assert told.keys() == {f"{name} is wrong: it {words}" for name, (_, words) in wrong.items()}
+    assert all(told.values())
+    assert told["LEASE_SECONDS is wrong: it is no number"].endswith("Without it: 30.0.")

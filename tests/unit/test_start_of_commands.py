@@ -54,7 +54,7 @@ _COMMON = {
     "replicator_service.runtime.log.masking",
     "replicator_service.runtime.log.traces",
 }
-_HEALTH = _COMMON | {"replicator_service.cli.health"}
+_HEALTH = _COMMON | {"replicator_service.cli.health", "replicator_service.cli.service_http"}
 _STATUS = _COMMON | {
     "replicator_service.cli.look",
     "replicator_service.cli.status",
@@ -77,7 +77,7 @@ def address() -> Iterator[str]:
 
     class Answers(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status = {"stream": "shop", "state": "streaming", "role": "leader", "collections": {}}
+            status = {"stream": "shop", "state": "streaming", "meaning": "", "role": "leader", "collections": {}}
             body = b"alive\nok\n" if self.path.startswith("/livez") else json.dumps(status).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))

@@ -140,7 +140,7 @@ def test_a_pause_is_shown_although_nothing_commits_after_an_outage(around: Surro
     around.now += 60
     around.health.ticked("planner")
     assert around.present.state is State.PAUSED
-    assert told(around)["collections"]["orders"]["state"] == "waiting"
+    assert told(around)["collections"]["orders"]["state"] == "paused"
 
 
 def test_a_standby_shows_collections_as_they_are_while_somebody_leads(around: Surroundings) -> None:

@@ -48,8 +48,10 @@ def generate_command(
         str | None,
         typer.Option(help="First instant (ISO 8601, UTC without an offset); by default the days end with yesterday."),
     ] = None,
-    days: Annotated[int, typer.Option(min=1, help="Days of history.")] = _DEFAULT_DAYS,
-    documents: Annotated[int, typer.Option(min=1, help="Documents to insert, in all.")] = _DEFAULT_DOCUMENTS,
+    days: Annotated[int | None, typer.Option(min=1, help=f"Days of history; by default {_DEFAULT_DAYS}.")] = None,
+    documents: Annotated[
+        int | None, typer.Option(min=1, help=f"Documents to insert, in all; by default {_DEFAULT_DOCUMENTS}.")
+    ] = None,
     users: Annotated[
         int | None, typer.Option(help="Users of the shop; by default a twentieth of the documents.")
     ] = None,
@@ -71,17 +73,17 @@ def generate_command(
     intervals of one seed continue each other. With --rate, it goes on from now in real time.
     """
     as_json = wants_json(context)
+    _refuse_other_mode(rate, {"--duration": duration}, {"--start": start, "--days": days, "--documents": documents})
     settings = read_settings(os.environ, uri, database)
     options = Options(seed=seed, users=users, products=products, update_share=update_share, delete_share=delete_share)
     began, now = time.monotonic(), datetime.now(UTC)
     if rate is None:
-        interval = _interval(start, days, now)
+        documents = documents or _DEFAULT_DOCUMENTS
+        interval = _interval(start, days or _DEFAULT_DAYS, now)
         parameters = Parameters.in_total(documents, interval, **options)
         first, end = interval.start, interval.end
         with _progress_shown(int(documents / parameters.insert_share), quiet=as_json) as advance:
             summary = generate(settings, parameters, interval, progress=advance)
-    elif start is not None:
-        raise ParametersError("--start and --rate exclude each other", hint="Leave one of them out: --rate begins now.")
     else:
         parameters = Parameters.live(rate, now, **options)
         with (
@@ -137,6 +139,16 @@ def _interval(start: str | None, days: int, now: datetime) -> Interval:
     except ValueError:
         raise ParametersError(f"{start!r} is not a time", hint="Write it as 2026-01-31T00:00:00+00:00.") from None
     return Interval.of_days(first if first.utcoffset() is not None else first.replace(tzinfo=UTC), days)
+
+
+def _refuse_other_mode(rate: float | None, live: dict[str, object], history: dict[str, object]) -> None:
+    """An option of the mode that was not chosen would do nothing, without a word."""
+    if given := [name for name, value in history.items() if rate is not None and value is not None]:
+        raise ParametersError(
+            f"{', '.join(given)} and --rate exclude each other", hint="Leave one of them out: --rate begins now."
+        )
+    if given := [name for name, value in live.items() if rate is None and value is not None]:
+        raise ParametersError(f"{', '.join(given)} needs --rate", hint="Give --rate, or leave it out.")
 
 
 @contextmanager

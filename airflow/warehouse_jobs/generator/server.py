@@ -18,6 +18,7 @@ from pymongo.errors import (
 )
 
 from replicator_service.configuration.environment import value_of
+from replicator_service.core.addresses import mongo_uri_flaw
 from warehouse_jobs.generator.errors import ParametersError, RefusedError, SourceError
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def read_settings(environ: Mapping[str, str], uri: str | None = None, database: 
             "no MongoDB address is given",
             hint=f"Give --uri, or set {URI} to mongodb://USER:PASSWORD@HOST:PORT/?authSource=admin.",
         )
+    if flaw := mongo_uri_flaw(uri):
+        raise ParametersError(f"the address of MongoDB is wrong: it {flaw.cause}", hint=flaw.fix)
     return MongoSettings(uri, database or environ.get(DATABASE) or DEFAULT_DATABASE)
 
 

@@ -130,7 +130,8 @@ FIELDS = (
     ),
     Field(
         "collections",
-        "By name. `state` is `waiting` while nothing can move, or this one cannot be read (see its `error`); `rows` is "
+        "By name. While nothing moves, `state` is the stream's (`waiting`, `paused`, ...); `waiting` also while this "
+        "one cannot be read (see its `error`), or nobody leads; `rows` is "
         "PostgreSQL's estimate, `snapshot_progress` a share from 0 to 1, `snapshot_ranges_left` of the "
         "`snapshot_ranges` are still read; `last_change` and `events_per_second` are what this process has seen.",
         lambda look: values.moving(look.present),

@@ -11,6 +11,7 @@ from replicator_service.core.position import wall_time
 from replicator_service.core.schema_findings import FindingKind
 from replicator_service.core.steps import CollectionState
 from replicator_service.core.times import time_text
+from replicator_service.runtime.state.health import State
 
 if TYPE_CHECKING:
     from replicator_service.core.abilities import Abilities
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-WAITING = "waiting"
 _MOVING = frozenset({CollectionState.SNAPSHOTTING.value, CollectionState.STREAMING.value})
 
 
@@ -150,13 +150,14 @@ def _collection(view: CollectionView) -> Json:
 def moving(present: Present) -> Json:
     """The collections with what this process knows of them: null where it has seen none of their changes.
 
-    While nothing can move, or one of them cannot be read, they wait, whatever is done with them otherwise.
+    While nothing moves, each shows the state that keeps it; one that cannot be read waits.
     """
     known = collections(present.database)
     for name, each in known.items():
         failure = present.report.collection_errors.get(name)
         if each["state"] in _MOVING and (failure is not None or not present.is_moving):
-            each["state"] = WAITING
+            is_kept = failure is None and present.state is not State.STANDBY
+            each["state"] = present.state.value if is_kept else State.WAITING.value
         each["error"] = None if failure is None else error(failure)
         movement = present.movements.get(name)
         each["last_change"] = wall(movement.last_change) if movement else None

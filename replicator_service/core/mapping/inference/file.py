@@ -41,8 +41,8 @@ _HEADER = """\
 #   arrays   Rows of a child table have _id and _ordinal. {{from: parent, type: text}} repeats a field of the document.
 #   indexes  Add the few that your queries use, for instance `indexes: [user_id]` below `columns`.
 #
-# docs/reference/mapping.md explains the rest. `replicator mapping check` tells whether the file can be read. An editor
-# that knows the first line helps you, once `replicator mapping schema > mapping.schema.json` was run beside this file."""
+# docs/reference/mapping.md explains the rest. `replicator mapping check` tells whether the file can be read. Editors
+# that know the first line help, once `replicator mapping schema > mapping.schema.json` was run beside this file."""
 
 
 @dataclass(frozen=True, slots=True)

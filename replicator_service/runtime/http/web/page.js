@@ -251,7 +251,7 @@ const collectionRows = new Rows(
     const made = indexesOf(each, each.indexes);
     const why = each.indexes.find((index) => index.collection === each.name && index.state === "failed");
     const reading = isReading ? readingOf(each) : "";
-    write(word, isReading ? progressOf(each) : made || each.state, each.error ? each.error.message : why ? why.error : reading);
+    write(word, isReading ? progressOf(each) : made || each.state.replaceAll("_", " "), each.error ? each.error.message : why ? why.error : reading);
     bar.hidden = !isReading || !each.snapshot_documents;
     const percent = Math.floor((each.snapshot_progress ?? 0) * 100);
     bar.setAttribute("aria-valuenow", String(percent));
