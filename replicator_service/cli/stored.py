@@ -66,6 +66,9 @@ def from_database(stream: str, view: DatabaseView, silence: str, hint: str, *, a
     severity = "critical" if state in (STOPPED, State.WAITING) else "warning"
     sentence = error["message"][:1].upper() + error["message"][1:] + "."
     notice = {"severity": severity, "subject": "service", "message": sentence, "hint": hint, "command": None}
+    for each in known["collections"].values():
+        if each["state"] == State.FAILED.value:
+            each["state"] = state
     return known | {
         "state": state,
         "meaning": _meaning(state, view),

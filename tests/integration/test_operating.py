@@ -184,7 +184,7 @@ def test_status_asks_the_service_and_without_one_postgresql(operator: Operator, 
     told = json.loads(done.stdout)
     assert (done.exit_code, told["state"]) == (3, "stopped")
     assert told["lag_seconds"] is None
-    assert told["collections"]["orders"]["state"] == "waiting"
+    assert told["collections"]["orders"]["state"] == "stopped"
     assert operator.replicator("status", "--url", "http://127.0.0.1:9/").exit_code == 3
 
 
