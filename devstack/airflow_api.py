@@ -48,8 +48,8 @@ class AirflowApi:
             return ("api-server",)
         return tuple(name for name in COMPONENTS if (health.get(name) or {}).get("status") != "healthy")
 
-    def log_in(self) -> str:
-        """Get a token with the password that this Airflow was started with; a browser has it as cookie ``_token``."""
+    def log_in(self) -> None:
+        """Get a token with the password that this Airflow was started with."""
         self._token = None
         status, answer = self._send("POST", "/auth/token", self._credentials)
         if status >= http.client.BAD_REQUEST or not isinstance(answer, dict) or "access_token" not in answer:
@@ -59,7 +59,6 @@ class AirflowApi:
                 hint="Another program has the port. Start again: a free port is taken then.",
             )
         self._token = str(answer["access_token"])
-        return self._token
 
     def dags(self) -> set[str]:
         """The ids of the DAGs that the dag processor has read."""
