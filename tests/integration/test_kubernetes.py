@@ -141,6 +141,43 @@ def test_the_settings_are_settings_of_the_service(settings: dict[str, str]) -> N
     assert {name.removesuffix("_FILE") for name in settings} <= known
 
 
+def test_every_setting_can_be_given_by_an_overlay(container: dict[str, Any], pod: dict[str, Any]) -> None:
+    assert container["envFrom"] == [{"configMapRef": {"name": "replicator-settings"}}]
+    # And every key of the Secret is a file beside the addresses.
+    (secret,) = [each["secret"] for each in pod["spec"]["volumes"] if "secret" in each]
+    assert "items" not in secret
+
+
+@pytest.mark.parametrize("name", ["mask-key", "webhook"])
+def test_components_name_a_file_beside_the_addresses(
+    name: str, settings: dict[str, str], container: dict[str, Any], tmp_path: Path
+) -> None:
+    whole = {"kind": "Kustomization", "resources": [str(KUBERNETES / "base")]}
+    whole["components"] = [str(KUBERNETES / "components" / name)]
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(whole), encoding="utf-8")
+    resources = render(tmp_path)
+    for each in resources:
+        assert kubernetes_validate.validate(each, NEWEST, strict=True) == NEWEST
+    added = resource(resources, "ConfigMap", "replicator-settings")["data"].items() - settings.items()
+    ((variable, file),) = added
+    setting = variable.removeprefix(PREFIX).removesuffix("_FILE").lower()
+    assert setting in Settings.model_fields
+    (place,) = [each["mountPath"] for each in container["volumeMounts"] if each["name"] == "addresses"]
+    assert file.startswith(f"{place}/")
+    example = (EXAMPLE / "kustomization.yaml").read_text(encoding="utf-8")
+    assert f"# - ../../components/{name}\n" in example
+    assert f"# - secrets/{file.removeprefix(place + '/')}\n" in example
+
+
+def test_the_webhook_is_let_out_besides_the_servers(pod: dict[str, Any]) -> None:
+    (policy,) = yaml.safe_load_all(
+        (KUBERNETES / "components" / "webhook" / "network-policy.yaml").read_text(encoding="utf-8")
+    )
+    assert policy["spec"]["podSelector"] == {"matchLabels": pod["metadata"]["labels"]}
+    assert policy["spec"]["policyTypes"] == ["Egress"]
+    assert policy["spec"]["egress"] == [{"ports": [{"port": 443}]}]
+
+
 def test_a_pod_has_the_time_to_drain(pod: dict[str, Any]) -> None:
     assert pod["spec"]["terminationGracePeriodSeconds"] >= DRAIN_SECONDS + 3
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from replicator_service.configuration.environment import PREFIX
+from replicator_service.configuration.settings import Settings, load_settings
 from warehouse_jobs.orchestration.component_health import COMPONENTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +28,17 @@ _ASSIGNMENT = re.compile(r"^(\w+)=(.*)$", re.MULTILINE)
 
 REFERENCES = [(match[1], match[2], match[3]) for match in _REFERENCE.finditer(TEXT)]
 VALUES = dict(_ASSIGNMENT.findall((ROOT / ".env-dev").read_text(encoding="utf-8")))
+
+
+ALONE: dict[str, Any] = yaml.safe_load((ROOT / "deploy/service-alone.yml").read_text(encoding="utf-8"))
+
+NOT_IN_ENV = {
+    "http_host": "the container's own: the port is published on 127.0.0.1",
+    "http_port": "the container's own: REPLICATOR_PORT is where it is published",
+    "mask_key": "a file alone: whoever may inspect the container would see it",
+    "compiled": "the image has the compiled path, or says while it is built that it has not",
+}
+"""Settings of the service that .env does not have, each with the reason."""
 
 
 def is_secret(variable: str) -> bool:
@@ -186,10 +199,9 @@ def test_redis_reads_its_password_from_no_command_line() -> None:
 
 
 def test_the_service_alone_reads_its_addresses_from_files_and_is_locked_in_as_ever() -> None:
-    file = yaml.safe_load((ROOT / "deploy/service-alone.yml").read_text(encoding="utf-8"))
-    alone, usual = file["services"]["replicator"], SERVICES["replicator"]
-    assert sorted(file["secrets"]) == sorted(alone["secrets"])
-    files = {value for name, value in alone["environment"].items() if name.endswith("_FILE")}
+    alone, usual = ALONE["services"]["replicator"], SERVICES["replicator"]
+    assert sorted(ALONE["secrets"]) == sorted(alone["secrets"])
+    files = {value for value in alone["environment"].values() if value.startswith("/run/")}
     assert files == {f"/run/secrets/{name}" for name in alone["secrets"]}
     assert not {"REPLICATOR_MONGO_URI", "REPLICATOR_POSTGRES_DSN"} & alone["environment"].keys()
     for kept in (
@@ -205,3 +217,47 @@ def test_the_service_alone_reads_its_addresses_from_files_and_is_locked_in_as_ev
     ):
         assert alone[kept] == usual[kept], kept
     assert alone["build"]["args"] == usual["build"]["args"]
+
+
+def variables_of(setting: str) -> set[str]:
+    return {PREFIX + setting.upper(), PREFIX + setting.upper() + "_FILE"}
+
+
+@pytest.mark.parametrize("file", [FILE, ALONE], ids=["whole", "alone"])
+def test_every_setting_of_the_service_can_be_set_without_touching_the_file(file: dict[str, Any]) -> None:
+    given = file["services"]["replicator"]["environment"]
+    settable = {name for name, value in given.items() if _REFERENCE.search(value) or value.startswith("/run/secrets/")}
+    left_out = {setting for setting in Settings.model_fields if not variables_of(setting) & settable}
+    # The key can be set, as a file alone.
+    assert left_out == NOT_IN_ENV.keys() - {"mask_key"}
+    assert PREFIX + "MASK_KEY" not in given
+    assert {name.removesuffix("_FILE").removeprefix(PREFIX).lower() for name in given} <= Settings.model_fields.keys()
+
+
+@pytest.mark.parametrize("file", [FILE, ALONE], ids=["whole", "alone"])
+def test_with_nothing_said_the_service_has_its_own_defaults(file: dict[str, Any], tmp_path: Path) -> None:
+    address = tmp_path / "address"
+    address.write_text("mongodb://host/", encoding="utf-8")
+    environ = {
+        name: str(address) if value.startswith("/run/secrets/") else default_of(value)
+        for name, value in file["services"]["replicator"]["environment"].items()
+    }
+    if file is ALONE:
+        environ |= {"REPLICATOR_MONGO_DATABASE": "origin", "REPLICATOR_POSTGRES_DSN_FILE": ""}
+        environ |= {"REPLICATOR_POSTGRES_DSN": "postgresql://host/destination"}
+    settings = load_settings(environ)
+    others = {"mongo_uri", "mongo_database", "postgres_dsn", "mapping", "http_host", "airflow_url"}
+    changed = {
+        name
+        for name, field in Settings.model_fields.items()
+        if name not in others and getattr(settings, name) != field.default
+    }
+    assert changed == set()
+
+
+def test_the_proof_of_airflow_reads_through_the_masks_of_the_service() -> None:
+    ours, airflows = SERVICES["replicator"], SERVICES["airflow-scheduler"]
+    for name in ("REPLICATOR_MASK_KEY_FILE", "REPLICATOR_READ_FROM", "REPLICATOR_MAPPING"):
+        assert airflows["environment"][name] == ours["environment"][name]
+    assert "./deploy/secrets/files:/files:ro" in ours["volumes"]
+    assert "./deploy/secrets/files:/files:ro" in airflows["volumes"]
