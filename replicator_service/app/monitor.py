@@ -7,6 +7,7 @@ Each server has its own thread: one that hangs must not hide what the other says
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,6 @@ from replicator_service.source.read.oplog import oplog_start
 from replicator_service.source.read.server_times import operation_time, unsupported_collections
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from replicator_service.configuration.settings import Settings
     from replicator_service.runtime.judgement.service_view import Watch
     from replicator_service.runtime.log.logging import Logger
@@ -53,8 +52,8 @@ class Monitor:
         self._source = SourceWatch(settings, watch)
         self._sink = SinkWatch(settings, watch, mapping)
         self._threads = [
-            threading.Thread(target=self._run, args=(self._source.look, SOURCE_SECONDS), name="source monitor"),
-            threading.Thread(target=self._run, args=(self._sink.look, SINK_SECONDS), name="sink monitor"),
+            threading.Thread(target=self._run, args=(self._source, SOURCE_SECONDS), name="source monitor"),
+            threading.Thread(target=self._run, args=(self._sink, SINK_SECONDS), name="sink monitor"),
         ]
 
     def start(self) -> None:
@@ -69,16 +68,16 @@ class Monitor:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(_STOP_SECONDS)
-        self._source.close()
-        self._sink.close()
 
-    def _run(self, look: Callable[[], None], seconds: float) -> None:
-        while not self._stopping.is_set():
-            try:
-                look()
-            except Exception as error:  # noqa: BLE001 - watching goes on whatever happens
-                self._log.warning("monitor failed", exc_info=error)
-            self._stopping.wait(seconds)
+    def _run(self, looking: SourceWatch | SinkWatch, seconds: float) -> None:
+        # The thread that opens connections is the one that closes them: one that is late opens none behind a close.
+        with closing(looking):
+            while not self._stopping.is_set():
+                try:
+                    looking.look()
+                except Exception as error:  # noqa: BLE001 - watching goes on whatever happens
+                    self._log.warning("monitor failed", exc_info=error)
+                self._stopping.wait(seconds)
 
 
 class SourceWatch:
@@ -87,8 +86,7 @@ class SourceWatch:
     def __init__(self, settings: Settings, watch: Watch) -> None:
         self._settings = settings
         self._watch = watch
-        self._client: Client | None = None
-        self._route: Route | None = None
+        self._connection: tuple[Client, Route] | None = None
         self._turn = 0
         self._oldest: int | None = None
         self._is_whole = False
@@ -97,11 +95,11 @@ class SourceWatch:
     def look(self) -> None:
         """One look."""
         try:
-            client = self._connected()
+            client, route = self._connected()
             database = read_only_database(client, self._settings.mongo_database)
             now = operation_time(database)
             if self._turn % SLOW_TURNS == 0:
-                self._look_closer(client)
+                self._look_closer(client, route)
             self._turn += 1
         except ReplicatorError as error:
             self._turn = 0
@@ -113,14 +111,15 @@ class SourceWatch:
 
     def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            disconnect(self._client)
-            self._client = None
+        if self._connection is not None:
+            client, _ = self._connection
+            self._connection = None
+            disconnect(client)
 
-    def _look_closer(self, client: Client) -> None:
+    def _look_closer(self, client: Client, route: Route) -> None:
         """What needs privileges that the user may not have."""
         try:
-            self._oldest, self._is_whole = oplog_start(client, self._route_of(client).member())
+            self._oldest, self._is_whole = oplog_start(client, route.member())
         except ReplicatorError:
             self._oldest, self._is_whole = None, False
         try:
@@ -128,17 +127,14 @@ class SourceWatch:
         except ReplicatorError:
             self._unsupported = {}
 
-    def _route_of(self, client: Client) -> Route:
-        if self._route is None:
+    def _connected(self) -> tuple[Client, Route]:
+        """The client, and which member it reads from: a route leads through its own client alone."""
+        if self._connection is None:
             uri = self._settings.mongo_uri.get_secret_value()
-            self._route = Route(client, preference(uri, self._settings.read_from))
-        return self._route
-
-    def _connected(self) -> Client:
-        if self._client is None:
-            uri = self._settings.mongo_uri.get_secret_value()
-            self._client = connect(uri, app_name="replicator monitor", server_selection_ms=2_000)
-        return self._client
+            preferred = preference(uri, self._settings.read_from)
+            client = connect(uri, app_name="replicator monitor", server_selection_ms=2_000)
+            self._connection = client, Route(client, preferred)
+        return self._connection
 
 
 class SinkWatch:

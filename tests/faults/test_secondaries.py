@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pymongo import MongoClient
 
+from replicator_service.app import monitor
 from replicator_service.app.monitor import SourceWatch
 from replicator_service.core.read_from import ReadFrom
 from replicator_service.reconcile import Options, reconcile
@@ -111,10 +112,19 @@ def compared(replication: Replication) -> int:
     return reconcile(settings, replication.mapping, options=Options(patience=20.0)).differences
 
 
+@contextmanager
+def watching(replication: Replication) -> Iterator[tuple[SourceWatch, Watch]]:
+    """What looks at MongoDB beside the service, whenever it is told to; closed however the block ends."""
+    watch = Watch(replication.health, clock=time.monotonic)
+    with closing(SourceWatch(replication.settings, watch)) as looking:
+        yield looking, watch
+
+
 def test_the_primary_is_spared_by_a_load_the_stream_a_reconciliation_and_an_inference(
     members: MongoReplicaSet, source: Source, sink: Sink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(route, "FALL_BACK_SECONDS", 60.0)
+    monkeypatch.setattr(monitor, "SLOW_TURNS", 1)
     primary = members.primary()
     source.db.things.insert_many([{"_id": n, "n": 0} for n in range(5_000)])
     operator = Operator(
@@ -129,15 +139,17 @@ def test_the_primary_is_spared_by_a_load_the_stream_a_reconciliation_and_an_infe
     with (
         every_command_logged(members, primary),
         replicating(source, sink, read_from=ReadFrom.SECONDARY) as replication,
+        watching(replication) as (looking, _),
     ):
-        monitor = SourceWatch(replication.settings, Watch(replication.health, clock=time.monotonic))
         replication.catch_up(60.0)
         assert operator.replicator("resync", "things").exit_code == 0
         for number in range(20):
             source.db.things.update_many({"_id": {"$lt": 2_000}}, {"$set": {"n": number + 1}})
         replication.catch_up(60.0)
-        monitor.look()
-        monitor.close()
+        # As after an outage: with another client.
+        for _ in range(2):
+            looking.look()
+            looking.close()
         assert operator.replicator("reconcile", "--deep").exit_code == 0
         assert operator.replicator("mapping", "infer").exit_code == 0
         report = replication.health.report()
@@ -227,15 +239,16 @@ def test_the_lag_is_that_behind_the_cluster_and_not_behind_the_member(
     # Long enough that a busy machine does not look like a member that lags.
     monkeypatch.setattr(route, "FALL_BACK_SECONDS", 10.0)
     source.db.things.insert_one({"_id": 1})
-    with replicating(source, sink, mongo_uri=f"{members.uri}&{ANALYTICS}") as replication:
-        watch = Watch(replication.health, clock=time.monotonic)
-        monitor = SourceWatch(replication.settings, watch)
+    with (
+        replicating(source, sink, mongo_uri=f"{members.uri}&{ANALYTICS}") as replication,
+        watching(replication) as (looking, watch),
+    ):
         metrics = Metrics(stream=source.name)
         metrics.show(watch.present)
         replication.catch_up(60.0)
 
         def lag() -> float:
-            monitor.look()
+            looking.look()
             found = watch.present().lag_seconds
             return -1.0 if found is None else found
 
@@ -249,4 +262,3 @@ def test_the_lag_is_that_behind_the_cluster_and_not_behind_the_member(
             assert f'replicator_read_fallbacks_total{{stream="{source.name}"}} 1.0' in told
             found = notices(watch.present(), at=datetime.now(UTC), max_lag_seconds=300.0)
             assert [each for each in found if each.subject == "reading"]
-        monitor.close()

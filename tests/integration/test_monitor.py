@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
+from pymongo import MongoClient
 
-from replicator_service.app.monitor import SinkWatch, SourceWatch
+from replicator_service.app.monitor import Monitor, SinkWatch, SourceWatch
 from replicator_service.configuration.settings import Settings
+from replicator_service.core.mapping.model import Mapping
 from replicator_service.core.reconciliation import PartResult
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.judgement.service_view import Watch
@@ -154,6 +158,30 @@ def test_the_monitor_sees_servers_again_that_were_away(watch: Watch) -> None:
             looking.close()
         present = watch.present()
         assert (present.source_seen.problem, present.database_seen.problem) == (None, None)
+
+
+def test_a_client_that_is_made_while_the_monitor_stops_is_closed_again(
+    source: Source, sink: Sink, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go, closed = threading.Event(), threading.Event(), threading.Event()
+
+    class Closing(MongoClient[dict[str, Any]]):
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    def slow(uri: str, **_: object) -> Closing:
+        begun.set()
+        assert go.wait(20)
+        return Closing(uri)
+
+    monkeypatch.setattr("replicator_service.app.monitor.connect", slow)
+    running = Monitor(settings(source.uri, sink.dsn, source.name), Mapping(), watch, log=structlog.get_logger())
+    running.start()
+    assert begun.wait(20)
+    running.stop()
+    go.set()
+    assert closed.wait(20)
 
 
 def test_the_control_tables_of_a_database_without_this_stream_say_nothing(
