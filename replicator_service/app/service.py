@@ -163,6 +163,13 @@ class Service:
                 if self._health.report().wait is None:
                     # In an outage the lease may be taken at every try: its end says who leads.
                     self._log.info("leading", epoch=checkpoint.epoch, checkpoint=_wall_time(checkpoint))
+                if position is None and not any(each.is_streamed for each in source.collections().values()):
+                    self._log.warning(
+                        "nothing to replicate yet",
+                        cause=f"There is no collection in the database {self.stream} that may cross.",
+                        hint="If that is a surprise, check REPLICATOR_MONGO_DATABASE: 'replicator check' names the "
+                        "databases that there are. Collections that are made later are replicated from then on.",
+                    )
                 self._lead(Doors(source, beside, leader, operator), checkpoint, stopping)
 
     def _tell_what_is_lost(self, seen: int | None, checkpoint: Checkpoint) -> None:

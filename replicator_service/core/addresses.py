@@ -41,7 +41,14 @@ def mongo_uri_flaw(uri: str) -> Flaw | None:
         return Flaw("is an address of PostgreSQL", f"Write {form}")
     if not found or scheme not in ("mongodb", "mongodb+srv"):
         return Flaw("does not begin with mongodb:// or mongodb+srv://", f"Write {form}")
-    return _flaw_after_scheme(rest, ends_authority="/?", is_colon_plain=False)
+    flaw = _flaw_after_scheme(rest, ends_authority="/?", is_colon_plain=False)
+    hosts = re.split("[/?]", rest, maxsplit=1)[0].rpartition("@")[2]
+    if flaw is None and scheme == "mongodb+srv" and re.search("[,:]", hosts):
+        return Flaw(
+            "is of the form mongodb+srv:// and names a port or several hosts",
+            "That form has one name, without a port: DNS knows the hosts. Or write mongodb:// and name them all.",
+        )
+    return flaw
 
 
 def database_in(uri: str) -> str:

@@ -151,6 +151,10 @@ def test_a_slip_in_the_name_of_the_database_is_noticed_by_its_emptiness(operator
     assert found["level"] == "warn"
     assert f"nothing in the database {slip}" in found["cause"]
     assert source.name in found["fix"]
+    with operator.running(REPLICATOR_MONGO_DATABASE=slip) as service:
+        line = service.line("nothing to replicate yet")
+        assert f"no collection in the database {slip}" in line["cause"]
+        assert "REPLICATOR_MONGO_DATABASE" in line["hint"]
 
 
 @pytest.mark.parametrize(
@@ -181,11 +185,46 @@ def test_a_mongodb_that_cannot_be_reached_is_named_with_the_reason(
     assert re.search(told, f"{error.message} {error.hint}"), error.message
 
 
+def test_an_identity_that_this_machine_cannot_get_is_waited_for_with_the_reason(
+    mongo_server: MongoReplicaSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("a.b.c", encoding="utf-8")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    oidc = "authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:k8s"
+    uri = f"mongodb://127.0.0.1:{mongo_server.port}/?{oidc}"
+    refused = failure_of_source(uri)
+    client = connect_source(uri)
+    token.unlink()
+    try:
+        with pytest.raises(SourceUnavailable) as absent:
+            server_facts(client, client.shop)
+    finally:
+        disconnect(client)
+    assert isinstance(refused, ConfigurationError)
+    assert "does not offer the authMechanism" in refused.message
+    assert "cannot get it (FileNotFoundError)" in absent.value.message
+    assert "ENVIRONMENT" in absent.value.hint
+
+
+def test_credentials_of_aws_that_nobody_has_are_waited_for_with_the_reason(
+    mongo_server: MongoReplicaSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    error = failure_of_source(f"mongodb://127.0.0.1:{mongo_server.port}/?authMechanism=MONGODB-AWS")
+    assert isinstance(error, SourceUnavailable)
+    assert "nothing to show to MongoDB as our identity" in error.message
+    assert "AWS_..." in error.hint
+
+
 def test_a_standalone_mongodb_is_not_the_set_that_the_address_asks_for() -> None:
     with StandaloneMongo.start() as standalone:
         error = failure_of_source(f"mongodb://127.0.0.1:{standalone.port}/?replicaSet=rs0")
     assert isinstance(error, ConfigurationError)
-    assert "standalone server belongs to none" in error.hint
+    assert "a standalone server belong to none" in error.hint
 
 
 def failure_of_source(uri: str) -> ReplicatorError:

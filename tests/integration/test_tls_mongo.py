@@ -210,13 +210,35 @@ def test_what_is_said_is_compressed_as_the_address_asks(mongo: EncryptedMongo, s
             "does not say for what",
             "TOKEN_RESOURCE",
         ),
+        (
+            {"authmechanism": "MONGODB-OIDC", "authmechanismproperties": "ENVIRONMENT:k8s"},
+            "cannot be read (/nowhere/token)",
+            "AWS_WEB_IDENTITY_TOKEN_FILE or AZURE_FEDERATED_TOKEN_FILE",
+        ),
+        (
+            {"authmechanism": "MONGODB-OIDC", "authmechanismproperties": "ENVIRONMENT:test"},
+            "cannot be read (none is named)",
+            "OIDC_TOKEN_FILE",
+        ),
     ],
 )
 def test_what_an_address_asks_for_and_is_not_here_is_told(options: dict[str, str], cause: str, fix: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        require(options, has=lambda module: module == "zlib")
+        require(
+            options,
+            has=lambda module: module == "zlib",
+            environ={"AZURE_FEDERATED_TOKEN_FILE": "/nowhere/token"},
+        )
     assert cause in caught.value.message
     assert fix in caught.value.hint
+
+
+def test_an_address_that_is_looked_up_names_the_package_for_it() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        require({}, scheme="mongodb+srv", has=lambda _: False)
+    assert "look-up (mongodb+srv://), and the Python package for it (dns) is not installed" in caught.value.message
+    assert "-m pip install 'dnspython'" in caught.value.hint
+    require({}, scheme="mongodb+srv")
 
 
 @pytest.mark.parametrize(
@@ -232,6 +254,13 @@ def test_what_an_address_asks_for_and_is_not_here_is_told(options: dict[str, str
 )
 def test_the_packages_of_the_image_are_enough_for(options: dict[str, str]) -> None:
     require(options)
+
+
+def test_the_token_of_a_pod_is_a_file_that_can_be_read(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("x", encoding="utf-8")
+    options = {"authmechanism": "MONGODB-OIDC", "authmechanismproperties": "ENVIRONMENT:k8s"}
+    require(options, environ={"AWS_WEB_IDENTITY_TOKEN_FILE": str(token)})
 
 
 def test_nothing_is_asked_of_a_server_before_the_missing_package_is_told(sink: Sink, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from replicator_service.core.addresses import database_flaw, mongo_uri_flaw, pos
         ("'mongodb://h/'", "quotation marks"),
         ("postgresql://u:p@h/d", "address of PostgreSQL"),
         ("h:27017", "does not begin with"),
+        ("mongodb+srv://u:p@h.example:27017/", "names a port or several hosts"),
+        ("mongodb+srv://h.example,i.example/?tls=true", "names a port or several hosts"),
         ("http://h/", "does not begin with"),
         ("mongodb://u:p@ss@h:27017/?replicaSet=rs0", "stands for something else"),
         ("mongodb://u:p/ss@h:27017/?replicaSet=rs0", "stands for something else"),

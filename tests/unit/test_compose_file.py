@@ -35,7 +35,6 @@ ALONE: dict[str, Any] = yaml.safe_load((ROOT / "deploy/service-alone.yml").read_
 NOT_IN_ENV = {
     "http_host": "the container's own: the port is published on 127.0.0.1",
     "http_port": "the container's own: REPLICATOR_PORT is where it is published",
-    "mask_key": "a file alone: whoever may inspect the container would see it",
     "compiled": "the image has the compiled path, or says while it is built that it has not",
 }
 """Settings of the service that .env does not have, each with the reason."""
@@ -228,9 +227,8 @@ def test_every_setting_of_the_service_can_be_set_without_touching_the_file(file:
     given = file["services"]["replicator"]["environment"]
     settable = {name for name, value in given.items() if _REFERENCE.search(value) or value.startswith("/run/secrets/")}
     left_out = {setting for setting in Settings.model_fields if not variables_of(setting) & settable}
-    # The key can be set, as a file alone.
-    assert left_out == NOT_IN_ENV.keys() - {"mask_key"}
-    assert PREFIX + "MASK_KEY" not in given
+    assert left_out == NOT_IN_ENV.keys()
+    assert PREFIX + "MASK_KEY" not in given, "a file alone: whoever may inspect the container would see it"
     assert {name.removesuffix("_FILE").removeprefix(PREFIX).lower() for name in given} <= Settings.model_fields.keys()
 
 

@@ -24,6 +24,7 @@ from replicator_service.runtime.log.masking import Mask, mask_address, place_of
         ),
         ("mongodb://h/?tlsCertificateKeyFilePassword=s3cret", "mongodb://h/?tlsCertificateKeyFilePassword=***"),
         ("authMechanismProperties=AWS_SESSION_TOKEN:s3cret", "authMechanismProperties=AWS_SESSION_TOKEN:***"),
+        ("ENVIRONMENT:gcp,TOKEN_RESOURCE:AUDIENCE to", "ENVIRONMENT:gcp,TOKEN_RESOURCE:AUDIENCE to"),
         ("mongodb://h:27017/", "mongodb://h:27017/"),
         ("write postgresql://USER:PASSWORD@HOST/DATABASE", "write postgresql://USER:PASSWORD@HOST/DATABASE"),
         ("the password is wrong", "the password is wrong"),

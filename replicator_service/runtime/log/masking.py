@@ -16,7 +16,7 @@ _USER_INFORMATION = re.compile(
 _EXAMPLE = "://USER:PASSWORD@"
 """How hints show an address."""
 _SECRET_WORD = re.compile(
-    r"(?P<name>\b\w*(?:password|passwd|pwd|passfile|secret|token)\w*\s*[=:]\s*)(?P<value>'(?:[^'\\]|\\.)*'|[^\s&;,'\"]+)",
+    r"(?P<name>\b(?!token_resource\b)\w*(?:password|passwd|pwd|passfile|secret|token)\w*\s*[=:]\s*)(?P<value>'(?:[^'\\]|\\.)*'|[^\s&;,'\"]+)",
     re.IGNORECASE,
 )
 _KEYWORD = re.compile(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|[^\s]*)")

@@ -69,7 +69,8 @@ def parse(uri: str) -> Address:
     Raises :class:`ConfigurationError`, also for what the address asks for and is not here, or :class:`Retryable` when
     the look-up fails.
     """
-    needs.require({name.lower(): unquote_plus(value) for name, value in _options(uri)})
+    options = {name.lower(): unquote_plus(value) for name, value in _options(uri)}
+    needs.require(options, scheme=uri.partition("://")[0])
     try:
         parsed = parse_uri(uri, warn=False)
     except _WRONG as error:

@@ -21,7 +21,7 @@ from replicator_service.source.connect.address import Encryption, parse
 from replicator_service.source.connect.last_write import last_write
 from replicator_service.source.connect.member import Member, only_wanted
 from replicator_service.source.connect.unreachable import uninitiated, why_absent
-from replicator_service.source.errors import translated
+from replicator_service.source.errors import NoIdentity, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,6 +163,8 @@ def replica_set_version(client: Client) -> tuple[int, ...]:
         with translated():
             hello = client.admin.command("hello")
             info = client.server_info()
+    except NoIdentity:
+        raise
     except Retryable as error:
         encryption = client.encryption if isinstance(client, _EncryptedClient) else Encryption()
         raise why_absent(client, encryption) or error from None

@@ -99,8 +99,8 @@ def why_absent(client: Client, encryption: Encryption) -> ReplicatorError | None
     if not servers or any(isinstance(each.error, errors.ConfigurationError) for each in servers.values()):
         return ConfigurationError(
             f"no server of the MongoDB address belongs to the replica set {topology.replica_set_name} that it asks for",
-            hint="'replicator check' tells which set they belong to. A standalone server belongs to none: start it "
-            "with --replSet and run rs.initiate() once.",
+            hint="'replicator check' tells which set they belong to. A mongos and a standalone server belong to none: "
+            "start the latter with --replSet and run rs.initiate() once.",
         )
     if "RSGhost" in kinds:
         return uninitiated()
