@@ -72,10 +72,13 @@ test-slow: machine venv ## Run the tests that take minutes: failovers, poolers, 
 	sh tests/tools.sh $(BIN)
 	$(BIN)/pytest --numprocesses 2 --dist worksteal -m slow
 
+# What is in the name of a run, such as ONLY="MongoDB 5.0" or ONLY="Python 3.13".
+ONLY ?=
+
 .PHONY: test-matrix
-test-matrix: machine venv ## Run the tests that need servers on all versions that this machine can have
+test-matrix: machine venv ## Run the tests that need servers on all versions that this machine can have (ONLY="MongoDB 5.0")
 	sh tests/tools.sh $(BIN)
-	$(BIN)/python -m tests.matrix
+	$(BIN)/python -m tests.matrix --only "$(ONLY)"
 
 .PHONY: test-workers
 test-workers: machine venv ## Run Airflow's end-to-end tests with each of its executors for many machines

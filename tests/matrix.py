@@ -1,28 +1,51 @@
 """``make test-matrix``: the tests that need servers, on every server and every Python that this machine can have.
 
-What it cannot have is named at the end, with the reason. Exit code 1 when something failed, or nothing ran.
+Each of the two sides meets each of its versions, since neither knows of the other; the oldest two and the newest two
+meet as well. What cannot be had, and what was left out, is named at the end, with the reason. Exit code 1 when
+something failed or took too long, or nothing ran.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 from devstack.binaries import find_mongod, find_postgres
 from devstack.errors import DevstackError
 
 ROOT = Path(__file__).resolve().parents[1]
-SERVERS = (("5.0", 15), ("5.0", 18), ("6.0", 15), ("6.0", 16), ("6.0", 18))
+SERVERS = (("5.0", 15), ("6.0", 16), ("6.0", 18))
 """Versions of MongoDB and PostgreSQL; the last pair is that of ``make test``."""
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 TESTS = ("tests/contract", "tests/faults", "tests/integration", "tests/marts")
-_PROCESSES = ("--numprocesses", "2", "--dist", "worksteal")
+NO_SERVERS = (
+    "alerts",
+    "component_health",
+    "demo",
+    "deployment_users",
+    "devstack*",
+    "generate*",
+    "http_server",
+    "images",
+    "kubernetes",
+    "mongo_init",
+    "runbooks",
+    "webhook",
+)
+"""Files of `tests/integration` that ask nothing of a server that another version could answer otherwise."""
+
+_CHOICE = ("--numprocesses", "2", "--dist", "worksteal", "-m", "not slow", "-q")
+_GRACE_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,39 +57,100 @@ class Run:
     environment: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of it."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    ended: str = ""
+    """Why it has no whole result, if so."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether there is nothing to mend."""
+        return bool(self.passed) and not self.failed and not self.ended
+
+    def __str__(self) -> str:
+        """One line."""
+        counts = f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+        return f"{counts}; {self.ended}" if self.ended else counts
+
+
 def main() -> int:
-    """Run what can be run and show a line for each; words of the command line are more words for pytest."""
+    """Run what can be run and show a line for each; words that are not known here are more words for pytest."""
+    parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
+    parser.add_argument("--only", default="", metavar="TEXT", help="only what has this in its name: 'MongoDB 5.0'")
+    parser.add_argument("--minutes", type=float, default=60.0, help="how long one run may take (60)")
+    chosen, words = parser.parse_known_args()
+    runs, lines = found(chosen.only)
+    results = []
+    for run in runs:
+        _say(f"== {run.name}")
+        results.append(tested(run, words, minutes=chosen.minutes))
+        lines.append(f"{'passed ' if results[-1].is_good else 'FAILED '}  {run.name}: {results[-1]}")
+    left_out = ", ".join(f"test_{name}" for name in NO_SERVERS)
+    _say("\n".join(["", *sorted(lines), f"left out: tests marked slow (make test-slow), and {left_out}"]))
+    return int(not results or not all(each.is_good for each in results))
+
+
+def found(only: str) -> tuple[list[Run], list[str]]:
+    """What can be run, and a line for each that cannot."""
     runs, lines = [], []
     for mongod, postgres in SERVERS:
         name = f"Python {_own_version()}, MongoDB {mongod}, PostgreSQL {postgres}"
+        if only not in name:
+            continue
         environment = {"DEVSTACK_MONGOD": mongod, "DEVSTACK_POSTGRES": str(postgres)}
         try:
-            found = find_mongod({**os.environ, **environment}).version, find_postgres(postgres).version
+            versions = find_mongod({**os.environ, **environment}).version, find_postgres(postgres).version
         except DevstackError as error:
             lines.append(f"not run  {name}: {error.message}")
             continue
-        runs.append(Run(Path(sys.executable), f"{name} ({found[0]}, {found[1]})", environment))
+        runs.append(Run(Path(sys.executable), f"{name} ({', '.join(versions)})", environment))
     for version in PYTHONS:
-        if version != _own_version():
-            python = _other_python(version)
-            name = f"Python {version}, MongoDB {SERVERS[-1][0]}, PostgreSQL {SERVERS[-1][1]}"
-            if python is None:
-                lines.append(f"not run  {name}: there is no python{version} on the PATH")
-            else:
-                runs.append(Run(python, name, {}))
-    codes = []
-    for run in runs:
-        _say(f"== {run.name}")
-        codes.append(_tested(run))
-        lines.append(f"{'failed ' if codes[-1] else 'passed '}  {run.name}")
-    _say("\n".join(["", *sorted(lines)]))
-    return int(any(codes) or not codes)
+        name = f"Python {version}, MongoDB {SERVERS[-1][0]}, PostgreSQL {SERVERS[-1][1]}"
+        if version == _own_version() or only not in name:
+            continue
+        python = _other_python(version)
+        if python is None:
+            lines.append(f"not run  {name}: there is no python{version} on the PATH, and pyenv has none")
+        else:
+            runs.append(Run(python, name, {}))
+    return runs, lines
 
 
-def _tested(run: Run) -> int:
-    command = [str(run.python), "-m", "pytest", *_PROCESSES, *TESTS, *sys.argv[1:]]
-    environment = {**os.environ, **run.environment}
-    return subprocess.run(command, check=False, cwd=ROOT, env=environment).returncode
+def tested(run: Run, words: list[str], *, minutes: float) -> Result:
+    """Run the tests, and end them with all that they have started when they take longer than ``minutes``."""
+    with tempfile.TemporaryDirectory() as directory:
+        report = Path(directory) / "report.xml"
+        left_out = [f"--ignore-glob=*/tests/integration/test_{name}.py" for name in NO_SERVERS]
+        command = [str(run.python), "-m", "pytest", *_CHOICE, f"--junitxml={report}", *left_out, *TESTS, *words]
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **run.environment})
+        ended = ""
+        try:
+            process.wait(minutes * 60)
+        except subprocess.TimeoutExpired:
+            ended = f"broken off after {minutes:g} minutes"
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        return counted(report, ended or (f"exit code {process.returncode}" if process.returncode not in (0, 1) else ""))
+
+
+def counted(report: Path, ended: str) -> Result:
+    """Read pytest's report, if it got so far."""
+    if not report.exists():
+        return Result(ended=ended or "without a report")
+    suite = ET.parse(report).getroot().find("testsuite")  # noqa: S314 - pytest wrote it a moment ago
+    if suite is None:
+        return Result(ended=ended or "without a report")
+    tests, failed, errors, skipped = (int(suite.get(each, "0")) for each in ("tests", "failures", "errors", "skipped"))
+    return Result(tests - failed - errors - skipped, failed + errors, skipped, ended)
 
 
 def _own_version() -> str:
@@ -95,12 +179,15 @@ def _other_python(version: str) -> Path | None:
 
 
 def _program(version: str) -> str | None:
-    """A name on the PATH may be a version manager's stand-in for a Python that it does not have."""
-    found = shutil.which(f"python{version}")
-    if found is None:
-        return None
-    told = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
-    return found if re.match(rf"Python {re.escape(version)}\.", told) else None
+    """A name on the PATH may be a version manager's stand-in for a Python that it does not have at present."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    installed = sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))
+    for program in (shutil.which(f"python{version}"), *map(str, reversed(installed))):
+        if program is not None:
+            told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+            if re.match(rf"Python {re.escape(version)}\.", told):
+                return program
+    return None
 
 
 def _say(text: str) -> None:
