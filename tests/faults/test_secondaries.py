@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pymongo import MongoClient
+from pymongo.write_concern import WriteConcern
 
 from replicator_service.app import monitor
 from replicator_service.app.monitor import SourceWatch
@@ -212,6 +213,39 @@ def test_a_member_that_stops_to_apply_is_left_and_no_cut_is_wrong(
         load.stop()
         replication.catch_up()
     assert assert_same_documents(source, sink, "busy") > 50
+
+
+def test_members_that_do_not_apply_are_told_by_the_check(
+    members: MongoReplicaSet, source: Source, sink: Sink, tmp_path: Path
+) -> None:
+    operator = Operator(
+        {
+            "REPLICATOR_MONGO_URI": f"{members.uri}&{ANALYTICS}",
+            "REPLICATOR_MONGO_DATABASE": source.name,
+            "REPLICATOR_POSTGRES_DSN": sink.dsn,
+        },
+        tmp_path,
+    )
+
+    def found(name: str) -> dict[str, Any]:
+        told = json.loads(operator.replicator("check", "--json").stdout)["checks"]
+        (only,) = [each for each in told if each["name"] == name]
+        return dict(only)
+
+    writes = source.db.get_collection("things", write_concern=WriteConcern(1))
+    assert found("member that is read from")["level"] == "ok"
+    with not_applying(members, analytics(members)):
+        writes.insert_one({"_id": 1})
+        lags = found("member that is read from")
+        assert (lags["level"], "lags behind the primary" in lags["cause"]) == ("warn", True)
+        assert found("mongodb majority")["level"] == "ok"
+        other = next(n for n in range(3) if n not in (analytics(members), members.primary()))
+        with not_applying(members, other):
+            writes.insert_one({"_id": 2})
+            lacks = found("mongodb majority")
+            assert lacks["level"] == "fail"
+            assert "majority of MongoDB's replica set has not got the latest write" in lacks["cause"]
+            assert operator.replicator("check").exit_code == 3
 
 
 def test_a_member_that_is_killed_is_left_and_nothing_is_lost(sink: Sink) -> None:

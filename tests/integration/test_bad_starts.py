@@ -26,6 +26,7 @@ from replicator_service.sink.errors import translated
 from replicator_service.source.connect.connection import connect as connect_source
 from replicator_service.source.connect.connection import disconnect, server_facts
 from tests.support.processes import Operator, errors_of
+from tests.support.servers import POSTGRES_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -306,7 +307,7 @@ def test_a_postgresql_that_is_too_old_is_refused(sink: Sink, monkeypatch: pytest
     monkeypatch.setattr(sink_connection, "MINIMUM_VERSION", 990_000)
     error = failure_of_sink(sink.dsn)
     assert isinstance(error, ConfigurationError)
-    assert "PostgreSQL 18 is too old" in error.message
+    assert f"PostgreSQL {POSTGRES_VERSION} is too old" in error.message
 
 
 def failure_of_sink(dsn: str) -> ReplicatorError:

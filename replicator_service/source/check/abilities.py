@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.abilities import MEANINGS, Ability, describe
-from replicator_service.core.errors import ConfigurationError
+from replicator_service.core.errors import ConfigurationError, ReplicatorError
+from replicator_service.source.connect.abilities import ABSENT
+from replicator_service.source.connect.last_write import last_write
 from replicator_service.source.connect.route import FALL_BACK_SECONDS, Route, preference
 
 if TYPE_CHECKING:
+    from pymongo.database import Database
+
     from replicator_service.core.abilities import Abilities, Found
     from replicator_service.core.findings import Checklist
     from replicator_service.core.read_from import ReadFrom
@@ -54,8 +59,10 @@ def _check(ability: Ability, found: Found, abilities: Abilities, checks: Checkli
         checks.ok(meaning.check, meaning.use.removesuffix(".") + said)
 
 
-def check_member(client: Client, uri: str, read_from: ReadFrom, checks: Checklist) -> Member | None:
-    """Say which member would be read from, and give it; None is the primary."""
+def check_member(
+    client: Client, database: Database[dict[str, Any]], uri: str, read_from: ReadFrom, checks: Checklist
+) -> Member | None:
+    """Say which member would be read from, and give it; None is the primary, also where the member lags."""
     try:
         route = Route(client, preference(uri, read_from))
     except ConfigurationError as error:
@@ -65,6 +72,10 @@ def check_member(client: Client, uri: str, read_from: ReadFrom, checks: Checklis
         checks.ok(READ_FROM, "the primary")
         return None
     member = route.member()
+    # A user that may not read has failed checks of privileges.
+    with suppress(ReplicatorError):
+        if member and not route.reaches(member, database, ABSENT, last_write(client).latest.cluster_time):
+            member = None
     if route.reading.member is not None:
         checks.ok(READ_FROM, route.reading.member)
     elif route.reading.reason is None:
@@ -73,7 +84,7 @@ def check_member(client: Client, uri: str, read_from: ReadFrom, checks: Checklis
         checks.warn(
             READ_FROM,
             f"{route.reading.reason}: the primary would be read instead",
-            "Check the tags in REPLICATOR_MONGO_URI against rs.conf(), and that a secondary answers within "
-            f"{FALL_BACK_SECONDS:.0f} s.",
+            "Check the tags in REPLICATOR_MONGO_URI against rs.conf(), and that a secondary answers and has the latest "
+            f"write within {FALL_BACK_SECONDS:.0f} s: rs.printSecondaryReplicationInfo().",
         )
     return member

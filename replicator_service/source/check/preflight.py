@@ -20,6 +20,7 @@ from replicator_service.source.check import abilities, members, privileges, rete
 from replicator_service.source.connect.connection import Client, connect, read_only_database, server_facts
 from replicator_service.source.errors import translated
 from replicator_service.source.read.change_stream import ChangeStream
+from replicator_service.source.read.server_times import settled_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +41,7 @@ MEMBERS = "mongodb members"
 PRIMARY = "mongodb primary"
 CREDENTIALS = "mongodb credentials"
 VERSION = "mongodb version"
+MAJORITY = "mongodb majority"
 CLOCK = "mongodb clock"
 POSITION = "position in history"
 DATABASE = "mongodb database"
@@ -47,7 +49,7 @@ COLLECTIONS = "collections without change events"
 CAPPED = "capped collections"
 COLLATIONS = "collections with a collation"
 CONTENT = (DATABASE, COLLECTIONS, CAPPED, COLLATIONS)
-SERVER = (VERSION, abilities.READ_FROM, *privileges.NAMES, *abilities.NAMES, *retention.NAMES, *CONTENT)
+SERVER = (VERSION, MAJORITY, abilities.READ_FROM, *privileges.NAMES, *abilities.NAMES, *retention.NAMES, *CONTENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,8 @@ def _check_server(
 ) -> None:
     with translated():
         checks.ok(VERSION, f"MongoDB {client.server_info()['version']}")
-    member = abilities.check_member(client, uri, wishes.read_from, checks)
+    _check_majority(client, checks)
+    member = abilities.check_member(client, database, uri, wishes.read_from, checks)
     can = privileges.check_privileges(client, database, checks, member)
     if can is None:
         checks.skip(*abilities.NAMES)
@@ -137,6 +140,16 @@ def _check_server(
         abilities.check_abilities(can, checks, accepts_inexact=wishes.accepts_inexact)
     retention.check_retention(client, checks)
     _check_collections(database, checks)
+
+
+def _check_majority(client: Client, checks: Checklist) -> None:
+    """What the majority lacks may be taken back: nothing of it is delivered by a stream, or concluded from."""
+    try:
+        settled_time(client, None)
+    except ReplicatorError as error:
+        checks.fail(MAJORITY, error.message, error.hint, exit_code=error.exit_code)
+    else:
+        checks.ok(MAJORITY, "the majority of the replica set has the latest write")
 
 
 def _check_clock(hello: members.Hello, checks: Checklist, now: float) -> None:
