@@ -88,7 +88,7 @@ def main() -> int:
     results = []
     for run in runs:
         _say(f"== {run.name}")
-        results.append(tested(run, words, minutes=chosen.minutes))
+        results.append(result_of(run, words, minutes=chosen.minutes, folders=TESTS))
         lines.append(f"{'passed ' if results[-1].is_good else 'FAILED '}  {run.name}: {results[-1]}")
     left_out = ", ".join(f"test_{name}" for name in NO_SERVERS)
     _say("\n".join(["", *sorted(lines), f"left out: tests marked slow (make test-slow), and {left_out}"]))
@@ -121,12 +121,12 @@ def found(only: str) -> tuple[list[Run], list[str]]:
     return runs, lines
 
 
-def tested(run: Run, words: list[str], *, minutes: float) -> Result:
+def result_of(run: Run, words: list[str], *, minutes: float, folders: tuple[str, ...]) -> Result:
     """Run the tests, and end them with all that they have started when they take longer than ``minutes``."""
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
         left_out = [f"--ignore-glob=*/tests/integration/test_{name}.py" for name in NO_SERVERS]
-        command = [str(run.python), "-m", "pytest", *_CHOICE, f"--junitxml={report}", *left_out, *TESTS, *words]
+        command = [str(run.python), "-m", "pytest", *_CHOICE, f"--junitxml={report}", *left_out, *folders, *words]
         process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **run.environment})
         ended = ""
         try:
@@ -159,7 +159,7 @@ def _own_version() -> str:
 
 def _other_python(version: str) -> Path | None:
     """Return a Python of that version with all that the tests need, in an environment beside `.venv`."""
-    program = _program(version)
+    program = program_of(version)
     if program is None:
         return None
     place = ROOT / f".venv-{version}"
@@ -178,8 +178,11 @@ def _other_python(version: str) -> Path | None:
     return python
 
 
-def _program(version: str) -> str | None:
-    """A name on the PATH may be a version manager's stand-in for a Python that it does not have at present."""
+def program_of(version: str) -> str | None:
+    """The program of this version, if there is one.
+
+    A name on the PATH may be a version manager's stand-in for a Python that it does not have at present.
+    """
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     installed = sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))
     for program in (shutil.which(f"python{version}"), *map(str, reversed(installed))):
