@@ -7,6 +7,7 @@ fails the tests that need it.
 from __future__ import annotations
 
 import signal
+from functools import cache
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -15,7 +16,7 @@ import pytest
 from devstack.binaries import find_mongod
 from tests.support.databases import Sink, Source, fresh_sink, fresh_source
 from tests.support.examples import some
-from tests.support.servers import start_mongo, start_postgres, use_memory_for_files
+from tests.support.servers import POSTGRES_VERSION, start_mongo, start_postgres, use_memory_for_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,18 +46,28 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before what is marked is chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark who gets servers; leave out what a mongod older than `needs_mongodb("6.0")` says does not have."""
+    """Mark who gets servers; leave out what servers older than `needs_mongodb("6.0")` and `needs_postgres("17")` lack."""
     for item in items:
         if _SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker("servers")
-    marked = [(item, mark) for item in items if (mark := item.get_closest_marker("needs_mongodb"))]
-    if not marked:
-        return
-    ours = _number(find_mongod().version)
-    left_out = [item for item, mark in marked if ours < _number(mark.args[0])]
+    left_out = [
+        item
+        for name, version in (("needs_mongodb", _mongod), ("needs_postgres", _postgres))
+        for item in items
+        if (mark := item.get_closest_marker(name)) and version() < _number(mark.args[0])
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+@cache
+def _mongod() -> tuple[int, ...]:
+    return _number(find_mongod().version)
+
+
+def _postgres() -> tuple[int, ...]:
+    return (POSTGRES_VERSION,)
 
 
 def _number(version: str) -> tuple[int, ...]:

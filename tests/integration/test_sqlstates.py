@@ -170,6 +170,7 @@ def test_a_refused_privilege_fills_in_the_table(sink: Sink) -> None:
     assert 'on "public"."t" to' in error.hint
 
 
+@pytest.mark.needs_postgres("17")
 def test_a_limit_that_a_trigger_sets_is_named_and_not_waited_for(sink: Sink) -> None:
     error = error_of(sink, "begin; set local transaction_timeout = '20ms'", "select pg_sleep(1)")
     assert type(error) is Fatal

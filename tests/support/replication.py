@@ -146,7 +146,7 @@ class Replication:
     def _new_health(self) -> Health:
         return Health(self.source.name, clock=time.monotonic, on_commit=self._on_commit)
 
-    def stop(self, timeout: float = 20.0) -> None:
+    def stop(self, timeout: float = 60.0) -> None:
         """Drain and stop. Raises what the service ended with, a crash that the test asked for aside."""
         thread, self._thread = self._thread, None
         if thread is None:
@@ -157,7 +157,7 @@ class Replication:
         if self.error is not None and not isinstance(self.error, Crash):
             raise self.error
 
-    def join(self, timeout: float = 20.0) -> BaseException | None:
+    def join(self, timeout: float = 60.0) -> BaseException | None:
         """Wait for a service that ends by itself, and give what it ended with."""
         thread, self._thread = self._thread, None
         assert thread is not None
@@ -184,7 +184,7 @@ class Replication:
         """The source's present."""
         return to_cluster_time(self.source.db.command("ping")["operationTime"])
 
-    def catch_up(self, timeout: float = 30.0) -> Report:
+    def catch_up(self, timeout: float = 60.0) -> Report:
         """Wait until the sink shows everything that has happened so far, exactly and completely."""
         until = self.operation_time()
         # An idle stream only moves with the oplog: give it something to pass.

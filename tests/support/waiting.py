@@ -14,10 +14,11 @@ _INTERVAL_SECONDS = 0.01
 
 
 def wait_until(
-    predicate: Callable[[], T], *, timeout: float = 10.0, message: str | Callable[[], str] = "the condition"
+    predicate: Callable[[], T], *, timeout: float = 30.0, message: str | Callable[[], str] = "the condition"
 ) -> T:
     """Call `predicate` until it returns something true and return that; fail after `timeout` seconds.
 
+    The bound says that something never comes, not how fast it is: a machine may have ten times as much to do.
     An exception of the predicate ends the wait at once. `message` says what was waited for, and may be a function
     when it should show the state at the end.
     """

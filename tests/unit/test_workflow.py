@@ -53,13 +53,15 @@ def test_a_run_is_counted_and_one_that_takes_too_long_is_broken_off(tmp_path: Pa
     (tmp_path / "test_some.py").write_text(
         "\n".join([*lines, "@pytest.mark.skip", "def test_3(): pass"]), encoding="utf-8"
     )
+    # As one that needs no servers.
+    (tmp_path / "test_devstack_some.py").write_text("def test_1(): assert False", encoding="utf-8")
     run = Run(Path(sys.executable), "here", {"PYTEST_ADDOPTS": f"--rootdir={tmp_path}"})
-    words = ["-p", "no:randomly", "--numprocesses", "0", "-k", "test_some"]
-    whole = result_of(run, [*words, str(tmp_path)], minutes=2, folders=())
+    words = ["-p", "no:randomly", "--numprocesses", "0"]
+    whole = result_of(run, words, minutes=2, folders=(str(tmp_path),))
     assert whole == Result(passed=1, failed=1, skipped=1)
     assert not whole.is_good
     (tmp_path / "test_some.py").write_text("import time\ndef test_1(): time.sleep(60)\n", encoding="utf-8")
-    late = result_of(run, [*words, str(tmp_path)], minutes=0.1, folders=())
+    late = result_of(run, words, minutes=0.1, folders=(str(tmp_path),))
     assert late.ended == "broken off after 0.1 minutes"
     assert not late.is_good
 
