@@ -87,7 +87,7 @@ class RunningService:
         whole, _, _ = self.log.read_text(encoding="utf-8").rpartition("\n")
         return [json.loads(line) for line in whole.splitlines()]
 
-    def line(self, event: str, timeout: float = 20.0) -> dict[str, Any]:
+    def line(self, event: str, timeout: float = 60.0) -> dict[str, Any]:
         """Wait for a line with this message."""
 
         def find() -> dict[str, Any] | None:
