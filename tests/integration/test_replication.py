@@ -101,7 +101,7 @@ def test_a_snapshot_ends_where_the_collection_ended_when_it_began(source: Source
         try:
             wait_until(
                 lambda: replication.health.report().state is State.STREAMING,
-                timeout=20,
+                timeout=60,
                 message="the end of the snapshot",
             )
         finally:
