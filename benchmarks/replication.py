@@ -24,8 +24,8 @@ from benchmarks.distance import commits, far_servers
 from benchmarks.experiments import catch_up, first_load, growth, large_documents, latency, million
 from benchmarks.lab import running_lab
 from benchmarks.many import many_collections, starting
-from benchmarks.masks import masks
 from benchmarks.marts import USERS, incremental_marts
+from benchmarks.masks import masks
 from benchmarks.peers import peers
 from benchmarks.report import as_plain, rows_table, verdicts_table
 from benchmarks.results import Results

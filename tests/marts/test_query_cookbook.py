@@ -22,7 +22,7 @@ from tests.support.processes import Operator
 from tests.support.waiting import wait_until
 from warehouse_jobs.generator.job import generate
 from warehouse_jobs.generator.parameters import Interval, Parameters
-from warehouse_jobs.generator.settings import MongoSettings
+from warehouse_jobs.generator.server import MongoSettings
 from warehouse_jobs.marts import install, load
 
 if TYPE_CHECKING:
