@@ -46,7 +46,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before what is marked is chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark who gets servers; leave out what servers older than `needs_mongodb("6.0")` and `needs_postgres("17")` lack."""
+    """Mark who gets servers; leave out what older servers lack: `needs_mongodb("6.0")`, `needs_postgres("17")`."""
     for item in items:
         if _SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker("servers")
