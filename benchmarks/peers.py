@@ -90,7 +90,7 @@ class Peer:
     directory: str = ""
 
     def install(self) -> Path:
-        """Install it once; gives its environment. Raises :class:`PeerFailed`."""
+        """Install it once and return its environment. Raises :class:`PeerFailed`."""
         home = _DIRECTORY / (self.directory or self.name.partition(",")[0])
         done = home / ".installed"
         if done.exists() and done.read_text(encoding="utf-8") == repr(self.packages):

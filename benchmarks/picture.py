@@ -49,7 +49,7 @@ def _sections(rows: Sequence[Plain]) -> Iterator[tuple[str, list[Plain]]]:
 
 
 def _rates(parts: list[str], top: int, title: str, rows: Sequence[Plain]) -> int:
-    """One section of rates as bars on one scale; gives where the next may begin."""
+    """One section of rates as bars on one scale; returns where the next may begin."""
     most = max(row["highest"] for row in rows)
     top = _heading(parts, top, f"{title}, {rows[0]['unit']}")
     for row in rows:

@@ -98,7 +98,7 @@ class Results:
         return row
 
     def rate(self, section: str, name: str, number: int, run: Run, unit: str = "events/s") -> float:
-        """Add a rate of the service, with what each process spent on each of ``number`` events. Gives the rate."""
+        """Add a rate of the service, with what each process spent on each of ``number`` events. Returns the rate."""
         rate = number / run.seconds
         row = self.add(section, name, rate, unit)
         row.note = run.path

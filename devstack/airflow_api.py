@@ -96,7 +96,7 @@ class AirflowApi:
         return self._ask("GET", _path(run))["note"] or ""
 
     def backfill(self, dag_id: str, start: str, end: str) -> str:
-        """Ask for the runs of a stretch of time; gives why Airflow refuses, or nothing."""
+        """Ask for the runs of a stretch of time and return why Airflow refuses, or nothing."""
         told = {"dag_id": dag_id, "from_date": start, "to_date": end, "reprocess_behavior": "completed"}
         try:
             self._ask("POST", "/api/v2/backfills", told)

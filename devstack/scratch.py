@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def scratch_directory(directory: Path, *, postgres_version: int) -> Iterator[Path]:
-    """Give an empty directory that nobody else uses; afterwards logs stay, databases and secrets go.
+    """Return an empty directory that nobody else uses; afterwards logs stay, databases and secrets go.
 
     Raises :class:`DevstackError` while another run has it.
     """

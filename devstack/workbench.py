@@ -137,7 +137,7 @@ def end(directory: Path) -> None:
 
 
 def require_sink(server: PostgresServer) -> str:
-    """Make the database of the replicated tables unless it is there; gives its address."""
+    """Make the database of the replicated tables unless it is there and return its address."""
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         if connection.execute("select from pg_database where datname = %s", (SINK,)).fetchone() is None:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(SINK)))

@@ -38,14 +38,14 @@ class Process:
         self.is_frozen = False
 
     def kill(self) -> None:
-        """Give none of its tasks another turn. A task that kills its own process does not come back from here."""
+        """Return none of its tasks another turn. A task that kills its own process does not come back from here."""
         self.is_alive = False
         self._parked.clear()
         if self._scheduler.current.process is self:
             self._scheduler.end_turn()
 
     def freeze(self) -> None:
-        """Give its tasks no turn until it is thawed; their waits run out meanwhile."""
+        """Return its tasks no turn until it is thawed; their waits run out meanwhile."""
         self.is_frozen = True
 
     def thaw(self) -> None:
@@ -116,7 +116,7 @@ class Scheduler:
         return task
 
     def run(self, until: Callable[[], bool]) -> None:
-        """Give turns until it is so. Raises :class:`Stuck`, also when it is not so after very many turns."""
+        """Return turns until it is so. Raises :class:`Stuck`, also when it is not so after very many turns."""
         while not until():
             self.turns += 1
             if self.turns > self._max_turns:
@@ -153,7 +153,7 @@ class Scheduler:
         self.end_turn()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until :meth:`wake`, or for so long; gives whether it was woken."""
+        """Wait until :meth:`wake`, or for so long and return whether it was woken."""
         task = self.current
         task.is_waiting = True
         task.wait_number += 1
@@ -191,7 +191,7 @@ class Scheduler:
             self.wake(waiting)
 
     def end_turn(self) -> None:
-        """Give the turn back. Raises ``GreenletExit`` when the history is over."""
+        """Return the turn back. Raises ``GreenletExit`` when the history is over."""
         if not self.is_closed:
             self.hub.switch()
         if self.is_closed:

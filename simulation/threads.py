@@ -40,7 +40,7 @@ class SimulatedCondition:
         self._release()
 
     def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Wait until the predicate holds, or the timeout (seconds) is over; give what the predicate says."""
+        """Wait until the predicate holds, or the timeout (seconds) is over and return what the predicate says."""
         scheduler = self._scheduler
         end = None if timeout is None else scheduler.now + timeout
         while not predicate():
@@ -95,7 +95,7 @@ class SimulatedEvent:
             self._scheduler.wake(task)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, or the timeout (seconds) is over; give whether it is set."""
+        """Wait until it is set, or the timeout (seconds) is over and return whether it is set."""
         scheduler = self._scheduler
         end = None if timeout is None else scheduler.now + timeout
         while not self._is_set:

@@ -56,7 +56,7 @@ def print_json_line(value: object) -> None:
 
 
 def json_text(value: object, *, indent: int | None = None) -> str:
-    """Give JSON that any program reads back as it was: a Decimal has all its digits, what is not finite is a text.
+    """Return JSON that any program reads back as it was: a Decimal has all its digits, what is not finite is a text.
 
     Characters that a terminal would obey, or that its encoding lacks, are escaped, which means the same to programs.
     """

@@ -102,7 +102,7 @@ def _leave_no_core_file() -> None:
 
 
 def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading.Event) -> int:
-    """Run the service with everything around it until ``stopping`` is set or it fails; gives the exit code."""
+    """Run the service with everything around it until ``stopping`` is set or it fails and return the exit code."""
     release, hot_path = version("mongo-pg-replicator"), path_told()
     metrics = Metrics(version=release, stream=settings.mongo_database)
     activity = Activity(clock=time.monotonic)
@@ -199,7 +199,7 @@ class _Work:
         return self._is_done.wait(DRAIN_SECONDS)
 
     def told(self, log: Logger, totals: dict[str, int], *, has_ended: bool) -> int:
-        """Say how it ended; gives the exit code."""
+        """Say how it ended and return the exit code."""
         if not has_ended:
             log.warning(
                 "service stopped before it had drained",

@@ -139,7 +139,7 @@ class Batching:
             self._position = answer.position
 
     def take(self) -> Batch | None:
-        """Give the next batch or part, or None when there is nothing that may be written yet."""
+        """Return the next batch or part, or None when there is nothing that may be written yet."""
         if self._complete:
             return self._take_complete()
         if self._part_time is not None and self._position.cluster_time >= self._part_time:

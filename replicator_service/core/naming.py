@@ -29,7 +29,7 @@ _OUR_PREFIX = "db_"
 
 
 def table_name(collection: str) -> str:
-    """Give the snake_case name of a collection: ``HTTPServerLogs`` is ``http_server_logs``.
+    """Return the snake_case name of a collection: ``HTTPServerLogs`` is ``http_server_logs``.
 
     Letters, marks and digits of any script stay, lower-cased; everything else separates words. A collection
     without a single letter or digit is called ``collection`` and its hash.
@@ -43,7 +43,7 @@ def table_name(collection: str) -> str:
 
 
 def resolve_table_name(collection: str, taken: Collection[str]) -> str:
-    """Give :func:`table_name`, with a hash of the collection's name when another collection has it.
+    """Return :func:`table_name`, with a hash of the collection's name when another collection has it.
 
     The answer depends on ``taken``: whoever replicates a growing set of collections has to remember the
     answers, because ``Users`` and ``users`` are told apart only by which came first.
@@ -58,7 +58,7 @@ def resolve_table_name(collection: str, taken: Collection[str]) -> str:
 
 
 def column_name(path: Sequence[str]) -> str:
-    """Give the snake_case name of a field at a path: ``("device", "userAgent")`` is ``device_user_agent``.
+    """Return the snake_case name of a field at a path: ``("device", "userAgent")`` is ``device_user_agent``.
 
     A path without a single letter or digit is called ``field`` and its hash.
     """
@@ -69,7 +69,7 @@ def column_name(path: Sequence[str]) -> str:
 
 
 def schema_name(database: str) -> str:
-    """Give the schema of a MongoDB database: its own name, unless that is kept for something else.
+    """Return the schema of a MongoDB database: its own name, unless that is kept for something else.
 
     PostgreSQL's ``pg_...`` and ``information_schema``, and our ``replicator`` and ``mart``, get the prefix
     ``db_``. So does a database that is already called ``db_mart``: otherwise it would share a schema with
@@ -84,12 +84,12 @@ def schema_name(database: str) -> str:
 
 
 def primary_key_name(table: str) -> str:
-    """Give the name of a table's primary key, ``<table>_pkey`` as PostgreSQL would call it."""
+    """Return the name of a table's primary key, ``<table>_pkey`` as PostgreSQL would call it."""
     return _fitted(table, "_pkey")
 
 
 def index_name(table: str, columns: Sequence[str]) -> str:
-    """Give the name of a plain index: ``user_sessions__user_id_idx``.
+    """Return the name of a plain index: ``user_sessions__user_id_idx``.
 
     Two underscores stand between the parts, since one would not tell the columns ``a, b`` from the column
     ``a_b``. Parts that could blur this border bring their hash along.

@@ -251,7 +251,7 @@ class Condition(Protocol):
     ) -> object: ...
 
     def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Wait until the predicate holds, or the timeout (seconds) is over; give what the predicate says."""
+        """Wait until the predicate holds, or the timeout (seconds) is over and return what the predicate says."""
         ...
 
     def notify_all(self) -> None:
@@ -271,7 +271,7 @@ class Event(Protocol):
         ...
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, or the timeout (seconds) is over; give whether it is set."""
+        """Wait until it is set, or the timeout (seconds) is over and return whether it is set."""
         ...
 
 

@@ -179,7 +179,7 @@ class LeaderSession(Protocol):
         ...
 
     def write(self, group: RowGroup) -> int:
-        """Make the tables show the documents of the group; gives the number of rows.
+        """Make the tables show the documents of the group and return the number of rows.
 
         Raises :class:`RecordRejected` when a row is refused: the transaction, or its savepoint, has to be taken back.
         """
@@ -193,7 +193,7 @@ class LeaderSession(Protocol):
         ...
 
     def apply(self, step: ControlStep) -> int:
-        """Do what the step says; gives how many rows, or keys of a sweep, it deleted."""
+        """Do what the step says and return how many rows, or keys of a sweep, it deleted."""
         ...
 
     def add_dead_letters(self, rejected: Sequence[Rejected]) -> None:
@@ -201,7 +201,7 @@ class LeaderSession(Protocol):
         ...
 
     def settle_dead_letters(self, collection: str, keys: Sequence[str]) -> int:
-        """Remove the dead letters of keys whose later version was written; gives how many there were."""
+        """Remove the dead letters of keys whose later version was written and return how many there were."""
         ...
 
     def commit(self, step: Commit, epoch: int, findings: Sequence[PathCount] = ()) -> None:

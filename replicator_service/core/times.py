@@ -9,5 +9,5 @@ FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def time_text(time: datetime) -> str:
-    """Give an aware time in UTC, to the second."""
+    """Return an aware time in UTC, to the second."""
     return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

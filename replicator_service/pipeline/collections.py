@@ -63,7 +63,7 @@ class Collections:
         return self._known.get(name)
 
     def restore(self, registered: Iterable[Registered]) -> Changes:
-        """Make known what PostgreSQL remembers; gives what the mapping has changed since."""
+        """Make known what PostgreSQL remembers and return what the mapping has changed since."""
         known: list[Registered] = []
         excluded: list[Registered] = []
         for each in registered:

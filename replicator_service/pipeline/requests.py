@@ -60,7 +60,7 @@ class Requests:
             yield self._planner.commit()
 
     def _one(self, request: Request) -> Generator[Step, None, str | None]:
-        """Do it; gives why it cannot be done."""
+        """Do it and return why it cannot be done."""
         if request.kind == "retry":
             yield from self._retry()
             return None
@@ -85,7 +85,7 @@ class Requests:
         return None
 
     def _forget(self, collection: Collection) -> Generator[Step, None, str | None]:
-        """Remove what does not exist, and what no failover brings back; gives why that is not so."""
+        """Remove what does not exist, and what no failover brings back and return why that is not so."""
         gone_at = self._source.settled() if self._source.collection(collection.name) is None else None
         if gone_at is None or self._source.collection(collection.name) is not None:
             return f"{collection.name} exists in MongoDB"

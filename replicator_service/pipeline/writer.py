@@ -93,7 +93,7 @@ class Writer:
         return None
 
     def rollback(self) -> None:
-        """Give up the open transaction, also when the connection is gone."""
+        """Return up the open transaction, also when the connection is gone."""
         if self._is_open:
             self._is_open = False
             self._session.rollback()
@@ -173,7 +173,7 @@ class Writer:
             self._limit.observe(written, refused)
 
     def _write_apart(self, group: RowGroup, changes: Sequence[Change], error: RecordRejected) -> list[Rejected]:
-        """Write changes that cannot be written together; gives those that cannot be written at all.
+        """Write changes that cannot be written together and return those that cannot be written at all.
 
         Raises :class:`Fatal` as soon as too many are refused.
         """

@@ -152,7 +152,7 @@ class _Attempt:
             self._compare_keys(moment, repair)
 
     def _compare_documents(self, moment: Moment, repair: Repair) -> bool:
-        """Compare documents; gives whether they explain every row that there is."""
+        """Compare documents and return whether they explain every row that there is."""
         documents = DocumentPass(
             self._subject,
             self._comparison,

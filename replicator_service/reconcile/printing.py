@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def print_and_compare(comparison: Comparison, encoded: EncodedReply) -> tuple[list[int], list[int]]:
-    """Give the ordinals of documents with rows that are printed otherwise, and how many rows the others have, by table.
+    """Return the ordinals of documents with rows that are printed otherwise, and how many rows others have, by table.
 
     That something is printed otherwise is no difference yet. That nothing is, is equality.
     """

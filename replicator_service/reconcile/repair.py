@@ -45,7 +45,7 @@ class Repair:
         self._encoder = Encoder(lambda _: subject.transform)
 
     def write(self, ids: dict[str, Any]) -> set[str]:
-        """Write the documents of these keys as they are at the checkpoint; gives the keys that are right now.
+        """Write the documents of these keys as they are at the checkpoint and return the keys that are right now.
 
         A key without a document is right when it has no row. Documents that PostgreSQL refuses stay as they are.
         """
@@ -62,7 +62,7 @@ class Repair:
         return mended
 
     def delete(self, rows: Sequence[RowVersion]) -> set[str]:
-        """Delete rows that nobody has written since they were seen; gives the keys that have no row left.
+        """Delete rows that nobody has written since they were seen and return the keys that have no row left.
 
         The service writes a row whenever it sees its document, so a row that is still the same has no document still.
         """

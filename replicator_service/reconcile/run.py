@@ -60,7 +60,7 @@ class NoProgress:
 
 
 def start_run(settings: Settings, *, collections: Sequence[str] | None = None, options: Options | None = None) -> int:
-    """Begin a run over these collections, or over all; gives its number."""
+    """Begin a run over these collections, or over all and return its number."""
     options = options or Options()
     with opened_sink(settings) as connection:
         return store.start_run(

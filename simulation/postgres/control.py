@@ -70,7 +70,7 @@ class RequestRow:
 
 
 def apply_step(server: Server, transaction: Transaction, step: ControlStep) -> int:
-    """Do what a step says; gives how many rows were deleted."""
+    """Do what a step says and return how many rows were deleted."""
     match step:
         case RegisterSnapshots():
             for mapping, uuid in step.collections:
@@ -106,7 +106,7 @@ def require_tables(transaction: Transaction, tables: Iterable[TableSpec]) -> Non
 
 
 def delete_keys(transaction: Transaction, table: TableSpec, keys: Iterable[str]) -> int:
-    """Delete the rows of some documents; gives how many there were."""
+    """Delete the rows of some documents and return how many there were."""
     wanted = set(keys)
     relation = rows_of(table.name)
     gone = [key for key in transaction.rows(relation) if document_of(key) in wanted]

@@ -128,7 +128,7 @@ class Transaction:
         self._changes.setdefault(relation, {})[key] = value
 
     def delete(self, relation: str, key: Hashable) -> int:
-        """Delete a row; gives how many there were."""
+        """Delete a row and return how many there were."""
         if self.get(relation, key) is None:
             return 0
         self._storage.lock(relation, key, self)

@@ -59,7 +59,7 @@ def failing(findings: list[Finding]) -> set[str]:
 
 @contextmanager
 def role(sink: Sink, *, may_create: bool) -> Iterator[str]:
-    """A PostgreSQL user of its own; gives its address."""
+    """A PostgreSQL user of its own; returns its address."""
     name = f"user_{sink.name}"
     with sink.connect() as connection:
         connection.execute(

@@ -68,7 +68,7 @@ class Place:
     sink: Sink
 
     def write(self, mapping: Mapping) -> int:
-        """Make the tables anew with the documents' rows; gives how many values no column took, new fields aside."""
+        """Make the tables anew with the documents' rows and return how many values no column took, new fields aside."""
         (typed,) = mapping.collections
         transform = compile_transform(typed)
         lines: list[list[str]] = [[] for _ in transform.tables]

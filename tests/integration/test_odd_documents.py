@@ -35,7 +35,7 @@ def command(source: Source, **parts: Any) -> bool:
 
 
 def inserted(source: Source, collection: str, documents: Iterable[bytes]) -> int:
-    """Insert documents one by one, as they are; gives how many the server takes."""
+    """Insert documents one by one, as they are and return how many the server takes."""
     return sum(command(source, insert=collection, documents=[RawBSONDocument(each)]) for each in documents)
 
 

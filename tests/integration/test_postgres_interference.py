@@ -41,7 +41,7 @@ THINGS = DocumentCollection("things", "things")
 
 @contextmanager
 def modest_role(sink: Sink) -> Iterator[str]:
-    """A role that may create in the database and owns what it creates; gives its address."""
+    """A role that may create in the database and owns what it creates; returns its address."""
     role = sql.Identifier(ROLE)
     with sink.connect() as connection:
         connection.execute(sql.SQL("create role {} login password 'x'").format(role))

@@ -62,7 +62,7 @@ DOUBLES = [
 
 
 def said_and_printed(mapping: CollectionMapping, raws: Sequence[bytes], sink: Sink) -> tuple[int, int]:
-    """Write documents, compare what is said and what is printed; gives of how many anything is said, and of all."""
+    """Write documents, compare what is said and what is printed and return of how many anything is said, and of all."""
     native = native_or_skip()
     array = array_of(raws)
     reply, scan = Reply(array), native.scan(array, of_events=False)

@@ -56,7 +56,7 @@ class Leader:
         self.time = 0
 
     def commit(self, *groups: list[Change]) -> int:
-        """One transaction with these row groups; gives how often it waited."""
+        """One transaction with these row groups; returns how often it waited."""
         before = self.proxy.round_trips
         for group in groups:
             self.writer.apply(self.tables.group(group))

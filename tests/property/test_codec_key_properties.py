@@ -64,7 +64,7 @@ def comparing(mongo_server: MongoReplicaSet) -> Iterator[Collection[Any]]:
 
 
 def compared(collection: Collection[Any], values: list[Any]) -> set[tuple[int, int]]:
-    """Give the pairs that the server holds equal, by position."""
+    """Return the pairs that the server holds equal, by position."""
     pairs = list(combinations_with_replacement(range(len(values)), 2))
     expressions = [{"$cmp": [{"$literal": values[left]}, {"$literal": values[right]}]} for left, right in pairs]
     answer = next(collection.aggregate([{"$project": {"_id": 0, "result": expressions}}]))

@@ -46,7 +46,7 @@ class Sink:
 
 @contextmanager
 def fresh_source(server: MongoReplicaSet) -> Iterator[Source]:
-    """Give a database with a random name and drop it afterwards."""
+    """Return a database with a random name and drop it afterwards."""
     name = f"source_{secrets.token_hex(5)}"
     client: MongoClient[Document] = MongoClient(server.uri, tz_aware=True, serverSelectionTimeoutMS=20_000)
     with client:
@@ -58,7 +58,7 @@ def fresh_source(server: MongoReplicaSet) -> Iterator[Source]:
 
 @contextmanager
 def fresh_sink(server: PostgresServer) -> Iterator[Sink]:
-    """Give a database with a random name and drop it afterwards, with whoever is still connected."""
+    """Return a database with a random name and drop it afterwards, with whoever is still connected."""
     name = f"sink_{secrets.token_hex(5)}"
     _execute(server, sql.SQL("create database {} template template0").format(sql.Identifier(name)))
     try:

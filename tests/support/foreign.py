@@ -22,7 +22,7 @@ _ANSWER = json.dumps(
 
 @contextmanager
 def listening(port: int) -> Iterator[list[str]]:
-    """Listen until the end of the block; gives what it has been asked, as ``GET /path``."""
+    """Listen until the end of the block and return what it has been asked, as ``GET /path``."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -84,7 +84,7 @@ def hostile_value(name: str, vartype: str, usual: str, values: list[str], least:
 
 @contextmanager
 def hostile_role(sink: Sink) -> Iterator[str]:
-    """A role that owns the database and has every setting against us; gives its address."""
+    """A role that owns the database and has every setting against us; returns its address."""
     name = f"hostile_{secrets.token_hex(4)}"
     role = sql.Identifier(name)
     with sink.connect() as connection:

@@ -22,7 +22,7 @@ _KNOWN = frozenset(
 
 
 def render(directory: Path) -> list[Resource]:
-    """Give the resources of a kustomization. Generated names stay as they are written, without the hash."""
+    """Return the resources of a kustomization. Generated names stay as they are written, without the hash."""
     resources: list[Resource] = []
     _add(directory, resources)
     return resources

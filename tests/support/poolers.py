@@ -61,7 +61,7 @@ listen postgres
 def pgbouncer(
     server: PostgresServer, *, mode: str, at: int | None = None, options: Mapping[str, str] | None = None
 ) -> Iterator[int]:
-    """Run a PgBouncer before a server, on the port `at` or a free one; gives its port. It ends at once."""
+    """Run a PgBouncer before a server, on the port `at` or a free one and return its port. It ends at once."""
     directory = temporary_directory()
     users = directory / "users.txt"
     users.write_text(f'"postgres" "{server.password}"\n')
@@ -81,7 +81,7 @@ def pgbouncer(
 
 @contextmanager
 def haproxy(servers: Sequence[PostgresServer]) -> Iterator[int]:
-    """Run a HAProxy that leads to the one of the servers that is primary; gives its port."""
+    """Run a HAProxy that leads to the one of the servers that is primary and return its port."""
     directory = temporary_directory()
     configuration = directory / "haproxy.cfg"
     with _looking_after(servers) as health:

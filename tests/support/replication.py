@@ -255,7 +255,7 @@ def document_of_row(doc: str, original: bytes | None) -> dict[str, Any]:
 
 
 def assert_same_documents(source: Source, sink: Sink, collection: str, table: str | None = None) -> int:
-    """The document table of a collection holds exactly its documents. Gives their number."""
+    """The document table of a collection holds exactly its documents. Returns their number."""
     expected = documents_at(source, collection)
     with sink.connect() as connection:
         query = sql.SQL("select _id, doc::text, _bson from {}").format(

@@ -77,7 +77,7 @@ class Reference:
     """What was left over, by kind and path."""
 
     def rows(self, raw: bytes) -> list[list[Row]]:
-        """Give the cells of one document by table."""
+        """Return the cells of one document by table."""
         decoded = decode_exact(raw)
         document = decoded.fields
         source = source_id(raw)

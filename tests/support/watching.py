@@ -58,7 +58,7 @@ class Watcher:
         return {(table, column, key) for table, column, key in rows}
 
     def read_until(self, replication: Replication, key: tuple[str, str, str | None]) -> Keys:
-        """Read again and again until this key was there; gives everything."""
+        """Read again and again until this key was there and return everything."""
         found: Keys = set()
 
         def is_there() -> bool:

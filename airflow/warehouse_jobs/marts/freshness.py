@@ -114,7 +114,7 @@ _FOUND = "select prosrc from pg_catalog.pg_proc where oid = pg_catalog.to_regpro
 
 
 def install_freshness(cursor: Cursor) -> str:
-    """Make the view, or bring it up to date; gives a warning where it belongs to somebody else.
+    """Make the view, or bring it up to date and return a warning where it belongs to somebody else.
 
     Without a replicator whose tables this role may read, nothing is made.
     """

@@ -22,7 +22,7 @@ _USAGE = 2
 
 
 def main(arguments: list[str], server: str) -> int:
-    """Give the exit code: 0 when well, 1 when not or when nobody answers at ``server``, and then a line of cause."""
+    """Return the exit code: 0 when well, 1 when not or when nobody answers at ``server``, and then a line of cause."""
     if len(arguments) != 1 or arguments[0] not in COMPONENTS:
         sys.stderr.write(f"error: name one of {', '.join(COMPONENTS)}\n")
         return _USAGE

@@ -49,7 +49,7 @@ UNKNOWN = "unknown type"
 
 
 def kind_of(value: Value) -> str:
-    """Give the name of the kind of a value, decoded by the driver or exactly, as people know it from MongoDB."""
+    """Return the name of the kind of a value, decoded by the driver or exactly, as people know it from MongoDB."""
     found = OF_CLASS.get(type(value))
     if found is None:
         return UNKNOWN
@@ -57,7 +57,7 @@ def kind_of(value: Value) -> str:
 
 
 def fit_of(column: ColumnType) -> Fit:
-    """Give the function that gives PostgreSQL's input of a value for a scalar column, or None where it does not fit.
+    """Return the function that gives PostgreSQL's input of a value for a scalar column, or None where it does not fit.
 
     A value fits when the column then equals it.
     """

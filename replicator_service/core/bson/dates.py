@@ -46,7 +46,7 @@ MILLISECONDS = ("Z", *(f".{millisecond:03}Z" for millisecond in range(1, 1000)))
 
 
 def iso_text(value: datetime) -> str:
-    """Give a naive UTC datetime as ``2024-01-02T03:04:05.678Z``; whole seconds have no fraction."""
+    """Return a naive UTC datetime as ``2024-01-02T03:04:05.678Z``; whole seconds have no fraction."""
     return (
         f"{DAYS[value.toordinal()]}{MINUTES[value.hour][value.minute]}"
         f"{SECONDS[value.second]}{MILLISECONDS[value.microsecond // 1000]}"
@@ -54,21 +54,21 @@ def iso_text(value: datetime) -> str:
 
 
 def milliseconds(value: datetime | DatetimeMS) -> int:
-    """Give the milliseconds since 1970: what BSON stores."""
+    """Return the milliseconds since 1970: what BSON stores."""
     if isinstance(value, datetime):
         return (value.replace(tzinfo=None) - _EPOCH) // _MILLISECOND
     return int(value)
 
 
 def datetime_of(since_epoch: int) -> datetime | None:
-    """Give the datetime of a number of milliseconds, or None outside the years 1 to 9999."""
+    """Return the datetime of a number of milliseconds, or None outside the years 1 to 9999."""
     if _FIRST_MS <= since_epoch <= _LAST_MS:
         return _EPOCH + timedelta(milliseconds=since_epoch)
     return None
 
 
 def timestamptz_text(value: datetime | DatetimeMS) -> str | None:
-    """Give PostgreSQL's input for any date, or None when ``timestamptz`` cannot hold it."""
+    """Return PostgreSQL's input for any date, or None when ``timestamptz`` cannot hold it."""
     if isinstance(value, datetime):
         return iso_text(value)
     since_epoch = int(value)

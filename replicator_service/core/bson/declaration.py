@@ -101,6 +101,6 @@ def int32(raw: bytes, offset: int = 0) -> int:
 
 
 def tagged_text(key: Key) -> str:
-    """Give a key as text: ``$tag:content``."""
+    """Return a key as text: ``$tag:content``."""
     tag, content = key
     return f"${tag}:{content}" if content else f"${tag}"

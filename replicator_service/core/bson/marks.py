@@ -21,5 +21,5 @@ _REMOVED = re.compile("[\udc00-\udfff]")
 
 
 def unmarked(text: str) -> str:
-    """Give what the table gets of a text with marks."""
+    """Return what the table gets of a text with marks."""
     return _REMOVED.sub("", text.replace("\0", REPLACEMENT))

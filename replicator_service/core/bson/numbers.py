@@ -52,7 +52,7 @@ def decimal_parts(value: Decimal128) -> tuple[bool, int, int] | str:
 
 
 def decimal_text(value: Decimal128) -> str:
-    """Give the text of a Decimal128 as Extended JSON wants it: ``1.50``, ``1E+3``, ``NaN``.
+    """Return the text of a Decimal128 as Extended JSON wants it: ``1.50``, ``1E+3``, ``NaN``.
 
     It keeps every digit and the exponent, and PostgreSQL's ``numeric`` reads it.
     """
@@ -64,7 +64,7 @@ def decimal_text(value: Decimal128) -> str:
 
 
 def decimal_integer(value: Decimal128) -> int | None:
-    """Give the integer that a Decimal128 is, or None: not for negative zero, nor far over 64 bits."""
+    """Return the integer that a Decimal128 is, or None: not for negative zero, nor far over 64 bits."""
     parts = decimal_parts(value)
     if isinstance(parts, str):
         return None
@@ -84,7 +84,7 @@ def decimal_integer(value: Decimal128) -> int | None:
 
 
 def plain_double(value: float) -> str:
-    """Give the shortest digits of a finite double that JSON keeps as a double: always with a point or ``e-``.
+    """Return the shortest digits of a finite double that JSON keeps as a double: always with a point or ``e-``.
 
     A jsonb column stores numbers as digits: ``1e+300`` would come back without a point, that is, as an
     integer.
@@ -94,7 +94,7 @@ def plain_double(value: float) -> str:
 
 
 def exact_number(value: float | Decimal128) -> str:
-    """Give equal numbers one text and different numbers different texts, whatever their types."""
+    """Return equal numbers one text and different numbers different texts, whatever their types."""
     if isinstance(value, int):
         return _canonical(value < 0, abs(value), 0)
     if isinstance(value, float):

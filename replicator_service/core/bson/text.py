@@ -33,12 +33,12 @@ def decoded_string(raw: bytes) -> str:
 
 
 def quoted(value: str) -> str:
-    """Give a JSON string: U+0000 and lone surrogates are escaped in it."""
+    """Return a JSON string: U+0000 and lone surrogates are escaped in it."""
     return json.dumps(value, ensure_ascii=not is_storable(value))
 
 
 def unquoted(text: str) -> str:
-    """Give the string of :func:`quoted`. Raises :class:`TypeError` or :class:`ValueError` for anything else."""
+    """Return the string of :func:`quoted`. Raises :class:`TypeError` or :class:`ValueError` for anything else."""
     value = json.loads(text)
     if type(value) is not str:
         raise TypeError("not a text")
@@ -55,12 +55,12 @@ def is_storable(value: str) -> bool:
 
 
 def string_key(value: str) -> Key:
-    """Give a string behind its tag, which as ``_id`` only those have that could be taken for something else."""
+    """Return a string behind its tag, which as ``_id`` only those have that could be taken for something else."""
     return ("string", quoted(value))
 
 
 def string_text(value: str) -> str:
-    """Give the text of a string in a ``text`` column, with marks."""
+    """Return the text of a string in a ``text`` column, with marks."""
     if "\0" in value:
         return REWRITTEN + tagged_text(string_key(value))
     return tagged_text(string_key(value)) if value.startswith(_TAGS) else value

@@ -22,7 +22,7 @@ _ONLY_STRINGS = {str}
 
 
 def cell_of(column_type: ColumnType) -> Cell:
-    """Give the function that turns a value other than null into a cell, or into None when it does not fit."""
+    """Return the function that turns a value other than null into a cell, or into None when it does not fit."""
     element = column_type.element
     if element is not None:
         array = _array(element)
@@ -32,7 +32,7 @@ def cell_of(column_type: ColumnType) -> Cell:
 
 
 def json_cell(value: Value) -> str:
-    """Give a ``jsonb`` cell, with marks. Raises what :func:`json_text` raises."""
+    """Return a ``jsonb`` cell, with marks. Raises what :func:`json_text` raises."""
     text = json_text(value)
     # Tabs and line ends are escaped in JSON already.
     return text.replace("\\", "\\\\") if "\\" in text else text

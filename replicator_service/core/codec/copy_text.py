@@ -27,7 +27,7 @@ def escape(text: str) -> str:
 
 
 def bytea_cell(value: bytes) -> str:
-    """Give a ``bytea`` in its hexadecimal form, escaped."""
+    """Return a ``bytea`` in its hexadecimal form, escaped."""
     return f"\\\\x{value.hex()}"
 
 

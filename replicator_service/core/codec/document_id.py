@@ -35,7 +35,7 @@ class ExactId:
 
 
 def exact_id(value: Value, document: Callable[[], bytes]) -> Value | ExactId:
-    """Give a decoded ``_id`` itself, or its bytes unless it is short and surely encoded to what it was before."""
+    """Return a decoded ``_id`` itself, or its bytes unless it is short and surely encoded to what it was before."""
     kind = type(value)
     if kind in _PLAIN:
         return value
@@ -46,5 +46,5 @@ def exact_id(value: Value, document: Callable[[], bytes]) -> Value | ExactId:
 
 
 def id_bson(source_id: Value | ExactId) -> bytes:
-    """Give the BSON of ``{_id: ...}``."""
+    """Return the BSON of ``{_id: ...}``."""
     return source_id.document if isinstance(source_id, ExactId) else bson.encode({"_id": source_id})

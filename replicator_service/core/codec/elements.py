@@ -20,7 +20,7 @@ _TEXTS = frozenset(ENCODINGS) - set(_FIXED) - set(_PREFIXED)
 
 
 def value_end(raw: bytes, kind: int, start: int) -> int:
-    """Give the offset after the value of this kind that starts at ``start``.
+    """Return the offset after the value of this kind that starts at ``start``.
 
     Raises :class:`bson.errors.InvalidBSON` for an unknown kind or an impossible length.
     """
@@ -39,7 +39,7 @@ def value_end(raw: bytes, kind: int, start: int) -> int:
 
 
 def elements(raw: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Give kind, name and value of each element of a document or array.
+    """Return kind, name and value of each element of a document or array.
 
     Raises :class:`bson.errors.InvalidBSON` or :class:`ValueError` when the bytes are not BSON.
     """
@@ -57,7 +57,7 @@ def elements(raw: bytes) -> Iterator[tuple[int, bytes, bytes]]:
 
 
 def id_document(raw: bytes) -> bytes:
-    """Give ``{_id: ...}`` with the ``_id`` of a document as it is, down to bytes that the driver does not decode.
+    """Return ``{_id: ...}`` with the ``_id`` of a document as it is, down to bytes that the driver does not decode.
 
     Raises :class:`bson.errors.InvalidBSON` when there is none.
     """
@@ -68,7 +68,7 @@ def id_document(raw: bytes) -> bytes:
 
 
 def element_document(raw: bytes, path: tuple[str, ...], index: int) -> bytes:
-    """Give element ``index`` of the array at ``path`` as a document of its own.
+    """Return element ``index`` of the array at ``path`` as a document of its own.
 
     An element that is not a sub-document becomes the value of a field with an empty name.
     """

@@ -43,7 +43,7 @@ def decode_exact(raw: bytes) -> ExactDocument:
 
 
 def source_id(raw: bytes) -> Value:
-    """Give a document's ``_id`` as the driver decodes it, so that its key is the same on every path."""
+    """Return a document's ``_id`` as the driver decodes it, so that its key is the same on every path."""
     return bson.decode(id_document(raw), TOLERANT_OPTIONS)["_id"]
 
 

@@ -38,7 +38,7 @@ _REPLACED = "\ufffd"
 
 
 def encode_key(value: Value) -> str:
-    """Give the ``_id`` column's text of a decoded ``_id``. Raises :class:`TypeError` for other types."""
+    """Return the ``_id`` column's text of a decoded ``_id``. Raises :class:`TypeError` for other types."""
     if type(value) is ObjectId:
         return value.binary.hex()
     if type(value) is str:
@@ -55,7 +55,7 @@ def is_digest(key: str) -> bool:
 
 
 def decode_key(key: str) -> ExactId | None:
-    """Give the ``_id`` by which MongoDB surely finds the document of this key, if there is one.
+    """Return the ``_id`` by which MongoDB surely finds the document of this key, if there is one.
 
     None when it cannot be told: digests, and what has the same text as something that MongoDB tells apart or that the
     driver cannot write: what was no UTF-8, lone surrogates, and everything that holds fields, since one of two fields
@@ -102,7 +102,7 @@ def _is_hex(value: str) -> bool:
 
 
 def tagged(value: Value) -> str:
-    """Give the text with its tag, however long: what :func:`encode_key` gives of what is no plain string."""
+    """Return the text with its tag, however long: what :func:`encode_key` gives of what is no plain string."""
     return tagged_text(_key(value))
 
 
@@ -120,7 +120,7 @@ def _key(value: Value) -> Key:
 
 
 def _inside(value: Value) -> str:
-    """Give canonical JSON of what stands inside of a key."""
+    """Return canonical JSON of what stands inside of a key."""
     if type(value) is str:
         return quoted(value)
     tag, content = _key(value)

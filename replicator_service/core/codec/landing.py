@@ -18,7 +18,7 @@ _ELSEWHERE = "·"
 
 
 def page() -> str:
-    """Give the whole page."""
+    """Return the whole page."""
     head = _HEAD.read_text(encoding="utf-8")
     return f"{head}\n{_json_table()}\n## Typed columns\n\n{_column_rules()}\n{_column_table()}"
 

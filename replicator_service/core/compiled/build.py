@@ -23,7 +23,7 @@ _DIRECTIVES = ("language_level=3", "cdivision=True", "boundscheck=False", "wrapa
 
 
 def compile_all(to: Path = HERE, flags: tuple[str, ...] = ()) -> str | None:
-    """Compile into a folder; gives what prevented it, or None.
+    """Compile into a folder and return what prevented it, or None.
 
     ``flags`` go to the compiler as well. Files of an earlier attempt are removed first, so that none is stale.
     """

@@ -93,7 +93,7 @@ cdef inline bint is_finite(uint64_t bits) noexcept nogil:
 
 
 cdef inline int shortest_digits(const Power* powers, uint64_t bits, unsigned char* digits, int* point) noexcept nogil:
-    """The shortest decimal digits of a double over zero; gives how many, and after how many of them the point is."""
+    """The shortest decimal digits of a double over zero; returns how many, and after how many of them the point is."""
     cdef Digits found = shortest(powers, bits)
     cdef uint64_t rest
     cdef int count = 0, index

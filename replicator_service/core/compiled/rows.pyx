@@ -308,7 +308,7 @@ cdef class Program:
         return 0
 
     def write_changes(self, list changes, Py_ssize_t start, Scan scan, str valid_from, list keys, list lines, list ends, leftovers):
-        """Write the run of changes from ``start`` on that share source, operation and second; give how many.
+        """Write the run of changes from ``start`` on that share source, operation and second and return how many.
 
         Rows are appended as :meth:`Transform.write` and the encoder do. 0 when the first one is not known.
         """

@@ -109,7 +109,7 @@ cdef class Scan:
         return True
 
     def events(self, reply, change, operations, id_of, exact_of):
-        """Give what each event means, or None where Python has to decode it.
+        """Return what each event means, or None where Python has to decode it.
 
         ``change`` is the type of changes, ``operations`` are its insert, update, replace and delete, ``id_of`` makes an
         ObjectId of its bytes, ``exact_of`` an ``_id`` of the BSON that stands for a masked one.
@@ -179,14 +179,14 @@ cdef class Scan:
         return found
 
     def part(self, Py_ssize_t ordinal):
-        """Give the BSON of one element of the array."""
+        """Return the BSON of one element of the array."""
         if not 0 <= ordinal < self.count:
             raise IndexError(ordinal)
         cdef Bytes at = self.data + self.outer[ordinal]
         return (<char*>at)[:int32_at(at)]
 
     def document(self, Py_ssize_t ordinal):
-        """Give the BSON of one document; None where an event brings none, or is odd."""
+        """Return the BSON of one document; None where an event brings none, or is odd."""
         if not 0 <= ordinal < self.count:
             raise IndexError(ordinal)
         if self.sizes[ordinal] == 0:
@@ -194,7 +194,7 @@ cdef class Scan:
         return (<char*>self.data + self.starts[ordinal])[:self.sizes[ordinal]]
 
     def keys(self):
-        """Give the key of each document, None where Python has to say it."""
+        """Return the key of each document, None where Python has to say it."""
         cdef Py_ssize_t index
         cdef Buffer buffer = Buffer(NULL, 0, 0, False)
         cdef list found = []
@@ -316,7 +316,7 @@ cdef int _operation(const Value* name) noexcept nogil:
 
 
 cdef object _plain_id(const Value* value):
-    """Give an ``_id`` that is surely encoded to the same bytes again, as ``document_id.exact_id`` does, or None."""
+    """Return an ``_id`` that is surely encoded to the same bytes again, as ``document_id.exact_id`` does, or None."""
     cdef size_t index
     if value.kind == INT32:
         return int32_at(value.at)

@@ -56,7 +56,7 @@ _FORM = re.compile(r"\s*(?P<base>[^\[\](]*?)\s*(?P<precision>\([\d\s,]*\))?\s*(?
 
 
 def column_type(name: str) -> ColumnType | None:
-    """Give the type that a mapping calls ``name``, or None. There is one spelling for each type."""
+    """Return the type that a mapping calls ``name``, or None. There is one spelling for each type."""
     return _NAMES.get(name)
 
 

@@ -27,7 +27,7 @@ It grows when rows would be written in another way than before: the first start 
 
 
 def fingerprint(mapping: CollectionMapping) -> str:
-    """Give 64 hexadecimal digits that are equal exactly when rows written under the mapping are equal.
+    """Return 64 hexadecimal digits that are equal exactly when rows written under the mapping are equal.
 
     Indexes and descriptions do not count, and neither does the order of columns: they change no row's content.
     """

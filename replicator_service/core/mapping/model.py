@@ -166,7 +166,7 @@ _TAIL = (
 
 
 def tables_of(mapping: CollectionMapping) -> tuple[TableSpec, ...]:
-    """Give the tables of one collection, the parent first, then its children in the order of the mapping."""
+    """Return the tables of one collection, the parent first, then its children in the order of the mapping."""
     match mapping:
         case DocumentCollection():
             columns = (_KEY, Column("doc", "jsonb", descriptions.DOCUMENT), *_TAIL[1:])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def mapping_for(mapping: Mapping, collection: str, taken_tables: Collection[str]) -> CollectionMapping:
-    """Give the mapping of one collection.
+    """Return the mapping of one collection.
 
     A collection that the file names has the tables that the file says, whatever is taken. Any other becomes a
     document table whose name is neither in ``taken_tables`` (those of the other collections) nor in the file.

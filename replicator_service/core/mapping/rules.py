@@ -67,5 +67,5 @@ def _report_clash(path: tuple[str, ...], place: Place, other: Place, problems: P
 
 
 def _own_paths(table: ReadTable) -> list[tuple[tuple[str, ...], Place]]:
-    """Give the paths whose fields the table takes; what a child repeats from its parent, it does not take."""
+    """Return the paths whose fields the table takes; what a child repeats from its parent, it does not take."""
     return [(read.column.path, read.place) for read in table.columns if not read.column.from_parent]

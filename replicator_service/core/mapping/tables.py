@@ -53,7 +53,7 @@ class ReadCollection:
     """Whether it has columns or child tables; one that has rules alone is a document table."""
 
     def as_typed(self, keep_bson: KeepBson) -> TypedCollection:
-        """Give the model's value; ``keep_bson`` is what holds where the collection says nothing."""
+        """Return the model's value; ``keep_bson`` is what holds where the collection says nothing."""
         return TypedCollection(
             collection=self.collection,
             table=self.table.name,

@@ -88,7 +88,7 @@ class Transform:
         return self._leftovers.altered
 
     def take_findings(self) -> tuple[PathCount, ...]:
-        """Give what did not fit, and the fields that no column took, since the last call; the count begins again.
+        """Return what did not fit, and the fields that no column took, since the last call; the count begins again.
 
         Each value is counted when its document has been written by :meth:`write` or :meth:`write_exact`, and given
         once. Any thread may ask: who asks after each group that it has encoded, on the thread that encoded it, has

@@ -60,7 +60,7 @@ class Leftovers:
                     self._misfits[cast("Path", each)] += times
 
     def take(self) -> tuple[PathCount, ...]:
-        """Give what was counted since the last time, and begin again."""
+        """Return what was counted since the last time, and begin again."""
         if not self._misfits and not self._shapes and not self._new:
             return ()
         with self._lock:

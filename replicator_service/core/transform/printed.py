@@ -29,7 +29,7 @@ class Printing:
         self._leftovers = Leftovers(mapping.collection)
 
     def lines_of(self, scan: Scan) -> tuple[list[str], tuple[Lines, ...], list[int]]:
-        """Give keys and lines by table of all documents of a reply but some, and the ordinals of those."""
+        """Return keys and lines by table of all documents of a reply but some, and the ordinals of those."""
         keys: list[str] = []
         lines = [Lines() for _ in range(self._tables)]
         ends: list[list[int]] = [[] for _ in lines[1:]]

@@ -104,7 +104,7 @@ def _child(child: ChildTable, array: int, parent: Sequence[MappedColumn]) -> Tab
 
 
 def _fields(root: Node, above: Path, *, is_root: bool) -> tuple[tuple[Field, ...], dict[int, int]]:
-    """Give the fields of a tree, level by level, and the field of each child table's array."""
+    """Return the fields of a tree, level by level, and the field of each child table's array."""
     if is_root:
         root.at((_KEY,))
     waiting: list[tuple[str, Node, Path, bool]] = [("", root, above, False)]

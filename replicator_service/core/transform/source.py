@@ -33,7 +33,7 @@ _RANGES = {ColumnType.INTEGER: INTEGER_RANGE, ColumnType.BIGINT: BIGINT_RANGE}
 
 
 def source_of(mapping: TypedCollection) -> str:
-    """Give the source of ``rows(document, raw, valid_from, lines, leftovers, key=None, keep=False)``.
+    """Return the source of ``rows(document, raw, valid_from, lines, leftovers, key=None, keep=False)``.
 
     The namespace it needs is :data:`replicator_service.core.transform.NAMESPACE`, with ``cells`` by column
     type.

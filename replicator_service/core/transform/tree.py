@@ -20,7 +20,7 @@ class Node:
     fields: dict[str, Node] = field(default_factory=dict)
 
     def at(self, path: Iterable[str]) -> Node:
-        """Give the node at a path below this one, made when it does not exist."""
+        """Return the node at a path below this one, made when it does not exist."""
         node = self
         for name in path:
             node = node.fields.setdefault(name, Node())

@@ -41,7 +41,7 @@ _LOOKS_ONLY = {"default_transaction_read_only": "on", "statement_timeout": "10s"
 def check_sink(
     dsn: str, stream: str, schema: str, mapping: Mapping | None, checks: Checklist, *, now: float
 ) -> Checkpoint | None:
-    """Check the server behind ``dsn``; gives the checkpoint when there is one.
+    """Check the server behind ``dsn`` and return the checkpoint when there is one.
 
     Without a ``mapping`` (it could not be read) the tables are not compared. ``now`` is the wall clock in seconds.
     """

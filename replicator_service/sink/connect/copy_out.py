@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def copy_out(connection: Connection, statement: sql.Composed) -> bytes:
-    """Give everything that ``copy ... to stdout`` sends. Raises the driver's errors."""
+    """Return everything that ``copy ... to stdout`` sends. Raises the driver's errors."""
     with connection.lock:
         text: bytes = connection.wait(_copied(connection.pgconn, statement.as_bytes(connection)))
         return text

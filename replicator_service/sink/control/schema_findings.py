@@ -180,7 +180,7 @@ def look_for_gone(
 
 
 def _empty_columns(connection: Connection, schema: str, table: str, columns: list[str]) -> tuple[int, list[str]]:
-    """Give the number of rows, and the columns that are null in all of them; nothing for a table without rows."""
+    """Return the number of rows, and the columns that are null in all of them; nothing for a table without rows."""
     target = sql.Identifier(schema, table)
     with translated():
         candidates = [row[0] for row in connection.execute(_NEVER_FILLED, (schema, table, columns))]

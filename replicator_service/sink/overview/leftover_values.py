@@ -29,7 +29,7 @@ class _Unreadable:
 
 
 def leftover_values(connection: Connection, schema: str, table: str, path: Path, limit: int) -> list[Any]:
-    """Give up to ``limit`` values at a path of ``_extra``, as BSON's types. None when the table is not there.
+    """Return up to ``limit`` values at a path of ``_extra``, as BSON's types. None when the table is not there.
 
     Integers have lost how many bits they had. Costs a scan of the table where such a value is rare.
     """

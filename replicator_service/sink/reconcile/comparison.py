@@ -148,7 +148,7 @@ class Comparison:
         return counted
 
     def expect_keys(self, keys: Iterable[Sequence[str]]) -> int:
-        """Take the keys of all documents, for :meth:`unexpected`; gives their number."""
+        """Take the keys of all documents, for :meth:`unexpected` and return their number."""
         count = 0
         statement = sql.SQL("copy {} from stdin").format(_KEYS)
         with translated():

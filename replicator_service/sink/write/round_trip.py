@@ -33,7 +33,7 @@ class QueryFailed(Exception):
 
 
 def in_one_round_trip(connection: Connection, queries: Sequence[Query]) -> list[Row | None]:
-    """Run statements in order, in the open transaction; gives the first row of each, or None.
+    """Run statements in order, in the open transaction and return the first row of each, or None.
 
     Nothing is prepared: a plan made while a table was small, or the staging table empty, would be kept for when it is
     not. Raises :class:`QueryFailed`.

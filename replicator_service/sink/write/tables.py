@@ -87,7 +87,7 @@ def damaged(connection: Connection, schema: str, collections: Mapping[str, Seque
 
 
 def ensure_tables(connection: Connection, schema: str, tables: Sequence[TableSpec]) -> Made:
-    """Make tables have every column and key of their specification; gives what was missing.
+    """Make tables have every column and key of their specification and return what was missing.
 
     Raises :class:`ConfigurationError` for what cannot be done in place, all of it at once.
     """

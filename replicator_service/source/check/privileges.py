@@ -29,7 +29,7 @@ NAMES = (LIST, FIND, STREAM, MAJORITY)
 def check_privileges(
     client: Client, database: Database[dict[str, Any]], checks: Checklist, member: Member | None
 ) -> Abilities | None:
-    """Try each thing that replicating needs; gives what the server can do, or None where that cannot be tried.
+    """Try each thing that replicating needs and return what the server can do, or None where that cannot be tried.
 
     What it can do is asked of the ``member`` that would be read from.
     """

@@ -48,7 +48,7 @@ class Deadline:
         self.seconds = floor
 
     def passed(self) -> bool:
-        """Nothing came in time; gives whether the next limit is a longer one."""
+        """Nothing came in time; returns whether the next limit is a longer one."""
         before = self.seconds
         self.seconds = min(before * 2, LONGEST_SECONDS)
         return self.seconds > before

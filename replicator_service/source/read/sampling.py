@@ -58,7 +58,7 @@ def sample(
     clock: Callable[[], float],
     preferred: Preference = ReadPreference.SECONDARY_PREFERRED,
 ) -> Iterator[bytes]:
-    """Give documents as BSON. ``size`` is about that of the collection; ``clock`` gives seconds.
+    """Return documents as BSON. ``size`` is about that of the collection; ``clock`` gives seconds.
 
     Running out of time or bytes ends the sample early, without an error. A document may be given twice.
     """

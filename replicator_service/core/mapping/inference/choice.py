@@ -98,7 +98,7 @@ def is_identifier(name: str) -> bool:
 
 
 def scalar_type(shape: Shape, *, is_identifier: bool) -> ColumnType:
-    """Give the type whose column holds every value of a shape as it is."""
+    """Return the type whose column holds every value of a shape as it is."""
     kinds = shape.without_null
     for type_ in _IN_ORDER:
         if type_ not in shape.fitting or not kinds <= _KINDS_OF.get(type_, kinds):

@@ -24,7 +24,7 @@ def fold(
     *,
     look: Callable[[dict[str, Value]], None] = lambda _: None,
 ) -> Shape:
-    """Add documents to a shape, one at a time; none is kept. Gives the shape that grew, a new one by default.
+    """Add documents to a shape, one at a time; none is kept. Returns the shape that grew, a new one by default.
 
     ``look`` is called with each of them, decoded.
     """

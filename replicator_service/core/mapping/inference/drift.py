@@ -73,7 +73,7 @@ class Drift:
 
 
 def shape_of(path: Path, values: Iterable[Value]) -> Shape:
-    """Give the shape of values that are at a path (below the array, for elements)."""
+    """Return the shape of values that are at a path (below the array, for elements)."""
     shape = Shape(MAX_OBJECT_FIELDS)
     for value in values:
         shape.add(value, max(0, MAX_LEVELS - len(path)), 1)
@@ -81,7 +81,7 @@ def shape_of(path: Path, values: Iterable[Value]) -> Shape:
 
 
 def table_of(mapping: TypedCollection, path: Path) -> Table:
-    """Give the table whose rows leave over what is at a path."""
+    """Return the table whose rows leave over what is at a path."""
     for child in sorted(mapping.children, key=lambda child: -len(child.path)):
         if len(path) > len(child.path) and path[: len(child.path)] == child.path:
             return Table(child.path, child.columns)
@@ -169,7 +169,7 @@ def _wider(mapping: TypedCollection, path: Path, shape: Shape, finding: SchemaFi
 
 
 def _columns_at(mapping: TypedCollection, path: Path) -> list[tuple[Path, MappedColumn]]:
-    """Give the columns that take a path, each with the array of its table."""
+    """Return the columns that take a path, each with the array of its table."""
     tables = [Table((), mapping.columns), *(Table(child.path, child.columns) for child in mapping.children)]
     return [
         (table.array, column)
@@ -180,7 +180,7 @@ def _columns_at(mapping: TypedCollection, path: Path) -> list[tuple[Path, Mapped
 
 
 def _wider_type(column: MappedColumn, shape: Shape) -> ColumnType | None:
-    """Give the narrowest type for both, or None when all that was looked at fits already."""
+    """Return the narrowest type for both, or None when all that was looked at fits already."""
     element = column.type.element
     if element is not None:
         inner = shape.elements

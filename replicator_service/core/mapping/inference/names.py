@@ -15,7 +15,7 @@ _TAKEN = OWN_COLUMNS | SYSTEM_COLUMNS
 
 
 def column_names(paths: Sequence[tuple[str, ...]], taken: Collection[str] = ()) -> list[str]:
-    """Give each path a column's name, none of those that are ``taken`` already.
+    """Return each path a column's name, none of those that are ``taken`` already.
 
     A field that is called as its column goes before those that only become so.
     """
@@ -31,12 +31,12 @@ def column_names(paths: Sequence[tuple[str, ...]], taken: Collection[str] = ()) 
 
 
 def _unreserved(name: str) -> str:
-    """Give another name for a word of SQL: ``select user`` is the role's name, ``select order`` an error."""
+    """Return another name for a word of SQL: ``select user`` is the role's name, ``select order`` an error."""
     return f"{name}_value" if name in RESERVED else name
 
 
 def child_keys(paths: Iterable[tuple[str, ...]]) -> list[str]:
-    """Give each array the key of its child table: its path where dots can divide that, a name elsewhere."""
+    """Return each array the key of its child table: its path where dots can divide that, a name elsewhere."""
     keys: list[str] = []
     for path in paths:
         text = ".".join(path)
@@ -46,7 +46,7 @@ def child_keys(paths: Iterable[tuple[str, ...]]) -> list[str]:
 
 
 def _free(name: str, taken: frozenset[str] | set[str]) -> str:
-    """Give the name, with a number behind it when it is taken."""
+    """Return the name, with a number behind it when it is taken."""
     free, number = name, 1
     while free in taken:
         number += 1

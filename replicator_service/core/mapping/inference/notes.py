@@ -16,7 +16,7 @@ _READ_AS_THEY_ARE = frozenset({text.STRING.name, ids.OBJECT_ID.name, deprecated.
 
 
 def share(part: int, whole: int) -> str:
-    """Give a share for people: never 0 or 100 percent when it is not exactly that."""
+    """Return a share for people: never 0 or 100 percent when it is not exactly that."""
     percent = 100 * part / whole
     if 0 < percent < 0.1:
         return "<0.1 %"

@@ -87,7 +87,7 @@ class ProposedCollection:
     children: tuple[ProposedTable, ...]
 
     def as_typed(self) -> TypedCollection:
-        """Give the model's value: what reading the rendered file gives."""
+        """Return the model's value: what reading the rendered file gives."""
         return TypedCollection(
             collection=self.collection,
             table=self.table.name,
@@ -218,7 +218,7 @@ class _Fields:
                 assert_never(landing)
 
     def table(self, name: str, path: Path = (), key: str = "") -> ProposedTable:
-        """Give the table of what was found, with the rarest fields left out when there are too many."""
+        """Return the table of what was found, with the rarest fields left out when there are too many."""
         left = list(self._left)
         if len(self._columns) > MAX_PROPOSED_COLUMNS:
             by_count = sorted(self._columns, key=lambda path: -self._columns[path][0].count)

@@ -103,12 +103,12 @@ class Shape:
 
 
 def empty_shape() -> Shape:
-    """Give the shape of no documents."""
+    """Return the shape of no documents."""
     return Shape(MAX_DOCUMENT_FIELDS)
 
 
 def merged(one: Shape, other: Shape) -> Shape:
-    """Give the shape of all values of both. Neither is changed, and the result may share parts with them."""
+    """Return the shape of all values of both. Neither is changed, and the result may share parts with them."""
     has_too_many = one.has_too_many_fields or other.has_too_many_fields
     fields: dict[str, Shape] = {}
     if not has_too_many:
