@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from devstack.reference import abilities, commands, http, mapping, marts, messages, metrics, settings, webhook
-from replicator_service.core.codec import landing
+from replicator_service.core.codec import types_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PAGES: Mapping[str, Callable[[], str]] = {
     "settings.md": settings.page,
     "mapping.md": mapping.page,
-    "types.md": landing.page,
+    "types.md": types_page.page,
     "cli.md": commands.page,
     "http.md": http.page,
     "metrics.md": metrics.page,

@@ -35,7 +35,7 @@ from replicator_service.runtime.http.status import About
 from replicator_service.runtime.judgement.service_view import Watch
 from replicator_service.runtime.log.logging import Logger, make_logger, route_standard_logging
 from replicator_service.runtime.log.masking import Mask, place_of
-from replicator_service.runtime.log.progress_log import Narrator
+from replicator_service.runtime.log.progress_log import ProgressLog
 from replicator_service.runtime.metrics.counters import Metrics
 from replicator_service.runtime.state.activity import Activity
 from replicator_service.runtime.state.health import Health
@@ -143,17 +143,17 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
         indexes = IndexWork(settings, mapping, health, log=log)
         around.callback(indexes.stop)
         indexes.start()
-        narrator = Narrator(watch.present, metrics, log)
-        around.callback(narrator.stop)
-        narrator.start()
+        progress_log = ProgressLog(watch.present, metrics, log)
+        around.callback(progress_log.stop)
+        progress_log.start()
         around.callback(recorder.stop)
         recorder.start()
         _announce(settings, watch, health, log, around)
         work = _Work(Service(settings, mapping, health=health, log=log), stopping, settings)
         work.start()
         has_ended = work.wait()
-        narrator.look()
-        return work.told(log, narrator.totals(), has_ended=has_ended)
+        progress_log.look()
+        return work.told(log, progress_log.totals(), has_ended=has_ended)
 
 
 def _announce(settings: Settings, watch: Watch, health: Health, log: Logger, around: ExitStack) -> None:

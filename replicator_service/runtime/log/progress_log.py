@@ -26,7 +26,7 @@ _NAMED = 10
 """So many collections are named in one line; the others are counted."""
 
 
-class Narrator:
+class ProgressLog:
     """Looks at the present a few times a second, in a thread of its own."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Narrator:
         self._log = log
         self._summary_seconds = summary_seconds
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="narrator", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="progress_log", daemon=True)
         self._began = first.now
         self._state = first.state
         self._changed_at = first.now

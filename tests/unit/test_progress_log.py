@@ -12,7 +12,7 @@ from replicator_service.core.errors import DiskFull, Fatal, Retryable, SinkUnava
 from replicator_service.core.overview import CollectionView, DatabaseView
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.log.logging import make_logger
-from replicator_service.runtime.log.progress_log import Narrator
+from replicator_service.runtime.log.progress_log import ProgressLog
 from tests.support.health import Surroundings, at_second
 
 
@@ -27,8 +27,8 @@ def stream() -> io.StringIO:
 
 
 @pytest.fixture
-def narrator(around: Surroundings, stream: io.StringIO) -> Narrator:
-    return Narrator(around.watch.present, around.metrics, make_logger(stream=stream), summary_seconds=60)
+def progress_log(around: Surroundings, stream: io.StringIO) -> ProgressLog:
+    return ProgressLog(around.watch.present, around.metrics, make_logger(stream=stream), summary_seconds=60)
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -41,38 +41,40 @@ def view(**states: CollectionState) -> DatabaseView:
     )
 
 
-def test_nothing_is_told_while_nothing_happens(around: Surroundings, narrator: Narrator, stream: io.StringIO) -> None:
-    narrator.look()
+def test_nothing_is_told_while_nothing_happens(
+    around: Surroundings, progress_log: ProgressLog, stream: io.StringIO
+) -> None:
+    progress_log.look()
     around.now += 59
-    narrator.look()
+    progress_log.look()
     assert lines(stream) == []
 
 
-def test_a_change_of_state_is_told_once(around: Surroundings, narrator: Narrator, stream: io.StringIO) -> None:
+def test_a_change_of_state_is_told_once(around: Surroundings, progress_log: ProgressLog, stream: io.StringIO) -> None:
     around.lead()
-    narrator.look()
-    narrator.look()
+    progress_log.look()
+    progress_log.look()
     (line,) = lines(stream)
     assert (line["event"], line["before"], line["state"]) == ("state changed", "starting", "streaming")
 
 
 def test_a_failure_is_left_to_whoever_ends_the_process(
-    around: Surroundings, narrator: Narrator, stream: io.StringIO
+    around: Surroundings, progress_log: ProgressLog, stream: io.StringIO
 ) -> None:
     around.health.failed(Fatal("broken", hint="Mend it."))
-    narrator.look()
+    progress_log.look()
     assert lines(stream) == []
 
 
 def test_a_snapshot_that_is_complete_tells_what_it_wrote(
-    around: Surroundings, narrator: Narrator, stream: io.StringIO
+    around: Surroundings, progress_log: ProgressLog, stream: io.StringIO
 ) -> None:
     around.lead()
     around.commit(rows=2, is_snapshotting=True)
-    narrator.look()
+    progress_log.look()
     around.now += 3
     around.commit(rows=40)
-    narrator.look()
+    progress_log.look()
     first, last = lines(stream)
     assert first["state"] == "snapshotting"
     assert (last["state"], last["rows"], last["seconds"]) == ("streaming", 40, 3)
@@ -83,19 +85,19 @@ def outage(stream: io.StringIO) -> list[dict[str, Any]]:
 
 
 def test_a_server_that_is_away_is_told_at_once_then_once_a_minute_and_when_it_is_back(
-    around: Surroundings, narrator: Narrator, stream: io.StringIO
+    around: Surroundings, progress_log: ProgressLog, stream: io.StringIO
 ) -> None:
     around.lead()
-    narrator.look()
+    progress_log.look()
     for _ in range(130):
         around.health.waits(SinkUnavailable("no server", hint="Start it."))
-        narrator.look()
+        progress_log.look()
         around.now += 1
     around.lead()
     around.commit()
-    narrator.look()
+    progress_log.look()
     around.now += 5
-    narrator.look()
+    progress_log.look()
     told = outage(stream)
     assert [(line["event"], line["waited_seconds"], line["attempts"]) for line in told] == [
         ("waiting for a server", 0, 1),
@@ -110,72 +112,74 @@ def test_a_server_that_is_away_is_told_at_once_then_once_a_minute_and_when_it_is
 
 
 def test_one_outage_is_one_line_a_minute_and_one_end_whatever_succeeds_in_between(
-    around: Surroundings, narrator: Narrator, stream: io.StringIO
+    around: Surroundings, progress_log: ProgressLog, stream: io.StringIO
 ) -> None:
     """A full disk: connections succeed, the lease is taken, small commits pass, and the next large one fails."""
     around.lead()
-    narrator.look()
+    progress_log.look()
     for second in range(100):
         around.health.waits(DiskFull("the disk is full", hint="Free space on it."))
-        narrator.look()
+        progress_log.look()
         around.now += 0.5
         around.health.leading(cluster_time=None)
         around.commit()
-        narrator.look()
+        progress_log.look()
         around.health.streaming_from(at_second(100))
-        narrator.look()
+        progress_log.look()
         if second % 5 == 0:
             around.commit()
-            narrator.look()
+            progress_log.look()
         around.now += 0.5
     for _ in range(70):
         around.answer(100)
         around.commit()
-        narrator.look()
+        progress_log.look()
         around.now += 1
     assert [line["event"] for line in outage(stream)] == ["waiting for a server"] * 2 + ["servers are back"]
 
 
-def test_a_new_cause_of_waiting_is_told_at_once(around: Surroundings, narrator: Narrator, stream: io.StringIO) -> None:
+def test_a_new_cause_of_waiting_is_told_at_once(
+    around: Surroundings, progress_log: ProgressLog, stream: io.StringIO
+) -> None:
     for cause in ("lost", "lost", "no server", "lost", "no server"):
         around.health.waits(Retryable(cause))
-        narrator.look()
+        progress_log.look()
     assert [line["cause"] for line in outage(stream)] == ["lost", "no server"]
 
 
 def test_a_wait_that_ended_between_two_looks_is_told(
-    around: Surroundings, narrator: Narrator, stream: io.StringIO
+    around: Surroundings, progress_log: ProgressLog, stream: io.StringIO
 ) -> None:
     around.lead()
-    narrator.look()
+    progress_log.look()
     around.health.waits(Retryable("lost"))
     around.lead()
     around.commit()
-    narrator.look()
+    progress_log.look()
     around.now += 5
-    narrator.look()
+    progress_log.look()
     assert [line["event"] for line in lines(stream)][1:] == ["waiting for a server", "servers are back"]
 
 
 def test_there_are_no_summaries_while_servers_are_away(
-    around: Surroundings, narrator: Narrator, stream: io.StringIO
+    around: Surroundings, progress_log: ProgressLog, stream: io.StringIO
 ) -> None:
     around.health.waits(Retryable("no server"))
     for _ in range(130):
-        narrator.look()
+        progress_log.look()
         around.now += 1
     assert {line["event"] for line in lines(stream)} == {"waiting for a server", "state changed"}
 
 
 def test_collections_that_are_read_again_are_named(
-    around: Surroundings, narrator: Narrator, stream: io.StringIO
+    around: Surroundings, progress_log: ProgressLog, stream: io.StringIO
 ) -> None:
     around.see_database(view(a=CollectionState.STREAMING, b=CollectionState.STREAMING))
-    narrator.look()
+    progress_log.look()
     assert lines(stream) == []
     around.see_database(view(a=CollectionState.SNAPSHOTTING, b=CollectionState.STREAMING, c=CollectionState.STREAMING))
-    narrator.look()
-    narrator.look()
+    progress_log.look()
+    progress_log.look()
     assert [(line["state"], line["collections"]) for line in lines(stream)] == [
         ("snapshotting", ["a"]),
         ("streaming", ["c"]),
@@ -183,27 +187,27 @@ def test_collections_that_are_read_again_are_named(
 
 
 def test_many_collections_are_counted_and_some_are_named(
-    around: Surroundings, narrator: Narrator, stream: io.StringIO
+    around: Surroundings, progress_log: ProgressLog, stream: io.StringIO
 ) -> None:
     around.see_database(view())
-    narrator.look()
+    progress_log.look()
     around.see_database(view(**{f"c{number:02}": CollectionState.STREAMING for number in range(40)}))
-    narrator.look()
+    progress_log.look()
     (line,) = lines(stream)
     assert line["count"] == 40
     assert line["collections"] == [f"c{number:02}" for number in range(10)]
 
 
 def test_dead_letters_are_told_when_they_come_at_most_once_a_minute_and_when_they_are_gone(
-    around: Surroundings, narrator: Narrator, stream: io.StringIO
+    around: Surroundings, progress_log: ProgressLog, stream: io.StringIO
 ) -> None:
     for count in (0, 1, 5, 9):
         around.see_database(DatabaseView(dead_letters=count))
-        narrator.look()
+        progress_log.look()
     around.now += 60
     for count in (9, 0):
         around.see_database(DatabaseView(dead_letters=count))
-        narrator.look()
+        progress_log.look()
     told = [line for line in lines(stream) if line["event"] != "summary"]
     assert [(line["event"], line.get("dead_letters"), line.get("added")) for line in told] == [
         ("there are dead letters", 1, 1),
@@ -213,22 +217,22 @@ def test_dead_letters_are_told_when_they_come_at_most_once_a_minute_and_when_the
 
 
 def test_dead_letters_are_not_gone_because_postgresql_is_away(
-    around: Surroundings, narrator: Narrator, stream: io.StringIO
+    around: Surroundings, progress_log: ProgressLog, stream: io.StringIO
 ) -> None:
     around.see_database(DatabaseView(dead_letters=3))
-    narrator.look()
+    progress_log.look()
     around.now += 30
-    narrator.look()
+    progress_log.look()
     assert [line["event"] for line in lines(stream)] == ["there are dead letters"]
 
 
 def test_a_summary_counts_what_came_since_the_last_one(
-    around: Surroundings, narrator: Narrator, stream: io.StringIO
+    around: Surroundings, progress_log: ProgressLog, stream: io.StringIO
 ) -> None:
     around.commit(events={("a", "insert"): 3}, rows=4)
     around.now += 60
-    narrator.look()
+    progress_log.look()
     around.commit(events={("a", "insert"): 5}, rows=5)
     around.now += 61
-    narrator.look()
+    progress_log.look()
     assert [(line["events"], line["rows"], line["seconds"]) for line in lines(stream)] == [(3, 4, 60), (5, 5, 61)]

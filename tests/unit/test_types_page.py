@@ -1,9 +1,9 @@
-"""The page of landing places says what the code does."""
+"""The page of types says what the code does."""
 
 from __future__ import annotations
 
 from replicator_service.core.bson import ENCODINGS
-from replicator_service.core.codec.landing import SAMPLES
+from replicator_service.core.codec.types_page import SAMPLES
 
 
 def test_every_bson_type_has_a_row() -> None:

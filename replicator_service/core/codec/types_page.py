@@ -1,4 +1,4 @@
-"""The table of landing places, made by asking the code: ``docs/reference/types.md`` is what :func:`page` gives."""
+"""Where each BSON value goes, found out by asking the code: ``docs/reference/types.md`` is what :func:`page` returns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from replicator_service.core.mapping.model import ColumnType
 
 SAMPLES = tuple(sample for each in TYPES for sample in each.samples)
 
-_HEAD = Path(__file__).with_name("landing.md")
+_HEAD = Path(__file__).with_name("types_page.md")
 _ELSEWHERE = "·"
 
 
