@@ -1,4 +1,4 @@
-"""Where each BSON value goes, found out by asking the code: ``docs/reference/types.md`` is what :func:`page` returns."""
+"""Where each BSON value goes, found out by asking the code: ``docs/reference/types.md`` is what `page` returns."""
 
 from __future__ import annotations
 
