@@ -9,6 +9,7 @@ from replicator_service.core.errors import ReplicatorError
 from replicator_service.runtime.state.health import State
 from simulation.acting import Actor
 from simulation.checker import Checker
+from simulation.mongo.replication import EPOCH
 from simulation.postgres.control import PAUSE, REQUEST
 from simulation.scheduler import Stuck
 from simulation.world import DATABASE, World
@@ -102,8 +103,9 @@ class Director:
                 world.start_instance(number)
             else:
                 instance.process.thaw()
-        # Whatever comes from here on has a later time than all that was ever seen, whichever server it was.
-        world.scheduler.sleep(1.1)
+        # Whatever comes from here on has a later time than all that was ever seen, whichever server it was: a time that
+        # another server had in advance is what the service may be waiting for.
+        world.scheduler.sleep(1.1 + max(0.0, (world.mongo.highest_time >> 32) - EPOCH - world.scheduler.now))
         # Somebody who has damaged a table is noticed by a write.
         for name in sorted(world.mongo.catalog):
             self._actor.touch(name)

@@ -74,6 +74,8 @@ class ReplicatedLog:
         self._clock_error = 0
         """In milliseconds; each server that takes the place of another has its own."""
         self._latest_time = 0
+        self.highest_time = 0
+        """The highest cluster time of any entry, also of servers that were here before."""
         self._uuids = 0
         self._waiting: list[Task] = []
         self.on_entry: Callable[[Entry], None] = lambda _: None
@@ -255,6 +257,7 @@ class ReplicatedLog:
         self.on_entry(entry)
         self._times.append(time)
         self._latest_time = time
+        self.highest_time = max(self.highest_time, time)
 
     def next_time(self) -> int:
         """The cluster time of the next entry."""
