@@ -80,7 +80,7 @@ class Stream:
         self._commit()
 
     def close(self) -> None:
-        """Return the lease back."""
+        """Give the lease back."""
         self._leader.close()
 
     def _commit(self) -> None:

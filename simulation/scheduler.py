@@ -38,14 +38,14 @@ class Process:
         self.is_frozen = False
 
     def kill(self) -> None:
-        """Return none of its tasks another turn. A task that kills its own process does not come back from here."""
+        """Give none of its tasks another turn. A task that kills its own process does not come back from here."""
         self.is_alive = False
         self._parked.clear()
         if self._scheduler.current.process is self:
             self._scheduler.end_turn()
 
     def freeze(self) -> None:
-        """Return its tasks no turn until it is thawed; their waits run out meanwhile."""
+        """Give its tasks no turn until it is thawed; their waits run out meanwhile."""
         self.is_frozen = True
 
     def thaw(self) -> None:
@@ -116,7 +116,7 @@ class Scheduler:
         return task
 
     def run(self, until: Callable[[], bool]) -> None:
-        """Return turns until it is so. Raises :class:`Stuck`, also when it is not so after very many turns."""
+        """Give turns until it is so. Raises :class:`Stuck`, also when it is not so after very many turns."""
         while not until():
             self.turns += 1
             if self.turns > self._max_turns:
@@ -191,7 +191,7 @@ class Scheduler:
             self.wake(waiting)
 
     def end_turn(self) -> None:
-        """Return the turn back. Raises ``GreenletExit`` when the history is over."""
+        """Give the turn back. Raises ``GreenletExit`` when the history is over."""
         if not self.is_closed:
             self.hub.switch()
         if self.is_closed:

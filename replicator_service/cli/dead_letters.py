@@ -167,7 +167,7 @@ def drop_command(
     everything: Everything = False,
     json: Json = False,  # noqa: ARG001 - read from the context
 ) -> None:
-    """Return these documents up: PostgreSQL stays without them until they change or are resynced."""
+    """Give these documents up: PostgreSQL stays without them until they change or are resynced."""
     _require_one_choice(numbers, collection, everything=everything)
     settings = load_settings()
     with control_tables(settings) as connection, connection.transaction():

@@ -85,7 +85,7 @@ class Requests:
         return None
 
     def _forget(self, collection: Collection) -> Generator[Step, None, str | None]:
-        """Remove what does not exist, and what no failover brings back and return why that is not so."""
+        """Remove what does not exist, and what no failover brings back; returns why that is not so."""
         gone_at = self._source.settled() if self._source.collection(collection.name) is None else None
         if gone_at is None or self._source.collection(collection.name) is not None:
             return f"{collection.name} exists in MongoDB"

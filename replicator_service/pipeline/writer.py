@@ -93,7 +93,7 @@ class Writer:
         return None
 
     def rollback(self) -> None:
-        """Return up the open transaction, also when the connection is gone."""
+        """Give up the open transaction, also when the connection is gone."""
         if self._is_open:
             self._is_open = False
             self._session.rollback()

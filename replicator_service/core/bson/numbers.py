@@ -94,7 +94,7 @@ def plain_double(value: float) -> str:
 
 
 def exact_number(value: float | Decimal128) -> str:
-    """Return equal numbers one text and different numbers different texts, whatever their types."""
+    """Return one text for equal numbers and different texts for different ones, whatever their types."""
     if isinstance(value, int):
         return _canonical(value < 0, abs(value), 0)
     if isinstance(value, float):

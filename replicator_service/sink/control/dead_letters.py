@@ -129,7 +129,7 @@ def mark_retried(connection: Connection, stream: str, ids: Sequence[int]) -> int
 
 
 def drop_letters(connection: Connection, stream: str, ids: Sequence[int]) -> int:
-    """Return up these documents: their letters are deleted."""
+    """Give up these documents: their letters are deleted."""
     statement = "delete from replicator.dead_letter where stream = %s and id = any(%s)"
     with translated():
         return connection.execute(statement, (stream, list(ids))).rowcount

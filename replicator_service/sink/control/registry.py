@@ -201,7 +201,7 @@ def _values(stream: str, one: Preparation) -> tuple[object, ...]:
 
 
 def rename(connection: Connection, stream: str, renames: Sequence[TableRename]) -> None:
-    """Return collections other tables; two may change theirs, so the names are free in between."""
+    """Give collections other tables; two may change theirs, so the names are free in between."""
     statement = "update replicator.collection set table_name = %s where stream = %s and collection = %s"
     with translated():
         for each in renames:

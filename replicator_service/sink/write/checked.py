@@ -46,7 +46,7 @@ class Checked:
 
 
 def run_checked(connection: Connection, schema: str, steps: Sequence[Checked]) -> list[Row | None]:
-    """Run statements in one round trip and check all of them and return the first row of each.
+    """Run statements in one round trip and check all of them; returns the first row of each.
 
     Raises :class:`Fatal` when PostgreSQL has not done what it was told, otherwise the translated error.
     """

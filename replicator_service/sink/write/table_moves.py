@@ -29,7 +29,7 @@ select exists (
 
 
 def rename_tables(connection: Connection, schema: str, targets: Mapping[str, TableSpec], left: Sequence[str]) -> None:
-    """Return tables the names and shapes of their targets, all at once: two may change theirs.
+    """Give tables the names and shapes of their targets, all at once: two may change theirs.
 
     Those that cannot become their target, or whose target is there already, are emptied instead, as ``left`` ones are.
     """
@@ -56,7 +56,7 @@ def rename_tables(connection: Connection, schema: str, targets: Mapping[str, Tab
 
 
 def empty_tables(connection: Connection, schema: str, names: Sequence[str]) -> int:
-    """Delete all rows, and make sure that they are gone and return how many the first table had."""
+    """Delete all rows, make sure that they are gone and return how many the first table had."""
     deleted = []
     for name in names:
         table = sql.Identifier(schema, name)

@@ -197,7 +197,7 @@ class _Probe:
         return Found(works=True, told=f"it reaches back {seconds} s")
 
     def open_stream(self, options: Command, *stages: Command) -> Command:
-        """Open a change stream and close it and return a token to continue from."""
+        """Open a change stream, close it and return a token to continue from."""
         command = {
             "aggregate": 1,
             "pipeline": [{"$changeStream": options}, *stages],

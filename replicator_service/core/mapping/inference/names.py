@@ -15,7 +15,7 @@ _TAKEN = OWN_COLUMNS | SYSTEM_COLUMNS
 
 
 def column_names(paths: Sequence[tuple[str, ...]], taken: Collection[str] = ()) -> list[str]:
-    """Return each path a column's name, none of those that are ``taken`` already.
+    """Return a column's name for each path, none of those that are ``taken`` already.
 
     A field that is called as its column goes before those that only become so.
     """
@@ -36,7 +36,7 @@ def _unreserved(name: str) -> str:
 
 
 def child_keys(paths: Iterable[tuple[str, ...]]) -> list[str]:
-    """Return each array the key of its child table: its path where dots can divide that, a name elsewhere."""
+    """Return for each array the key of its child table: its path where dots can divide that, a name elsewhere."""
     keys: list[str] = []
     for path in paths:
         text = ".".join(path)
