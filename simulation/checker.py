@@ -338,7 +338,12 @@ def _catalog_at(log: list[Entry], time: int) -> Catalog:
 
 
 def _is_at_its_beginning(progress: Progress | None) -> bool:
-    return progress is None or (progress.documents == 0 and progress.sweep_place is None)
+    """Whether no range has been read, not even one without documents."""
+    if progress is None:
+        return True
+    numbers = {each.number for each in progress.ranges}
+    are_all = numbers == set(range(len(numbers))) and any(each.upto is None for each in progress.ranges)
+    return are_all and progress.documents == 0 and progress.sweep_place is None
 
 
 def _is_passed(key: object, progress: Progress) -> bool:

@@ -64,8 +64,8 @@ class Requests:
         if request.kind == "retry":
             yield from self._retry()
             return None
-        # What is forgotten has to be known: nothing else is of ours.
-        named = self._named(request.collection, may_be_new=request.kind != "forget")
+        # To be read or to be left alone makes a collection known; all else is about what is ours already.
+        named = self._named(request.collection, may_be_new=request.kind in ("resync", "pause"))
         if not named and request.collection is not None:
             return f"there is no collection {request.collection}"
         for collection in named:

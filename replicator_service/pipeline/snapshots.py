@@ -274,17 +274,21 @@ class Snapshots:
                 yield from self._planner.drop(collection.name)
             return
         snapshot.missing_at = None
+        if snapshot.progress is not None and collection.uuid != found.uuid:
+            # Nothing counts of what was read, remembered or is being read of the one before.
+            yield from collection.become(found.uuid)
+            return
         snapshot.is_capped = found.kind is CollectionKind.CAPPED
-        if snapshot.progress is None or collection.uuid != found.uuid:
+        if snapshot.progress is None:
             yield from self._begin(collection, snapshot, found.uuid)
         snapshot.is_identified = True
 
     def _begin(self, collection: Collection, snapshot: Snapshot, uuid: bytes | None) -> Iterator[Step]:
         """Start, with tables. What has to be asked and made is asked and made for many collections at once."""
-        if snapshot not in self._with_rows and snapshot.progress is None:
+        if snapshot not in self._with_rows:
             yield from self._prepare(collection)
         # What the stream writes between that question and now is no row of before.
-        sweeps = snapshot.progress is not None or self._with_rows.pop(snapshot)
+        sweeps = self._with_rows.pop(snapshot)
         expected = self._source.estimate(collection.name)
         at = self._time_to_read(snapshot)
         # Of what is read at once, the end is not asked for.
