@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from bson.decimal128 import Decimal128
 
-from simulation.plan import Action, Plan, Setup, plan_of
 from simulation.mongo.replication import Abilities
+from simulation.plan import Action, Plan, Setup, plan_of
 from simulation.run import run
 from simulation.shrinking import shortest
 from tests.support.examples import some
@@ -96,7 +96,7 @@ FOUND = {
             Action(6.0, "index", ("typed",)),
             Action(0.05, "to_capped", ("Other",)),
             Action(0.5, "update", ("typed", 1, 4)),
-            Action(0.2, "out", ("typed", (("x", 0), ({"a": 1}, 2), (Decimal128("7.5"), 3), (1, 9), (LONG, 0)))),
+            Action(0.2, "out", ("typed", (("x", 0), ({"a": 1}, 2), (Decimal128("7.5"), 3), (1, 9), (LONG, 5)))),
             Action(0.2, "to_capped", ("typed",)),
             Action(0.0, "put", ("Other", {"a": 1}, 5)),
             Action(0.2, "index", ("typed",)),
