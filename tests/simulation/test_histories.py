@@ -46,7 +46,7 @@ FOUND = {
     "a resume of what is not known, and is then forgotten": Plan(
         3039802,
         Setup(
-            Abilities(expanded_events=False, takes_uuid=False),
+            Abilities(remembers_catalog=False, expanded_events=False, groups_inserts=True, takes_uuid=False),
             poll_events=2,
             batch_events=6,
             chunk_documents=4,
@@ -68,7 +68,7 @@ FOUND = {
     "another collection takes the name of one of which chunks were loaded": Plan(
         3009934,
         Setup(
-            Abilities(window_seconds=0, remembers_catalog=False),
+            Abilities(window_seconds=0, remembers_catalog=False, groups_inserts=True),
             instances=3,
             poll_events=2,
             batch_events=6,
