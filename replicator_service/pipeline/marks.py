@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import ConfigurationError, SourceUnavailable
+from replicator_service.core.history import is_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from replicator_service.core.ports import HistoryMark, Source
+    from replicator_service.core.position import Position
 
 _SECONDS = 1.0
 """How often the entry is read: a restored backup is recognised by it."""
@@ -36,8 +38,8 @@ class Marks:
         except ConfigurationError:
             self._due_at = None
 
-    def at(self, cluster_time: int) -> HistoryMark | None:
-        """The mark to store with a position, when the next is due.
+    def at(self, position: Position) -> HistoryMark | None:
+        """The mark to store with a position, when the next is due: its own, or the latest one before it.
 
         Raises :class:`Retryable` when the server is not the one of before: opening the stream tells what it is.
         """
@@ -45,14 +47,14 @@ class Marks:
             return None
         self._due_at = self._clock() + _SECONDS
         try:
-            mark, known = self._source.history_mark(cluster_time), self._known
+            mark, known = self._source.history_mark(position.cluster_time), self._known
             again = None if known is None else self._source.history_mark(known.cluster_time)
             oldest = self._source.oldest_time()
         except ConfigurationError:
             self._due_at = None
             return None
-        # What has left the oplog proves nothing. Every position is the time of an entry.
-        is_lost = mark is None and _is_kept(cluster_time, oldest)
+        # What has left the oplog proves nothing.
+        is_lost = mark is None and is_entry(position) and _is_kept(position.cluster_time, oldest)
         is_another = known is not None and again != known and _is_kept(known.cluster_time, oldest)
         if is_lost or is_another:
             raise SourceUnavailable(
@@ -60,7 +62,7 @@ class Marks:
                 hint="Nothing to do: the service looks by itself whether its position is still in that history.",
             )
         self._known = mark or known
-        return mark
+        return self._known
 
 
 def _is_kept(cluster_time: int, oldest: int | None) -> bool:

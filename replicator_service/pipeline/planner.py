@@ -94,7 +94,7 @@ class Planner:
             self.position,
             self.converging_until,
             bool(self.collections.snapshotting()),
-            self._marks.at(self.position.cluster_time),
+            self._marks.at(self.position),
             Counter({(_label(name), operation): count for (name, operation), count in events.items()}),
         )
 
