@@ -33,6 +33,7 @@ class WheelHook(BuildHookInterface[Any]):
         if version == "editable":
             script = Path(self._folder.name) / "devstack"
             script.write_text(DEVSTACK, encoding="utf-8")
+            script.chmod(0o755)
             build_data["shared_scripts"][str(script)] = script.name
             return
         sys.path.insert(0, self.root)

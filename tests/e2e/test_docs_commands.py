@@ -35,6 +35,7 @@ ELSEWHERE = {
     "make demo": "tests/e2e/test_demo_command.py::test_the_demo_ends_with_the_proof",
     "make demo-check": "tests/e2e/test_demo_command.py::test_the_demo_ends_with_the_proof",
     "make test": "tests/e2e/test_docs_commands.py::test_targets_of_make_do_what_the_pages_say",
+    "make test-unit": "tests/e2e/test_docs_commands.py::test_targets_of_make_do_what_the_pages_say",
     "make install": "tests/e2e/test_docs_commands.py::test_targets_of_make_do_what_the_pages_say",
     # A container engine is not to be had everywhere: `make compose-check` starts the file where there is one.
     "docker compose up --detach": "tests/unit/test_compose_file.py::test_every_service_is_bounded_and_starts_in_order",
@@ -45,6 +46,7 @@ RECIPES = {
     "demo": "python -m devstack.demo",
     "demo-check": "python -m devstack.demo --check",
     "test": "pytest",
+    "test-unit": "pytest",
     "install": "",
 }
 """What the targets of the pages come down to."""
