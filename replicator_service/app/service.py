@@ -183,7 +183,7 @@ class Service:
             self._log.warning(
                 "postgresql has lost its last commits",
                 cause="A standby was promoted that did not have them, PostgreSQL crashed, or a backup was restored.",
-                reached=wall_time(seen).isoformat(),
+                reached=time_text(wall_time(seen)),
                 checkpoint=_wall_time(checkpoint),
                 hint="Nothing to do here: they are read again from MongoDB. Others who read those rows have seen what "
                 "is gone for a moment.",

@@ -157,7 +157,7 @@ def test_a_promoted_server_that_lacks_the_last_commits_gets_them_again(pair: Pai
         assert assert_same_documents(source, pair.sink, "things") == 91
         assert assert_same_documents(source, pair.sink, "later") == 1
     assert len(told) == 1
-    assert str(told[0]["checkpoint"]) < str(told[0]["reached"])
+    assert str(told[0]["checkpoint"]) <= str(told[0]["reached"])
 
 
 def row_count(connection: psycopg.Connection[tuple[int]], source: Source) -> int:
