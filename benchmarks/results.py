@@ -103,7 +103,7 @@ class Results:
         row = self.add(section, name, rate, unit)
         row.note = run.path
         row.costs.append(
-            tuple(each / number * 1e6 for each in (run.service_cpu, run.mongod_cpu, run.postgres_cpu))  # type: ignore[arg-type]
+            tuple(each / number * 1e6 for each in (run.service_cpu, run.mongod_cpu, run.postgres_cpu))  # type: ignore[arg-type]  # there are three
         )
         return rate
 

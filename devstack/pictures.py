@@ -226,7 +226,7 @@ class System:
             (24.0, lambda: self._replicator("reconcile")),
         ]
         for begin, length, rate in _BURSTS:
-            programme.append((begin, lambda rate=rate, length=length: self._burst(rate, length, meter)))  # type: ignore[misc]
+            programme.append((begin, lambda rate=rate, length=length: self._burst(rate, length, meter)))  # type: ignore[misc]  # mypy infers no default of a lambda
         began = time.monotonic()
         for at, action in sorted(programme, key=lambda each: each[0]):
             self._sleep_until(began + at)

@@ -18,8 +18,13 @@ from simulation.postgres.storage import Transaction
 from simulation.world import DATABASE, document
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from replicator_service.core.bson.declaration import Value
     from simulation.checker import Checker
+    from simulation.network import Network
     from simulation.plan import Action
+    from simulation.postgres.storage import Record
     from simulation.world import World
 
 
@@ -54,19 +59,19 @@ class Actor:
 
     # MongoDB
 
-    def _put(self, name: str, identity: Any, number: int) -> None:  # noqa: ANN401
+    def _put(self, name: str, identity: Value, number: int) -> None:
         self._world.mongo.write([Write("replace", name, identity, document(identity, number))])
 
-    def _update(self, name: str, identity: Any, number: int) -> None:  # noqa: ANN401
+    def _update(self, name: str, identity: Value, number: int) -> None:
         self._world.mongo.write([Write("update", name, identity, document(identity, number))])
 
-    def _delete(self, name: str, identity: Any) -> None:  # noqa: ANN401
+    def _delete(self, name: str, identity: Value) -> None:
         self._world.mongo.write([Write("delete", name, identity)])
 
-    def _put_large(self, name: str, identity: Any, number: int) -> None:  # noqa: ANN401
+    def _put_large(self, name: str, identity: Value, number: int) -> None:
         self._world.mongo.write([Write("replace", name, identity, document(identity, number), parts=2 + number % 2)])
 
-    def _put_poison(self, name: str, identity: Any, number: int) -> None:  # noqa: ANN401
+    def _put_poison(self, name: str, identity: Value, number: int) -> None:
         self._world.mongo.write([Write("replace", name, identity, document(identity, number), is_poison=True)])
 
     def _transaction(self, writes: tuple[tuple[str, str, Any, int], ...]) -> None:
@@ -174,7 +179,7 @@ class Actor:
     def _cut_postgres(self, number: int, seconds: float) -> None:
         self._cut(self._world.postgres_network, number, seconds)
 
-    def _cut(self, network: Any, number: int, seconds: float) -> None:  # noqa: ANN401
+    def _cut(self, network: Network, number: int, seconds: float) -> None:
         instance = self._world.instances[number % len(self._world.instances)]
         if instance is not None:
             network.cut.add(instance.process)
@@ -201,10 +206,10 @@ class Actor:
         self._world.postgres.restore()
         self._checker.commits_lost()
 
-    def _refuse(self, name: str, identity: Any) -> None:  # noqa: ANN401
+    def _refuse(self, name: str, identity: Value) -> None:
         self._world.postgres.refused.add((_table(name), encode_key(identity)))
 
-    def _accept(self, name: str, identity: Any) -> None:  # noqa: ANN401
+    def _accept(self, name: str, identity: Value) -> None:
         self._world.postgres.refused.discard((_table(name), encode_key(identity)))
 
     def _retry(self) -> None:
@@ -213,7 +218,7 @@ class Actor:
             self._change(DEAD_LETTER, key, replace(letter, is_retried=True))
         self.request("retry", None)
 
-    def _tamper(self, name: str, identity: Any) -> None:  # noqa: ANN401
+    def _tamper(self, name: str, identity: Value) -> None:
         """Delete a row by hand. No plan has this: nobody could notice but a reconciliation."""
         self._change(rows_of(_table(name)), encode_key(identity), None)
 
@@ -263,7 +268,7 @@ class Actor:
     def _resume_all(self) -> None:
         self._change(PAUSE, DATABASE, None)
 
-    def _change(self, relation: str, key: Any, value: Any) -> None:  # noqa: ANN401
+    def _change(self, relation: str, key: Hashable, value: Record) -> None:
         """One statement of somebody else's, unless a transaction has the row locked."""
         storage = self._world.postgres.storage
         if storage.is_locked(relation, key):
@@ -284,7 +289,7 @@ class Actor:
             world.mongo.replicate()
 
 
-def _write(operation: str, name: str, identity: Any, number: int) -> Write:  # noqa: ANN401
+def _write(operation: str, name: str, identity: Value, number: int) -> Write:
     if operation == "delete":
         return Write("delete", name, identity)
     return Write("replace" if operation == "put" else "update", name, identity, document(identity, number))

@@ -27,6 +27,7 @@ from simulation.postgres.server import Row, rows_of
 from simulation.world import DATABASE
 
 if TYPE_CHECKING:
+    from replicator_service.core.bson.declaration import Value
     from replicator_service.core.mapping.model import CollectionMapping
     from replicator_service.core.sessions import Checkpoint, Progress, Registered
     from simulation.mongo.history import Catalog, Collection, Documents, Entry
@@ -193,7 +194,7 @@ class Checker:
             for table, each in zip(tables, relations, strict=True)
             for key, row in (each or {}).items()
         }
-        lettered = {key[1] for key in letters if key[0] == name}  # type: ignore[index]
+        lettered = {key[1] for key in letters if key[0] == name}  # type: ignore[index]  # pairs
         if name in self._damaged:
             # A snapshot that was under way has passed what was damaged; one that begins makes up for it.
             if known.state is CollectionState.SNAPSHOTTING and _is_at_its_beginning(known.progress):
@@ -355,7 +356,7 @@ def _is_passed(key: object, progress: Progress) -> bool:
     return True
 
 
-def _order_of(id_document: bytes) -> Any:  # noqa: ANN401
+def _order_of(id_document: bytes) -> Value:
     return order_key(bson.decode(id_document, CODEC_OPTIONS)["_id"])
 
 

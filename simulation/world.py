@@ -25,6 +25,7 @@ from simulation.scheduler import Process, Scheduler
 from simulation.threads import SimulatedEvent, SimulatedThreads
 
 if TYPE_CHECKING:
+    from replicator_service.core.bson.declaration import Value
     from replicator_service.core.errors import ConfigurationError, ReplicatorError
     from simulation.mongo.history import Entry
     from simulation.plan import Setup
@@ -192,7 +193,7 @@ class World:
         self.scheduler.start(self.own, name, wait_and_act)
 
 
-def document(identity: Any, number: int) -> dict[str, Any]:  # noqa: ANN401
+def document(identity: Value, number: int) -> dict[str, Any]:
     """A document whose content is known by a number."""
     return {"_id": identity, "n": number, "items": [{"x": each} for each in range(number % 4)]}
 

@@ -17,6 +17,7 @@ from simulation.mongo.ordering import OrderKey, order_key
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from replicator_service.core.bson.declaration import Value
     from replicator_service.core.ports import CollectionKind
 
 
@@ -96,6 +97,6 @@ class Entry:
     """For people."""
 
 
-def id_of(document: bytes) -> Any:  # noqa: ANN401
+def id_of(document: bytes) -> Value:
     """The decoded ``_id`` of a document."""
     return bson.decode(document, CODEC_OPTIONS)["_id"]

@@ -20,6 +20,8 @@ from bson.timestamp import Timestamp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from replicator_service.core.bson.declaration import Value
+
 OrderKey = tuple[Any, ...]
 """Comparable and hashable: the number of the type's bracket, then what orders values within it."""
 
@@ -36,7 +38,7 @@ def order_key(value: Any) -> OrderKey:  # noqa: ANN401 - any BSON value
     raise TypeError(f"the order of {kind.__name__} is not modelled")
 
 
-def _number(value: Any) -> OrderKey:  # noqa: ANN401
+def _number(value: Value) -> OrderKey:
     # Python compares and hashes int, float and Decimal by their exact value, as MongoDB does.
     number = value.to_decimal() if isinstance(value, Decimal128) else value
     if (isinstance(number, Decimal) and number.is_nan()) or (isinstance(number, float) and math.isnan(number)):

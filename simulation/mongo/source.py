@@ -22,6 +22,7 @@ from simulation.mongo.stream import ModelStream, array_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from replicator_service.core.bson.declaration import Value
     from replicator_service.core.position import Position
     from simulation.mongo.history import Collection, Stored
     from simulation.mongo.server import ReplicaSet
@@ -291,7 +292,7 @@ class ModelSource:
         return None, look
 
 
-def _order_of(id_document: bytes) -> Any:  # noqa: ANN401
+def _order_of(id_document: bytes) -> Value:
     return order_key(bson.decode(id_document, CODEC_OPTIONS)["_id"])
 
 
@@ -303,7 +304,7 @@ def _only_id(each: Stored) -> Stored:
     return type(each)(each.key, each.id_document, each.id_document)
 
 
-def _decoded(identity: Any) -> Any:  # noqa: ANN401
+def _decoded(identity: Value) -> Value:
     if isinstance(identity, ExactId):
         return bson.decode(identity.document, CODEC_OPTIONS)["_id"]
     return identity

@@ -235,13 +235,13 @@ def _progress(
 
 def _delete(transaction: Transaction, step: Sweep | EmptyTables | RemoveTables) -> int:
     known = _registered(transaction, step.collection)
-    letters = [key for key in transaction.rows(DEAD_LETTER) if key[0] == step.collection]  # type: ignore[index]
+    letters = [key for key in transaction.rows(DEAD_LETTER) if key[0] == step.collection]  # type: ignore[index]  # pairs
     deleted = 0
     match step:
         case Sweep():
             require_tables(transaction, step.tables)
             deleted = sum(delete_keys(transaction, table, step.keys) for table in step.tables)
-            letters = [key for key in letters if key[1] in step.keys]  # type: ignore[index]
+            letters = [key for key in letters if key[1] in step.keys]  # type: ignore[index]  # pairs
             progress = replace(known.progress or Progress(), sweep_place=step.place)
             transaction.put(COLLECTION, step.collection, replace(known, progress=progress))
         case EmptyTables():

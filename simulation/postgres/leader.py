@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from replicator_service.core.steps import Commit, ControlStep
     from simulation.network import Network
     from simulation.postgres.server import Server
+    from simulation.postgres.storage import Record
     from simulation.scheduler import Process
 
 _AWAY_SECONDS = 5.0
@@ -191,7 +192,7 @@ class ModelLeaderSession(Client):
         self.send()
         return self._work(lambda view: sum(view.delete(DEAD_LETTER, (collection, key)) for key in keys))
 
-    def commit(self, step: Commit, epoch: int, findings: Sequence[PathCount] = ()) -> None:  # noqa: ARG002
+    def commit(self, step: Commit, epoch: int, findings: Sequence[PathCount] = ()) -> None:  # noqa: ARG002 - not in the model
         """Move the checkpoint and commit. What documents have that does not fit is not kept: nothing depends on it."""
         self.send()
         if self.server.on_statement is not None:
@@ -254,7 +255,7 @@ class ModelLeaderSession(Client):
         self.send()
         return look(self.session.transaction or Transaction(self.server.storage))
 
-    def _change(self, change: Callable[[Transaction], Any]) -> Any:  # noqa: ANN401
+    def _change(self, change: Callable[[Transaction], Record]) -> Record:
         """One statement that commits by itself."""
         self.send()
         transaction = Transaction(self.server.storage)

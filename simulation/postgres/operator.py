@@ -49,7 +49,7 @@ class ModelOperatorSession(Client):
     def with_rows(self, tables: Mapping[str, Tables]) -> set[str]:
         """Those that have a row or a dead letter."""
         view = self._view()
-        lettered = {key[0] for key in view.rows(DEAD_LETTER)}  # type: ignore[index]
+        lettered = {key[0] for key in view.rows(DEAD_LETTER)}  # type: ignore[index]  # pairs
         filled = {name for name, specs in tables.items() if any(view.rows(rows_of(spec.name)) for spec in specs)}
         return filled | (lettered & tables.keys())
 
@@ -57,7 +57,7 @@ class ModelOperatorSession(Client):
         """Distinct keys behind ``after``, in the server's order of text."""
         view = self._view()
         keys = {document_of(key) for table in tables for key in view.rows(rows_of(table.name))}
-        keys |= {key[1] for key in view.rows(DEAD_LETTER) if key[0] == collection}  # type: ignore[index]
+        keys |= {key[1] for key in view.rows(DEAD_LETTER) if key[0] == collection}  # type: ignore[index]  # pairs
         order = self.server.order
         # At the beginning everything is wanted: the empty text is a key as well.
         return sorted((key for key in keys if not after or order(key) > order(after)), key=order)[:limit]

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from simulation.scheduler import Scheduler, Task
 
+Record = Any
+"""What one row of a relation is: each relation has a type of its own."""
+
 Relation = dict["Hashable", Any]
 Relations = dict[str, Relation]
 
@@ -114,7 +117,7 @@ class Transaction:
         seen = {**committed, **changed}
         return {key: value for key, value in seen.items() if value is not _GONE}
 
-    def get(self, relation: str, key: Hashable) -> Any:  # noqa: ANN401
+    def get(self, relation: str, key: Hashable) -> Record:
         """One row, or None."""
         changed = self._changes.get(relation)
         if changed is not None and key in changed:
@@ -122,7 +125,7 @@ class Transaction:
             return None if value is _GONE else value
         return self._storage.committed.get(relation, {}).get(key)
 
-    def put(self, relation: str, key: Hashable, value: Any) -> None:  # noqa: ANN401
+    def put(self, relation: str, key: Hashable, value: Record) -> None:
         """Insert or update a row."""
         self._storage.lock(relation, key, self)
         self._changes.setdefault(relation, {})[key] = value

@@ -155,7 +155,7 @@ def test_a_terminated_writer_begins_its_transaction_anew(source: Source, sink: S
         for _ in range(3):
             before = epoch(sink)
             wait_until(lambda: signal_writer(sink, "pg_terminate_backend"), message="the writer at work")
-            wait_until(lambda before=before: epoch(sink) > before, message="the lease to be taken again")  # type: ignore[misc]
+            wait_until(lambda before=before: epoch(sink) > before, message="the lease to be taken again")  # type: ignore[misc]  # mypy infers no default of a lambda
         load.stop()
         replication.catch_up()
         assert assert_same_documents(source, sink, "busy") > 50

@@ -201,7 +201,7 @@ def test_a_member_that_stops_to_apply_is_left_and_no_cut_is_wrong(
             with not_applying(members, number):
                 load.go_on(40)
                 wait_until(
-                    lambda before=fallbacks: replication.health.report().fallbacks > before,  # type: ignore[misc]
+                    lambda before=fallbacks: replication.health.report().fallbacks > before,  # type: ignore[misc]  # mypy infers no default of a lambda
                     timeout=60.0,
                 )
                 load.go_on(20)

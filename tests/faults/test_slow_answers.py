@@ -65,7 +65,7 @@ def test_a_read_that_is_slow_gets_through(own_mongo: MongoReplicaSet) -> None:
         source.db.things.insert_one({"_id": 1})
         facts = server_facts(client, client[source.name])
         with closing(MongoSource(client, read_only_database(client, source.name), facts)) as door:
-            door._line.deadline.__init__(0.2)  # type: ignore[misc]
+            door._line.deadline.__init__(0.2)  # type: ignore[misc]  # a limit for this test alone
             at = door.operation_time()
             slow_down(source, "find", 700, 10)
             found = door.last_id("things", at=at)
@@ -80,7 +80,7 @@ def test_a_read_from_a_server_that_is_gone_ends_with_its_deadline(own_mongo: Mon
         closing(connect(f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true")) as client,
     ):
         door = MongoSource(client, read_only_database(client, source.name), server_facts(client, client[source.name]))
-        door._line.deadline.__init__(0.5)  # type: ignore[misc]
+        door._line.deadline.__init__(0.5)  # type: ignore[misc]  # a limit for this test alone
         proxy.deaf()
         ended = threading.Event()
 

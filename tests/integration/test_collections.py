@@ -206,7 +206,7 @@ class Gate(threading.Event):
         super().__init__()
         self.reached = threading.Event()
         self._left = chunks
-        replication.failpoints.reach = self._reach  # type: ignore[method-assign]
+        replication.failpoints.reach = self._reach  # type: ignore[method-assign]  # counts what passes
 
     def _reach(self, window: Window) -> None:
         if window is not Window.AFTER_CHUNK_READ:

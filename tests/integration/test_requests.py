@@ -179,7 +179,7 @@ def test_a_resync_of_values_that_were_altered_counts_no_alteration_backwards(sou
             seen.append(what.altered)
             counted(what)
 
-        replication.health.committed = committed  # type: ignore[method-assign]
+        replication.health.committed = committed  # type: ignore[method-assign]  # counts what passes
         source.db.things.insert_many([{"_id": n, "text": "nul\0"} for n in range(5)])
         replication.catch_up()
         for _ in range(2):

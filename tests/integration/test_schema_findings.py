@@ -103,7 +103,7 @@ def test_a_renamed_collection_takes_its_findings_along(connection: Connection) -
 
 
 @pytest.mark.parametrize("is_analyzed", [False, True])
-def test_a_column_that_no_row_fills_is_gone_until_one_does(connection: Connection, is_analyzed: bool) -> None:  # noqa: FBT001
+def test_a_column_that_no_row_fills_is_gone_until_one_does(connection: Connection, is_analyzed: bool) -> None:  # noqa: FBT001 - a parameter of the test
     def look() -> list[str]:
         return sorted(schema_findings.look_for_gone(connection, "s", "shop", TYPED, EARLY))
 

@@ -28,7 +28,7 @@ CHECKS: list[tuple[object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("check", "message"), CHECKS, ids=[next(iter(check)) for check, _ in CHECKS])  # type: ignore[call-overload]
+@pytest.mark.parametrize(("check", "message"), CHECKS, ids=[next(iter(check)) for check, _ in CHECKS])  # type: ignore[call-overload]  # ids are names of checks
 def test_a_failed_check_publishes_nothing(connection: Connection, dsn: str, check: object, message: str) -> None:
     set_things(connection, dict.fromkeys("abcd", ("x", 1)))
     load(dsn, things(), FIRST)

@@ -131,7 +131,7 @@ def test_alerts_go_to_the_receiver_of_env_and_to_nobody_without_one(tmp_path: Pa
     started.write_text('#!/bin/sh\ncat "${1#--config.file=}"\n', encoding="utf-8")
     started.chmod(0o755)
     script = (ROOT / "deploy/monitoring/alertmanager.sh").read_text(encoding="utf-8")
-    script = script.replace("/tmp/", f"{tmp_path}/").replace("/start/", f"{ROOT}/deploy/monitoring/")  # noqa: S108
+    script = script.replace("/tmp/", f"{tmp_path}/").replace("/start/", f"{ROOT}/deploy/monitoring/")  # noqa: S108 - a path within the container
     for address, receiver in (("http://hooks.example/1", "webhook"), ("", "nobody")):
         environ = {"PATH": os.defpath, "ALERTMANAGER": str(started), "ALERT_WEBHOOK_URL": address}
         command = [shutil.which("sh") or "sh", "-c", script]

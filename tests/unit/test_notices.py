@@ -51,7 +51,7 @@ def only(around: Surroundings) -> Notice:
 
 
 def see(around: Surroundings, **values: object) -> None:
-    around.see_database(DatabaseView(is_installed=True, **values))  # type: ignore[arg-type]
+    around.see_database(DatabaseView(is_installed=True, **values))  # type: ignore[arg-type]  # fields by name
 
 
 def mart(loaded: timedelta) -> MartView:

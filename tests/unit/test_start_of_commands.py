@@ -136,6 +136,6 @@ def test_the_list_of_commands_imports_none_of_them() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_of_commands_says_what_each_says_of_itself(name: str) -> None:
     root = typer.main.get_command(application)
-    command = root.commands[name]  # type: ignore[attr-defined]
+    command = root.commands[name]  # type: ignore[attr-defined]  # it is a group
     assert " ".join(command.help.split("\n\n")[0].split()) == COMMANDS[name].line
     assert command.name == name

@@ -47,7 +47,7 @@ class World:
         self.around.see_source(self.second, YEARS - 48 * HOUR)
         if self.around.present.is_leader:
             self.around.commit(self.second)
-        self.around.see_database(DatabaseView(is_installed=True, **self.views))  # type: ignore[arg-type]
+        self.around.see_database(DatabaseView(is_installed=True, **self.views))  # type: ignore[arg-type]  # fields by name
         return self.announcer.look(self.around.present)
 
 

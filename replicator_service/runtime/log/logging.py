@@ -55,7 +55,7 @@ def make_logger(
         if is_console
         else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
     )
-    return structlog.wrap_logger(  # type: ignore[no-any-return]
+    return structlog.wrap_logger(  # type: ignore[no-any-return]  # the library says Any
         structlog.WriteLogger(target),
         processors=[
             structlog.processors.add_log_level,

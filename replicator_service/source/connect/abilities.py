@@ -173,7 +173,7 @@ class _Probe:
     def _seen(self, collection: str) -> tuple[int | None, Found]:
         present = self.now()
         for age in _AGES:
-            if self.tried(lambda age=age: self.find(collection, **_at(present - (age << 32)))).works:  # type: ignore[misc]
+            if self.tried(lambda age=age: self.find(collection, **_at(present - (age << 32)))).works:  # type: ignore[misc]  # mypy infers no default of a lambda
                 return age, Found(works=True, told=f"{age} s or more")
         return None, Found(works=None, told="this user may not ask for it")
 
