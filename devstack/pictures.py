@@ -55,6 +55,7 @@ _SCRATCH = ROOT / ".devstack" / "pictures"
 _DOCUMENTS = 12_000
 _RATE = 60.0
 _SECONDS = 115.0
+_POLL_SECONDS = 0.2
 _BURSTS = ((10.0, 9.0, 300.0), (36.0, 16.0, 420.0), (84.0, 10.0, 650.0))
 """When a burst begins, how long it is, and its changes a second."""
 _HELD = (62.0, 7.0)
@@ -205,11 +206,8 @@ class System:
         for each in self._users:
             each.stop()
         self._stack.postgres.kill()
-        deadline = time.monotonic() + 60
-        while Source(self.url, may_fall_back=False).status()["state"] != "waiting":
-            if time.monotonic() > deadline:
-                raise DevstackError("The service does not wait.", hint=f"See {self._service.log}.")
-            time.sleep(0.2)
+        service = Source(self.url, may_fall_back=False)
+        self._until(lambda: service.status()["state"] == "waiting", "The service does not wait.")
 
     def live(self, seconds: float) -> None:
         """Let customers in, and let happen what happens to a shop; afterwards they go on coming."""
@@ -257,11 +255,8 @@ class System:
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             connection.execute("alter table origin.moderation_queue drop constraint rating_is_known")
             self._replicator("dead-letters", "retry", "--all")
-            deadline = time.monotonic() + 60
-            while self._is_true(connection, "select count(*) > 0 from replicator.dead_letter"):
-                if time.monotonic() > deadline:
-                    raise DevstackError("Dead letters remain.", hint=f"See {self._service.log}.")
-                time.sleep(0.2)
+            query = "select count(*) = 0 from replicator.dead_letter"
+            self._until(lambda: self._is_true(connection, query), "Dead letters remain.")
 
     def _load_marts(self) -> None:
         # The day before, and now: so that there is something to have changed.
@@ -271,13 +266,16 @@ class System:
 
     def _wait_for_rows(self) -> None:
         query = "select coalesce(bool_and(state = 'streaming'), false) from replicator.collection"
-        deadline = time.monotonic() + 60
         with psycopg.connect(self._dsn, autocommit=True) as connection:
-            while not self._is_true(connection, query):
-                self._service.require_running()
-                if time.monotonic() > deadline:
-                    raise DevstackError("The service did not finish its first load.", hint=f"See {self._service.log}.")
-                time.sleep(0.2)
+            self._until(lambda: self._is_true(connection, query), "The service did not finish its first load.")
+
+    def _until(self, is_so: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + 60
+        while not is_so():
+            self._service.require_running()
+            if time.monotonic() > deadline:
+                raise DevstackError(otherwise, hint=f"See {self._service.log}.")
+            time.sleep(_POLL_SECONDS)
 
     @staticmethod
     def _is_true(connection: psycopg.Connection[tuple[Any, ...]], query: str) -> bool:
