@@ -169,7 +169,7 @@ class MongoReplicaSet(_MongoServers):
         binaries: MongoBinaries | None = None,
         arguments: Sequence[str] = (),
     ) -> Self:
-        """Start the members and wait for a primary.
+        """Start the members and wait for a primary, and for the others to have its data: any of them may go then.
 
         Without a directory the files are temporary. `port` is the first member's, the others follow it; without it
         all ports are free ones. With `auth` there is a user `admin` with all rights, whose password is `password` or
@@ -217,7 +217,7 @@ class MongoReplicaSet(_MongoServers):
         """Start one member again after a kill, or stop and start it, and wait until it is primary or secondary."""
         self._mongods[member].stop()
         self._mongods[member].start_again()
-        _waited_for(lambda: member if self._role(member) else None, f"Member {member} did not come back.")
+        self._wait_for_role(member)
         if len(self.members) == 1:
             self.primary()
 
@@ -241,6 +241,11 @@ class MongoReplicaSet(_MongoServers):
         primary = self.primary()
         if self.password is not None:
             self._create_admin(primary, self.password)
+        for member in range(len(self.members)):
+            self._wait_for_role(member)
+
+    def _wait_for_role(self, member: int) -> None:
+        _waited_for(lambda: member if self._role(member) else None, f"Member {member} did not come up.")
 
     def _move_to(self, desired: list[Document]) -> None:
         """Tell files of an earlier start the addresses of this one."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,9 @@ class ServerProcess:
     def stop(self, number: signal.Signals, *, timeout: float) -> None:
         """Ask the server to end, wait, and kill it after `timeout` seconds. Idempotent."""
         if self.running:
-            os.kill(self.pid, number)
+            # It may end by itself just now.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
         try:
             self._gone(timeout=timeout)
         except subprocess.TimeoutExpired:

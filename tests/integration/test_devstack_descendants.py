@@ -44,3 +44,25 @@ def test_a_child_with_a_process_group_of_its_own_ends_with_the_server(tmp_path: 
         wait_until(lambda: not is_there(child), message="the end of the child")
     finally:
         server.kill()
+
+
+def test_a_server_that_ends_while_it_is_asked_to_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ServerProcess(
+        [sys.executable, "-c", "import time; time.sleep(60)"],
+        directory=tmp_path,
+        log=tmp_path / "log",
+        stop_signal=signal.SIGTERM,
+    )
+
+    def too_late(pid: int, number: int) -> None:
+        real(pid, number)
+        raise ProcessLookupError
+
+    real = os.kill
+    try:
+        monkeypatch.setattr("devstack.process.os.kill", too_late)
+        server.stop(signal.SIGKILL, timeout=30)
+        assert not server.running
+    finally:
+        monkeypatch.undo()
+        server.kill()
