@@ -66,6 +66,16 @@ cdef inline Bytes end_of(unsigned char kind, Bytes value, Bytes end) noexcept no
     return NULL if size < 0 or size > left else value + size
 
 
+cdef inline bint step(Bytes position, Bytes end, Bytes* value, Bytes* after) noexcept nogil:
+    """Find where the value of the element that begins here begins, and what comes behind it; False for no BSON."""
+    cdef Bytes name_end = <Bytes>memchr(position + 1, 0, end - position - 1)
+    if name_end == NULL:
+        return False
+    value[0] = name_end + 1
+    after[0] = end_of(position[0], value[0], end)
+    return after[0] != NULL
+
+
 cdef inline Bytes inner_end(Bytes at, Py_ssize_t room) noexcept nogil:
     """The NUL at the end of the document or array that begins here; NULL when it is none."""
     if room < 5:
@@ -162,12 +172,7 @@ cdef class Rule:
         start = out.size
         put(out, at, 4)
         while position < end:
-            value = <Bytes>memchr(position + 1, 0, end - position - 1)
-            if value == NULL:
-                return ODD
-            value += 1
-            following = end_of(position[0], value, end)
-            if following == NULL:
+            if not step(position, end, &value, &following):
                 return ODD
             if self.value(position[0], position + 1, value - position - 1, value, following, out) == ODD:
                 return ODD
@@ -341,12 +346,7 @@ cdef class Masks(Elements):
             return ODD
         put(out, at, 4)
         while position < end:
-            value = <Bytes>memchr(position + 1, 0, end - position - 1)
-            if value == NULL:
-                return ODD
-            value += 1
-            after = end_of(position[0], value, end)
-            if after == NULL:
+            if not step(position, end, &value, &after):
                 return ODD
             rule = self.rule_of(position + 1, value - position - 2)
             if rule is not None:
@@ -383,12 +383,7 @@ cdef class Masks(Elements):
             return ODD
         put(out, at, 4)
         while position < end:
-            value = <Bytes>memchr(position + 1, 0, end - position - 1)
-            if value == NULL:
-                return ODD
-            value += 1
-            after = end_of(position[0], value, end)
-            if after == NULL:
+            if not step(position, end, &value, &after):
                 return ODD
             if position[0] == DOCUMENT or position[0] == ARRAY:
                 put(out, copied, value - copied)
@@ -463,12 +458,7 @@ cdef class Events(Elements):
         if end[0] != 0:
             return -1
         while position < end:
-            value = <Bytes>memchr(position + 1, 0, end - position - 1)
-            if value == NULL:
-                return -1
-            value += 1
-            following = end_of(position[0], value, end)
-            if following == NULL:
+            if not step(position, end, &value, &following):
                 return -1
             size = value - position - 2
             if position[0] == DOCUMENT:
@@ -515,12 +505,7 @@ cdef class Events(Elements):
         cdef Bytes following
         cdef Py_ssize_t size
         while position < end:
-            value = <Bytes>memchr(position + 1, 0, end - position - 1)
-            if value == NULL:
-                return False
-            value += 1
-            following = end_of(position[0], value, end)
-            if following == NULL:
+            if not step(position, end, &value, &following):
                 return False
             if position[0] == STRING and value - position == 6 and memcmp(position + 1, b"coll", 4) == 0:
                 size = following - value - 5
