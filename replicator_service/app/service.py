@@ -41,7 +41,7 @@ _REPEATED = 3
 
 
 class Log(Protocol):
-    """The part of a structlog logger that is used here."""
+    """The part of :class:`replicator_service.runtime.log.logging.Logger` that is used here."""
 
     def info(self, event: str, **fields: object) -> object:
         """Something worth a line."""

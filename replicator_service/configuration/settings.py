@@ -11,9 +11,8 @@ from enum import Enum, StrEnum
 from pathlib import Path  # noqa: TC003 - read when the model is made
 from typing import TYPE_CHECKING
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import PydanticUndefined
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from replicator_service.configuration.environment import (
     DEFAULT_HTTP_HOST,
@@ -66,25 +65,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting of the service with its default.
 
     Takes what it is given: the environment is read by :mod:`replicator_service.configuration.environment`.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the framework's signature, here and below
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as pydantic calls it
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as pydantic calls it
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as pydantic calls it
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Leave out the sources that would read it once more."""
-        return (init_settings,)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     mongo_uri: SecretStr = Field(description="Address of the MongoDB replica set, mongodb://USER:PASSWORD@HOST/...")
     mongo_database: str = Field(

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-"""Of a time in UTC."""
-
 
 def time_text(time: datetime) -> str:
     """Return an aware time in UTC, to the second."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-import structlog
 from psycopg import sql
 from pymongo import MongoClient
 
@@ -19,6 +18,7 @@ from replicator_service.core.mapping.model import Mapping
 from replicator_service.core.reconciliation import PartResult
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.judgement.service_view import Watch
+from replicator_service.runtime.log.logging import make_logger
 from replicator_service.runtime.state.health import Health
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.control.lease import try_lease
@@ -176,7 +176,7 @@ def test_a_client_that_is_made_while_the_monitor_stops_is_closed_again(
         return Closing(uri)
 
     monkeypatch.setattr("replicator_service.app.monitor.connect", slow)
-    running = Monitor(settings(source.uri, sink.dsn, source.name), Mapping(), watch, log=structlog.get_logger())
+    running = Monitor(settings(source.uri, sink.dsn, source.name), Mapping(), watch, log=make_logger())
     running.start()
     assert begun.wait(20)
     running.stop()

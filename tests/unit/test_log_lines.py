@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,6 +51,21 @@ def test_people_get_text(stream: io.StringIO) -> None:
     make_logger(is_json=False, stream=stream).info("state changed", state="streaming")
     assert "state changed" in stream.getvalue()
     assert "state=streaming" in stream.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_text_with_colours_and_quotes_around_what_is_not_one_word() -> None:
+    terminal = Terminal()
+    make_logger(stream=terminal).warning("waiting", cause="it's away", count=2, page="http://host:1/")
+    plain = re.sub(r"\x1b\[\d+m", "", terminal.getvalue())
+    assert (
+        re.sub(r"^\S+Z ", "", plain) == f'[warning  ] {"waiting":24} cause="it\'s away" count=2 page=http://host:1/\n'
+    )
+    assert "\x1b[33m" in terminal.getvalue()
 
 
 def test_lines_below_the_level_are_not_written(stream: io.StringIO) -> None:

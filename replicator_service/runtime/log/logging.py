@@ -7,21 +7,25 @@ their type and the places they passed, and every string is masked.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from collections.abc import Callable, MutableMapping
-from typing import Any, TextIO
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO
 
-import structlog
-
-from replicator_service.core.times import FORMAT
+from replicator_service.core.times import time_text
 from replicator_service.runtime.log.traces import trace_of
 
-Line = MutableMapping[str, Any]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-Logger = structlog.typing.FilteringBoundLogger
+Line = dict[str, Any]
+"""``time`` (aware, in UTC), ``level`` and ``event``, which stand first, and the fields in the order they were given."""
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_COLOURS = {"debug": 32, "info": 32, "warning": 33, "error": 31}
+_EVENT_WIDTH = 24
 _QUIET = {
     "uvicorn": logging.WARNING,
     "uvicorn.error": logging.WARNING,
@@ -35,6 +39,49 @@ _QUIET = {
 }
 
 
+class Logger:
+    """Writes lines of at least ``level`` to ``stream``, each in one piece whichever thread it comes from."""
+
+    def __init__(
+        self, stream: TextIO, render: Callable[[Line], str], *, level: str, mask: Callable[[str], str]
+    ) -> None:
+        self._stream = stream
+        self._render = render
+        self._level = _LEVELS[level]
+        self._mask = mask
+        self._lock = threading.Lock()
+
+    def debug(self, event: str, **fields: object) -> None:
+        """What only a developer looks for."""
+        self._write("debug", event, fields)
+
+    def info(self, event: str, **fields: object) -> None:
+        """Something worth a line."""
+        self._write("info", event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Something an operator may want to look at."""
+        self._write("warning", event, fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        """Something that ends what was done."""
+        self._write("error", event, fields)
+
+    def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
+        if _LEVELS[level] < self._level:
+            return
+        line: Line = {"time": datetime.now(UTC), "level": level, "event": event, **fields}
+        error = line.pop("exc_info", None)
+        if isinstance(error, BaseException):
+            # Its text stays out: a driver's error may quote the row that it is about.
+            line |= {"exception": type(error).__name__, "trace": trace_of(error)}
+        masked = {name: self._mask(value) if isinstance(value, str) else value for name, value in line.items()}
+        text = self._render(masked) + "\n"
+        with self._lock:
+            self._stream.write(text)
+            self._stream.flush()
+
+
 def make_logger(
     *,
     is_json: bool | None = None,
@@ -42,31 +89,16 @@ def make_logger(
     mask: Callable[[str], str] = str,
     stream: TextIO | None = None,
 ) -> Logger:
-    """A logger that writes to ``stream`` (standard error by default).
+    """Return a logger that writes to ``stream`` (standard error by default).
 
     ``is_json`` is None to choose: lines for people when the stream is a terminal, JSON otherwise.
     """
     target = stream or sys.stderr
-    is_console = target.isatty() if is_json is None else not is_json
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(
-            colors=target.isatty(), pad_event_to=24, timestamp_key="time", sort_keys=False, repr_native_str=False
-        )
-        if is_console
-        else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
-    )
-    return structlog.wrap_logger(  # type: ignore[no-any-return]  # the library says Any
-        structlog.WriteLogger(target),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt=FORMAT if is_console else "iso", utc=True, key="time"),
-            show_exception,
-            _Masking(mask),
-            in_order,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-    )
+    if target.isatty() if is_json is None else not is_json:
+        render = _coloured if target.isatty() else _plain
+    else:
+        render = _json
+    return Logger(target, render, level=level, mask=mask)
 
 
 def route_standard_logging(logger: Logger) -> None:
@@ -82,38 +114,37 @@ def route_standard_logging(logger: Logger) -> None:
         library.propagate = True
 
 
-def show_exception(_logger: object, _method: str, line: Line) -> Line:
-    """Replace ``exc_info`` by the exception's type and the places it passed.
-
-    Its text stays out: a driver's error may quote the row that it is about.
-    """
-    given = line.pop("exc_info", None)
-    error = sys.exc_info()[1] if given is True else given
-    if isinstance(error, tuple):
-        error = error[1]
-    if isinstance(error, BaseException):
-        line["exception"] = type(error).__name__
-        line["trace"] = trace_of(error)
-    return line
+def _json(line: Line) -> str:
+    time = line["time"].isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return json.dumps({**line, "time": time}, ensure_ascii=False, default=str)
 
 
-def in_order(_logger: object, _method: str, line: Line) -> Line:
-    """Put first what a reader looks for first."""
-    first = {name: line.pop(name) for name in ("time", "level", "event") if name in line}
-    return {**first, **line}
+def _plain(line: Line) -> str:
+    return _for_people(line, lambda text, *_: text)
 
 
-class _Masking:
-    """Masks every string of a line."""
+def _coloured(line: Line) -> str:
+    return _for_people(line, lambda text, *codes: "".join(f"\x1b[{code}m" for code in codes) + f"{text}\x1b[0m")
 
-    def __init__(self, mask: Callable[[str], str]) -> None:
-        self._mask = mask
 
-    def __call__(self, _logger: object, _method: str, line: Line) -> Line:
-        for name, value in line.items():
-            if isinstance(value, str):
-                line[name] = self._mask(value)
-        return line
+def _for_people(line: Line, styled: Callable[..., str]) -> str:
+    """``styled`` takes a text and the numbers of its looks, as ECMA-48 counts them (Select Graphic Rendition)."""
+    time, level, event, *values = line.values()
+    head = (
+        styled(time_text(time), 2),
+        f"[{styled(f'{level:9}', _COLOURS[level], 1)}]",
+        styled(f"{event:{_EVENT_WIDTH}}", 1),
+    )
+    fields = (
+        f"{styled(name, 36)}={styled(_value(value), 35)}"
+        for name, value in zip(list(line)[len(head) :], values, strict=True)
+    )
+    return " ".join((*head, *fields))
+
+
+def _value(value: object) -> str:
+    """Text as it is where it is one word, otherwise in quotes."""
+    return value if isinstance(value, str) and value and not set(value) & set(" \t\r\n=\"'") else repr(value)
 
 
 class _Routed(logging.Handler):
@@ -124,6 +155,6 @@ class _Routed(logging.Handler):
         self._logger = logger
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._logger.log(
-            record.levelno, "library message", library=record.name, text=record.getMessage(), exc_info=record.exc_info
-        )
+        error = record.exc_info[1] if record.exc_info else None
+        write = self._logger.error if record.levelno >= logging.ERROR else self._logger.warning
+        write("library message", library=record.name, text=record.getMessage(), exc_info=error)
