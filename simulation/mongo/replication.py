@@ -162,10 +162,12 @@ class ReplicatedLog:
         end = self.scheduler.now + _ANSWER_SECONDS
         generation = self.generation
         while self.known_time < time:
-            if self.scheduler.now >= end or generation != self.generation:
+            if self.scheduler.now >= end:
                 raise Retryable("MongoDB has not got to this time")
             self.wait(end - self.scheduler.now)
             self.require_up()
+            if generation != self.generation:
+                raise Retryable("another primary was elected, which may be past this time without what was there")
 
     def wait(self, seconds: float) -> None:
         """Wait until something changes."""
