@@ -140,6 +140,11 @@ def test_what_cannot_be_is_one_clear_line(text: str, message: str) -> None:
     assert len(raised.value.problems) == 1
 
 
+def test_an_id_that_looks_personal_may_cross_as_check_proposes() -> None:
+    acknowledged = loaded("collections: {users: {acknowledge: [_id, _id.mail]}}").acknowledged
+    assert acknowledged == (("users", ("_id",)), ("users", ("_id", "mail")))
+
+
 def test_rules_need_no_columns_and_change_the_fingerprint() -> None:
     plain = loaded("collections: {}")
     ruled = loaded("collections: {users: {mask: {email: hmac}, exclude: [notes], acknowledge: [name]}}")

@@ -53,7 +53,8 @@ def read_patterns(entry: Entry, problems: Problems) -> tuple[tuple[str, Place], 
 
 def read_rules(fields: Mapping[str, Entry], problems: Problems) -> ReadRules:
     """Read what a collection says of privacy."""
-    exclude = tuple(_paths(fields["exclude"], problems)) if "exclude" in fields else ()
+    paths = _paths(fields["exclude"], problems) if "exclude" in fields else ()
+    exclude = tuple((path, place) for path, place in paths if _is_no_key(path, place, problems, "excluded"))
     masks = tuple(_masks(fields["mask"], problems)) if "mask" in fields else ()
     acknowledged = tuple(path for path, _ in _paths(fields["acknowledge"], problems)) if "acknowledge" in fields else ()
     _check_disjoint([*exclude, *((path, place) for path, _, place in masks)], problems)
@@ -141,7 +142,7 @@ def _types_of(mask: Mask) -> tuple[ColumnType, ...]:
 def _paths(entry: Entry, problems: Problems) -> Iterator[tuple[Path, Place]]:
     for item in list_of(entry.value, entry.path, problems, what="a list of paths") or []:
         path = read_path(item, problems)
-        if path is not None and _is_no_key(path, item.place, problems, "excluded"):
+        if path is not None:
             yield path, item.place
 
 
