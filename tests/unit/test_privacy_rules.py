@@ -116,6 +116,8 @@ def test_equal_values_give_equal_hmacs_whatever_their_type_in_mongodb() -> None:
         ),
         ("collections: {c: {mask: {a: hamc}}}", "did you mean hmac?"),
         ("collections: {c: {mask: {a: {keep_last: 0}}}}", "write one from 1 to 1000"),
+        ("collections: {c: {mask: {a: {keep_last: 010}}}}", "write one from 1 to 1000"),
+        ("collections: {c: {mask: {a: {constant: 0000}}}}", "begins with 0"),
         ("collections: {c: {mask: {a: {truncate: 33}}}}", "write one from 0 to 32"),
         ("collections: {c: {mask: {a: {truncate: week}}}}", "write day, month, year"),
         ("collections: {c: {mask: {a: {truncate: {ipv4: 8}}}}}", "{ipv4: 24, ipv6: 48}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ _FORMS = "hmac, null, {keep_first: 2}, {keep_last: 4}, {truncate: 24}, {truncate
 _PLAIN = {"hmac": Mask(MaskKind.HMAC), "null": Mask(MaskKind.NULL)}
 _MOST_CHARACTERS = 1_000
 _ADDRESS_BITS, _ADDRESS6_BITS = 32, 128
+_OCTAL = re.compile(r"[-+]?0[0-9_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +225,8 @@ def _whole(entry: Entry, least: int, most: int, what: str, problems: Problems) -
     node = entry.value
     if isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}int" and node.value.isascii() and node.value.isdigit():
         number = int(node.value[:10])
-        if least <= number <= most:
+        # With a zero before it, 010 is 8 in YAML 1.1 and 10 in YAML 1.2.
+        if least <= number <= most and node.value == str(number):
             return number
     problems.add(place_of(node, entry.path), f"expected a number of {what}", f"write one from {least} to {most}")
     return None
@@ -234,6 +237,13 @@ def _constant(entry: Entry, problems: Problems) -> Mask | None:
     value: Constant | None = None
     if is_text(node):
         value = text_of(node, entry.path, problems, what="a text")
+    elif node.tag == f"{_TAG}int" and _OCTAL.fullmatch(node.value):
+        problems.add(
+            entry.value_place,
+            "the number begins with 0, and readers of YAML differ in what it is",
+            "write it in quotes",
+        )
+        return None
     elif isinstance(node, yaml.ScalarNode):
         value = _other_constant(node)
     if value is None:
