@@ -285,8 +285,8 @@ class System:
             return False
         return bool(row and row[0])
 
-    def _sleep_until(self, moment: float) -> None:
-        while (left := moment - time.monotonic()) > 0:
+    def _sleep_until(self, due: float) -> None:
+        while (left := due - time.monotonic()) > 0:
             self._service.require_running()
             time.sleep(min(left, 0.5))
 

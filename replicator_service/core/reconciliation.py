@@ -33,7 +33,7 @@ class PartResult:
     """What the comparison of one part has found. JSON can hold it: every field is a number or a text.
 
     ``collection`` is None when several share the part; then ``skipped`` and ``error`` name theirs. ``skipped`` says why
-    nothing was compared. ``cluster_time`` is the moment that both sides were compared at, the earliest one.
+    nothing was compared. ``cluster_time`` is the point that both sides were compared at, the earliest one.
     """
 
     label: str
@@ -96,7 +96,7 @@ class RunResult:
 
     @property
     def cluster_time(self) -> int | None:
-        """The earliest moment that a part was compared at."""
+        """The earliest point that a part was compared at."""
         return min((part.cluster_time for part in self.parts if part.cluster_time is not None), default=None)
 
     @property

@@ -1,4 +1,4 @@
-"""One part, compared at one moment: what hinders is waited for, and a moment that does not last begins anew."""
+"""One part, compared at one point in time: what hinders is waited for, and what does not last begins anew."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import ReplicatorError, Retryable, SnapshotUnavailable
-from replicator_service.reconcile.documents import DocumentPass
-from replicator_service.reconcile.keys import KeyPass, keys_of
-from replicator_service.reconcile.moment import (
-    Moment,
+from replicator_service.reconcile.comparison_point import (
+    ComparisonPoint,
     NeverNow,
     NotYet,
-    close_moment,
+    close_comparison_point,
     explain_unreadable,
     is_led,
-    open_moment,
+    open_comparison_point,
     require_unchanged,
 )
+from replicator_service.reconcile.documents import DocumentPass
+from replicator_service.reconcile.keys import KeyPass, keys_of
 from replicator_service.reconcile.parts import Part, Scope
 from replicator_service.reconcile.repair import Repair
 from replicator_service.reconcile.retrying import retrying
@@ -56,7 +56,7 @@ def compare_part(
     encoder: Encoding,
     advanced: Callable[[int], None],
 ) -> Outcome:
-    """Compare a part, as often as it takes to find a moment that lasts."""
+    """Compare a part, as often as it takes to find a comparison point that lasts."""
     cluster_time: int | None = None
 
     def attempt() -> int:
@@ -96,7 +96,7 @@ def _passes(servers: Servers, reason: Retryable) -> bool:
 
 
 class _Attempt:
-    """One try at one moment."""
+    """One attempt at one comparison point."""
 
     def __init__(
         self,
@@ -119,72 +119,72 @@ class _Attempt:
         self.cluster_time: int | None = None
 
     def run(self) -> int:
-        """Compare, and give the cluster time of the moment.
+        """Compare, and return the cluster time of the comparison point.
 
-        Raises :class:`NotYet` when the moment did not last.
+        Raises :class:`NotYet` when the comparison point did not last.
         """
         self._comparison.prepare()
-        moment = open_moment(self._servers, self._subject)
-        self.cluster_time = moment.cluster_time
+        point = open_comparison_point(self._servers, self._subject)
+        self.cluster_time = point.cluster_time
         repair = Repair(
             self._servers, self._subject, patience=self._options.patience, repairing=self._findings.repairing
         )
         try:
-            self._compare(moment, repair)
+            self._compare(point, repair)
         except SnapshotUnavailable as error:
-            raise explain_unreadable(self._servers, moment.cluster_time) from error
+            raise explain_unreadable(self._servers, point.cluster_time) from error
         finally:
-            close_moment(self._servers)
-        return moment.cluster_time
+            close_comparison_point(self._servers)
+        return point.cluster_time
 
-    def _compare(self, moment: Moment, repair: Repair) -> None:
+    def _compare(self, point: ComparisonPoint, repair: Repair) -> None:
         if not self._comparison.exists():
-            self._compare_nothing(moment)
+            self._compare_nothing(point)
             return
-        if moment.found is None and not any(self._comparison.counts()):
+        if point.found is None and not any(self._comparison.counts()):
             return
-        moment.require_source()
+        point.require_source()
         scope = self._part.scope
         is_complete = False
-        if scope is not Scope.KEYS and not moment.is_dropped:
-            is_complete = self._compare_documents(moment, repair)
-        if scope is Scope.KEYS or moment.is_dropped or (scope is Scope.WHOLE and not is_complete):
-            self._compare_keys(moment, repair)
+        if scope is not Scope.KEYS and not point.is_dropped:
+            is_complete = self._compare_documents(point, repair)
+        if scope is Scope.KEYS or point.is_dropped or (scope is Scope.WHOLE and not is_complete):
+            self._compare_keys(point, repair)
 
-    def _compare_documents(self, moment: Moment, repair: Repair) -> bool:
+    def _compare_documents(self, point: ComparisonPoint, repair: Repair) -> bool:
         """Compare documents and return whether they explain every row that there is."""
         documents = DocumentPass(
             self._subject,
             self._comparison,
-            moment,
+            point,
             self._findings,
             encoder=self._encoder,
             repair=repair.write if self._options.repair else lambda _: set(),
             advanced=self._advanced,
         )
-        with closing(self._documents(moment)) as cursor:
+        with closing(self._documents(point)) as cursor:
             documents.run(iter(cursor))
-        require_unchanged(self._servers, self._subject, moment)
+        require_unchanged(self._servers, self._subject, point)
         return self._part.scope is Scope.WHOLE and documents.counted.rows == self._comparison.counts()
 
-    def _compare_keys(self, moment: Moment, repair: Repair) -> None:
+    def _compare_keys(self, point: ComparisonPoint, repair: Repair) -> None:
         reading, collection = self._servers.reading, self._part.collection
-        cursor = () if moment.is_dropped else reading.ids_in_order(collection, at=moment.cluster_time, uuid=moment.uuid)
+        cursor = () if point.is_dropped else reading.ids_in_order(collection, at=point.cluster_time, uuid=point.uuid)
         self._comparison.expect_keys(keys_of(cursor))
-        require_unchanged(self._servers, self._subject, moment)
-        KeyPass(self._subject, self._comparison, moment, self._findings, self._options, delete=repair.delete).run()
+        require_unchanged(self._servers, self._subject, point)
+        KeyPass(self._subject, self._comparison, point, self._findings, self._options, delete=repair.delete).run()
 
-    def _compare_nothing(self, moment: Moment) -> None:
+    def _compare_nothing(self, point: ComparisonPoint) -> None:
         """There are no tables: then there must be no documents."""
-        if moment.is_dropped or moment.found is None:
+        if point.is_dropped or point.found is None:
             return
-        with closing(self._documents(moment)) as cursor:
+        with closing(self._documents(point)) as cursor:
             for _ in cursor:
                 raise NotYet(
                     f"{self._part.collection} has documents and no table",
                     hint=f"'replicator resync {self._part.collection}' reads it again.",
                 )
 
-    def _documents(self, moment: Moment) -> ReadCursor:
+    def _documents(self, point: ComparisonPoint) -> ReadCursor:
         part = self._part
-        return self._servers.reading.documents(part.collection, part.range, at=moment.cluster_time, uuid=moment.uuid)
+        return self._servers.reading.documents(part.collection, part.range, at=point.cluster_time, uuid=point.uuid)

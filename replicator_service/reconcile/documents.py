@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from replicator_service.core.replies import Reply
-    from replicator_service.reconcile.moment import Moment
+    from replicator_service.reconcile.comparison_point import ComparisonPoint
     from replicator_service.reconcile.subject import Subject
     from replicator_service.sink.reconcile.comparison import Comparison, RowDifference
 
@@ -50,7 +50,7 @@ class _Comparing(NamedTuple):
 
 
 class DocumentPass:
-    """One pass over the documents of a part at one moment.
+    """One pass over the documents of a part at one comparison point.
 
     ``repair`` mends keys, given with their ``_id``s, and returns those that it has mended.
     """
@@ -59,7 +59,7 @@ class DocumentPass:
         self,
         subject: Subject,
         comparison: Comparison,
-        moment: Moment,
+        point: ComparisonPoint,
         findings: Findings,
         *,
         encoder: Encoding,
@@ -68,7 +68,7 @@ class DocumentPass:
     ) -> None:
         self._subject = subject
         self._comparison = comparison
-        self._moment = moment
+        self._point = point
         self._findings = findings
         self._encoder = encoder
         self._repair = repair
@@ -165,7 +165,7 @@ class DocumentPass:
             self.counted.rows[row.table] += row.is_extra - row.is_missing
 
     def _look_closer(self, reply: Reply, rows: Sequence[RowDifference], unwritable: Sequence[int]) -> None:
-        letters = self._moment.letters
+        letters = self._point.letters
         differences = differences_of_rows(rows, self._subject.tables, letters)
         ids = self._ids(reply, {each.key for each in differences} - letters)
         self._findings.expect(differences)
@@ -182,7 +182,7 @@ class DocumentPass:
             self.counted.rows[number] += sum(counts.values())
         for key in keys:
             kind = DifferenceKind.DIFFERENT if key in there[0] else DifferenceKind.MISSING
-            yield Difference(key, kind, detail_of(["the document cannot be written"], key, self._moment.letters))
+            yield Difference(key, kind, detail_of(["the document cannot be written"], key, self._point.letters))
 
     @staticmethod
     def _ids(reply: Reply, keys: set[str]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from replicator_service.core.replies import Reply
-    from replicator_service.reconcile.moment import Moment
+    from replicator_service.reconcile.comparison_point import ComparisonPoint
     from replicator_service.reconcile.subject import Subject
     from replicator_service.sink.reconcile.comparison import Comparison, RowVersion
 
@@ -43,7 +43,7 @@ def keys_of(replies: Iterable[Reply]) -> Iterator[Sequence[str]]:
 
 
 class KeyPass:
-    """Finds and deletes what is unexpected at one moment.
+    """Finds and deletes what is unexpected at one comparison point.
 
     ``delete`` removes rows that nobody has written since they were seen, and returns the keys that have no row left.
     """
@@ -52,7 +52,7 @@ class KeyPass:
         self,
         subject: Subject,
         comparison: Comparison,
-        moment: Moment,
+        point: ComparisonPoint,
         findings: Findings,
         options: Options,
         *,
@@ -60,7 +60,7 @@ class KeyPass:
     ) -> None:
         self._subject = subject
         self._comparison = comparison
-        self._moment = moment
+        self._point = point
         self._findings = findings
         self._options = options
         self._delete = delete
@@ -89,7 +89,7 @@ class KeyPass:
     def _take(self, batch: Sequence[Sequence[RowVersion]], *, is_repaired: bool) -> None:
         if not batch:
             return
-        letters = self._moment.letters
+        letters = self._point.letters
         deleted = [row for rows in batch for row in rows if row.key not in letters]
         differences = [self._difference(rows) for rows in batch]
         self._findings.expect(differences)
@@ -99,7 +99,7 @@ class KeyPass:
     def _difference(self, rows: Sequence[RowVersion]) -> Difference:
         tables = sorted({row.table for row in rows})
         details = [] if tables[0] == 0 else [f"rows of {', '.join(self._subject.tables[each].name for each in tables)}"]
-        return Difference(rows[0].key, DifferenceKind.UNEXPECTED, detail_of(details, rows[0].key, self._moment.letters))
+        return Difference(rows[0].key, DifferenceKind.UNEXPECTED, detail_of(details, rows[0].key, self._point.letters))
 
     def _refusal(self) -> Refusal | None:
         counted = zip(self._subject.tables, self._comparison.count_unexpected(), self._comparison.counts(), strict=True)

@@ -1,6 +1,6 @@
 """Parts: what is compared by one task. Together they cover every document and every row.
 
-Small collections share a part, in the order of their names; each is compared at its own moment. A large one is cut into
+Small collections share a part, in the order of their names; each is compared at its own point. A large one is cut into
 ranges of the order of ``_id``, so that each is read well within MongoDB's snapshot history, with one more part that
 compares keys alone: a row that no document explains belongs to no range of MongoDB's order.
 """

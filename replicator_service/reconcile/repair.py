@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from replicator_service.core.errors import RecordRejected, SnapshotUnavailable
 from replicator_service.core.events import Change, Operation
 from replicator_service.core.rows import Encoder, RowGroup
+from replicator_service.reconcile.comparison_point import NotYet, explain_unreadable
 from replicator_service.reconcile.documents import key_of
-from replicator_service.reconcile.moment import NotYet, explain_unreadable
 from replicator_service.reconcile.retrying import retrying
 from replicator_service.sink.control.registry import registered
 from replicator_service.sink.reconcile.repair import RepairTransaction

@@ -78,7 +78,7 @@ def reconcile_part(
     progress: Progress | None = None,
     encoder: Encoding | None = None,
 ) -> PartResult:
-    """Compare one part at a fresh moment, repair it if asked to, and remember the result.
+    """Compare one part at a fresh comparison point, repair it if asked to, and remember the result.
 
     Parts of one run may be compared in any order and at the same time; a part that is compared again replaces what it
     had found before, but for what it has repaired. A process that is killed loses nothing: repairs are remembered in

@@ -53,7 +53,7 @@ Documents = dict[OrderKey, Stored]
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection at one moment.
+    """A collection at one point in time.
 
     ``changed_at`` is the cluster time of the latest change of the catalog that concerns it (create, rename):
     before it, the server cannot read this collection.

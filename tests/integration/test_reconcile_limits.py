@@ -17,7 +17,12 @@ from replicator_service.cli.application import application
 from replicator_service.core.errors import ConfigurationError, Fatal, Retryable
 from replicator_service.core.mapping.model import Mapping
 from replicator_service.reconcile import Options, RunState, plan_parts, reconcile
-from replicator_service.reconcile.moment import NotYet, close_moment, open_moment, require_unchanged
+from replicator_service.reconcile.comparison_point import (
+    NotYet,
+    close_comparison_point,
+    open_comparison_point,
+    require_unchanged,
+)
 from replicator_service.reconcile.servers import opened
 from replicator_service.reconcile.subject import subject_of
 from replicator_service.sink.control.registry import registered
@@ -164,12 +169,12 @@ def test_a_collection_that_is_dropped_while_it_is_compared_is_not_taken_for_empt
         replication.stop()
         with opened(replication.settings) as servers:
             subject = subject_of(MAPPING, "notes", registered(servers.write, servers.stream))
-            moment = open_moment(servers, subject)
-            require_unchanged(servers, subject, moment)
+            point = open_comparison_point(servers, subject)
+            require_unchanged(servers, subject, point)
             source.db.notes.drop()
             with pytest.raises(NotYet, match="was dropped, renamed or created meanwhile"):
-                require_unchanged(servers, subject, moment)
-            close_moment(servers)
+                require_unchanged(servers, subject, point)
+            close_comparison_point(servers)
 
 
 def test_paused_and_capped_collections_are_named_and_not_compared(source: Source, sink: Sink) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from warehouse_jobs.generator.operations import Insert, Operation
 from warehouse_jobs.generator.shop import Kind, Shop
-from warehouse_jobs.generator.times import Slot, moment
+from warehouse_jobs.generator.times import Slot, datetime_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ def _lives(shop: Shop, slot: Slot, updates: Sequence[int]) -> Iterator[list[Oper
     count = len(updates)
     types = rng.choices(tuple(_TYPES), _WEIGHTS, k=count)
     for index, (user, kind) in enumerate(zip(shop.users.ranks(rng, count), types, strict=True)):
-        at = moment(slot.instant(rng))
+        at = datetime_of(slot.instant(rng))
         _, failing, anonymous = _TYPES[kind]
         event = {
             "_id": shop.key(COLLECTION, slot, index),

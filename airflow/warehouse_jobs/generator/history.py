@@ -33,7 +33,7 @@ from warehouse_jobs.generator.searches import SEARCHES
 from warehouse_jobs.generator.sessions import SESSIONS
 from warehouse_jobs.generator.shop import Kind, Shop
 from warehouse_jobs.generator.tickets import TICKETS
-from warehouse_jobs.generator.times import Slot, milliseconds, moment
+from warehouse_jobs.generator.times import Slot, datetime_of, milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ def produce(parameters: Parameters, interval: Interval) -> Iterator[Operation]:
     history = _History(Shop(parameters, KINDS))
     length = parameters.slot_seconds * 1000
     start, end = milliseconds(interval.start), milliseconds(interval.end)
-    begins, finishes = moment(start), moment(end)
+    begins, finishes = datetime_of(start), datetime_of(end)
     first = start // length
     earliest = max(first - _LONGEST_LIFE, 0)
     if parameters.opening is not None:
@@ -99,7 +99,7 @@ class _History:
                 for index, life in enumerate(kind.lives(self.shop, slot, self.shop.updates(kind, ordinals))):
                     yield from life if index not in deletions else self._cut(life, kind, slot, deletions[index])
             for index, time in deletions.items():
-                yield Delete(kind.collection, moment(time), self.shop.key(kind.collection, slot, index))
+                yield Delete(kind.collection, datetime_of(time), self.shop.key(kind.collection, slot, index))
         if slots_before <= 0:
             yield from price_changes(self.shop, slot)
             yield from replacements(self.shop, slot)
@@ -122,7 +122,7 @@ class _History:
         for operation in life:
             if isinstance(operation, Insert):
                 yield replace(operation, witness=self._witness(kind, slot, time // (slot.seconds * 1000)))
-            elif operation.at < moment(time):
+            elif operation.at < datetime_of(time):
                 yield operation
 
     def _witness(self, kind: Kind, slot: Slot, end: int) -> ObjectId | None:

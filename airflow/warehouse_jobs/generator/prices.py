@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bson import Decimal128
 
 from warehouse_jobs.generator.operations import Insert, Update
-from warehouse_jobs.generator.times import Slot, moment
+from warehouse_jobs.generator.times import Slot, datetime_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def price_changes(shop: Shop, slot: Slot) -> Iterator[Update]:
     """Yield the prices that change in the slot: around the list price of their product, so they never run away."""
     rng = shop.random_in(slot, COLLECTION)
     for rank in shop.products.ranks(rng, shop.price_changes(slot)):
-        at = moment(slot.instant(rng))
+        at = datetime_of(slot.instant(rng))
         number = shop.products.numbers[rank]
         price = _price(shop, number, rng.uniform(0.75, 1.15))
         guard = {"price_changes.timestamp": {"$not": {"$gte": at}}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from warehouse_jobs.generator.operations import Document, Insert, Replace
-from warehouse_jobs.generator.times import Slot, moment
+from warehouse_jobs.generator.times import Slot, datetime_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ def replacements(shop: Shop, slot: Slot) -> Iterator[Replace]:
     rng = shop.random_in(slot, COLLECTION)
     for _ in range(shop.replacements(slot)):
         rank = int(rng.random() * shop.parameters.recommended_users)
-        at = moment(slot.instant(rng))
+        at = datetime_of(slot.instant(rng))
         document = _recommendations(shop, rng, rank, at)
         yield Replace(COLLECTION, at, document["_id"], document, {"last_updated": {"$lt": at}})
 

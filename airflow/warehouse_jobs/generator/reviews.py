@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from warehouse_jobs.generator.operations import Document, Insert, Operation, Update
 from warehouse_jobs.generator.shop import Kind, Shop
-from warehouse_jobs.generator.times import Slot, moment
+from warehouse_jobs.generator.times import Slot, datetime_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,12 +48,12 @@ def _lives(shop: Shop, slot: Slot, updates: Sequence[int]) -> Iterator[list[Oper
             "review_text": f"{rng.choice(_OPINIONS[rating])} {rng.choice(shop.words.remarks)}",
             "rating": rating,
             **(verdict if is_decided else {"moderation_status": "pending", "flags": []}),
-            "submitted_at": moment(submitted),
+            "submitted_at": datetime_of(submitted),
         }
         life: list[Operation] = [Insert(COLLECTION, review["submitted_at"], review)]
         if updates[index]:
             wait = min(1 + rng.expovariate(1 / 120), _LONGEST_WAIT_MINUTES)
-            at = moment(submitted + 1 + int(wait * shop.minute))
+            at = datetime_of(submitted + 1 + int(wait * shop.minute))
             life.append(Update(COLLECTION, at, review["_id"], {"moderation_status": "pending"}, {"$set": verdict}))
         yield life
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from warehouse_jobs.generator.operations import Insert, Operation
 from warehouse_jobs.generator.shop import Kind, Shop
-from warehouse_jobs.generator.times import Slot, moment
+from warehouse_jobs.generator.times import Slot, datetime_of
 from warehouse_jobs.generator.words import CATEGORIES
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _lives(shop: Shop, slot: Slot, updates: Sequence[int]) -> Iterator[list[Oper
         for category, products in CATEGORIES.items()
     }
     for index, user in enumerate(shop.users.ranks(rng, len(updates))):
-        at = moment(slot.instant(rng))
+        at = datetime_of(slot.instant(rng))
         category = shop.category(user, rng)
         search = {
             "_id": shop.key(COLLECTION, slot, index),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from warehouse_jobs.generator.operations import Document, Insert, Operation, Update
 from warehouse_jobs.generator.shop import Kind, Shop
-from warehouse_jobs.generator.times import Slot, moment
+from warehouse_jobs.generator.times import Slot, datetime_of
 from warehouse_jobs.generator.words import CATEGORIES
 
 if TYPE_CHECKING:
@@ -50,15 +50,15 @@ def _lives(shop: Shop, slot: Slot, updates: Sequence[int]) -> Iterator[list[Oper
             length = min(length, slot.end - 1 - start)
         times = _times(rng, start, length, max(count, min(1 + int(rng.expovariate(0.25)), _MOST_ACTIONS)))
         actions = [
-            {"action_type": kind, "element": element, "timestamp": moment(time)}
+            {"action_type": kind, "element": element, "timestamp": datetime_of(time)}
             for time, (kind, element) in zip(times, rng.choices(_ACTIONS, k=len(times)), strict=True)
         ]
-        end = moment(max(start + length, times[-1]))
+        end = datetime_of(max(start + length, times[-1]))
         visit: Document = {
             "_id": shop.key(COLLECTION, slot, index),
             "session_id": shop.name(COLLECTION, slot, index),
             "user_id": shop.users.names[user],
-            "start_time": moment(start),
+            "start_time": datetime_of(start),
             "end_time": end,
             "pages_visited": _pages(shop, rng),
             "device": shop.device(user, rng),

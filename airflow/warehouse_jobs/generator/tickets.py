@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from warehouse_jobs.generator.operations import Document, Insert, Operation, Update
 from warehouse_jobs.generator.shop import Kind, Shop
-from warehouse_jobs.generator.times import Slot, moment
+from warehouse_jobs.generator.times import Slot, datetime_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,13 +82,13 @@ def _lives(shop: Shop, slot: Slot, updates: Sequence[int]) -> Iterator[list[Oper
             "status": written[-1].status,
             "issue_type": issue,
             "messages": _messages(written),
-            "created_at": moment(steps[0].at),
-            "updated_at": moment(written[-1].at),
+            "created_at": datetime_of(steps[0].at),
+            "updated_at": datetime_of(written[-1].at),
         }
         life: list[Operation] = [Insert(COLLECTION, ticket["updated_at"], ticket)]
         cuts = (1 + (len(steps) - 1) * number // count for number in range(count + 1) if count)
         for start, end in pairwise(cuts):
-            at = moment(steps[end - 1].at)
+            at = datetime_of(steps[end - 1].at)
             changes: Document = {"$set": {"status": steps[end - 1].status, "updated_at": at}}
             if messages := _messages(steps[start:end]):
                 changes["$push"] = {"messages": {"$each": messages}}
@@ -130,7 +130,9 @@ def _conversation(shop: Shop, rng: Random, created: int, at_least: int, issue: s
 
 def _messages(steps: Sequence[_Step]) -> list[Document]:
     return [
-        {"sender": step.sender, "message": step.message, "timestamp": moment(step.at)} for step in steps if step.sender
+        {"sender": step.sender, "message": step.message, "timestamp": datetime_of(step.at)}
+        for step in steps
+        if step.sender
     ]
 
 

@@ -28,7 +28,7 @@ _DAY = (14, 9, 6, 5, 6, 9, 18, 32, 46, 54, 60, 66, 74, 70, 62, 60, 64, 74, 88, 1
 _DAYS_OF_WEEK = (94, 92, 95, 98, 108, 112, 101)
 
 
-def moment(milliseconds: int) -> datetime:
+def datetime_of(milliseconds: int) -> datetime:
     """Return the time that many milliseconds after the Unix epoch."""
     return EPOCH + timedelta(0, 0, 0, milliseconds)
 

@@ -1,6 +1,6 @@
-"""The moment at which a part is compared: a snapshot of PostgreSQL and the cluster time that it shows.
+"""The point at which a part is compared: a snapshot of PostgreSQL and the cluster time that it shows.
 
-A moment is only given when both sides can be compared exactly there. What hinders is told: something that passes by
+A comparison point exists only where both sides can be compared exactly. What hinders is told: something that passes by
 itself (:class:`NotYet`) is waited for, something that an operator has decided (:class:`NeverNow`) is reported.
 """
 
@@ -40,7 +40,7 @@ class NeverNow(ReplicatorError):
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class ComparisonPoint:
     """``found`` is the collection at the source at the time ``present``, ``letters`` the keys of its dead letters.
 
     ``is_dropped``: the stream has seen the collection go, so its tables must be empty.
@@ -58,7 +58,7 @@ class Moment:
         return None if self.found is None else self.found.uuid
 
     def require_source(self) -> None:
-        """Make sure that MongoDB can tell what the collection was at this moment.
+        """Make sure that MongoDB can tell what the collection was at this point.
 
         Raises :class:`NotYet` for a collection that does not exist now and may have existed then.
         """
@@ -66,7 +66,7 @@ class Moment:
             raise NotYet("the collection does not exist in MongoDB, and the stream is not as far", hint=_START_IT)
 
 
-def open_moment(servers: Servers, subject: Subject) -> Moment:
+def open_comparison_point(servers: Servers, subject: Subject) -> ComparisonPoint:
     """Begin a ``repeatable read`` transaction on ``look`` and say what it shows.
 
     Raises :class:`NotYet`, :class:`NeverNow` or :class:`ConfigurationError`; no transaction is open then.
@@ -76,21 +76,23 @@ def open_moment(servers: Servers, subject: Subject) -> Moment:
     try:
         with translated():
             servers.look.execute(_BEGIN)
-        moment = _moment(servers, subject, found, present)
+        point = _comparison_point(servers, subject, found, present)
     except BaseException:
-        close_moment(servers)
+        close_comparison_point(servers)
         raise
-    return moment
+    return point
 
 
-def close_moment(servers: Servers) -> None:
+def close_comparison_point(servers: Servers) -> None:
     """End the transaction, if one is open. Nothing was written in it but temporary tables."""
     if not servers.look.closed:
         with translated():
             servers.look.execute("rollback")
 
 
-def _moment(servers: Servers, subject: Subject, found: SourceCollection | None, present: int) -> Moment:
+def _comparison_point(
+    servers: Servers, subject: Subject, found: SourceCollection | None, present: int
+) -> ComparisonPoint:
     checkpoint = read_checkpoint(servers.look, servers.stream)
     if checkpoint is None or checkpoint.position is None:
         raise ConfigurationError(f"the stream {servers.stream} has no position yet", hint=_START_IT)
@@ -107,7 +109,7 @@ def _moment(servers: Servers, subject: Subject, found: SourceCollection | None, 
     if not is_dropped:
         _require_comparable(subject, known, found)
     letters = letters_of(servers.look, servers.stream, subject.collection)
-    return Moment(at, present, found, letters, is_dropped)
+    return ComparisonPoint(at, present, found, letters, is_dropped)
 
 
 def _require_comparable(subject: Subject, known: Registered | None, found: SourceCollection | None) -> None:
@@ -123,16 +125,16 @@ def _require_comparable(subject: Subject, known: Registered | None, found: Sourc
         raise NeverNow(f"a {found.kind.value} has no change stream")
 
 
-def require_unchanged(servers: Servers, subject: Subject, moment: Moment) -> None:
+def require_unchanged(servers: Servers, subject: Subject, point: ComparisonPoint) -> None:
     """Make sure that what was read was this collection.
 
     MongoDB 6.0 reads a collection that was dropped or renamed since as empty, without an error. Raises
     :class:`NotYet` when the catalog has changed.
     """
-    if moment.is_dropped:
+    if point.is_dropped:
         return
     found = servers.source.collection(subject.collection)
-    before = None if moment.found is None else moment.found.uuid
+    before = None if point.found is None else point.found.uuid
     if (None if found is None else found.uuid) != before:
         raise NotYet(f"{subject.collection} was dropped, renamed or created meanwhile", hint=_START_IT)
 
@@ -155,7 +157,7 @@ def explain_unreadable(servers: Servers, cluster_time: int) -> ReplicatorError:
         )
     if age >= (300 if history is None else history):
         return Fatal(
-            f"the moment to compare is {age} seconds ago, further back than MongoDB's snapshot history"
+            f"the comparison point is {age} seconds ago, further back than MongoDB's snapshot history"
             + ("" if history is None else f" ({history} seconds)"),
             hint=f"If the service is stopped or behind: {_START_IT} If the part takes so long to read: cut "
             "collections into smaller parts, or raise minSnapshotHistoryWindowInSeconds.",
