@@ -13,7 +13,7 @@ from replicator_service.configuration.privacy import door_of
 from replicator_service.core.codec.key import decode_key
 from replicator_service.core.naming import schema_name
 from replicator_service.pipeline.reading import Reads, decoded_id
-from replicator_service.sink.control.erasure import NotYet, Receipt, StillThere, Subject, erase
+from replicator_service.sink.control.erasure import ErasedDocument, NotYet, Receipt, StillThere, erase
 from replicator_service.source.read.opening import open_source
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def erase_document(
     masked = door.key_of(collection.collection, key)
     gone_at = _gone_at(settings, door, collection.collection, masked)
     known = (*mart_keys, *door.masked_texts(mart_keys))
-    subject = Subject(collection, masked, gone_at, known, _traces(key))
+    erased = ErasedDocument(collection, masked, gone_at, known, _traces(key))
     retrying = Retrying(
         retry=retry_if_exception_type(NotYet),
         wait=wait_fixed(_LOOK_SECONDS),
@@ -57,7 +57,7 @@ def erase_document(
         reraise=True,
     )
     receipt: Receipt = retrying(
-        erase, connection, schema_name(settings.mongo_database), settings.mongo_database, subject
+        erase, connection, schema_name(settings.mongo_database), settings.mongo_database, erased
     )
     return receipt
 

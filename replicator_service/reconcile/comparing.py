@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replicator_service.core.errors import ReplicatorError, Retryable, SnapshotUnavailable
+from replicator_service.reconcile.compared_collection import ComparedCollection, compared_collection
 from replicator_service.reconcile.comparison_point import (
     ComparisonPoint,
     NeverNow,
@@ -22,7 +23,6 @@ from replicator_service.reconcile.keys import KeyPass, keys_of
 from replicator_service.reconcile.parts import Part, Scope
 from replicator_service.reconcile.repair import Repair
 from replicator_service.reconcile.retrying import retrying
-from replicator_service.reconcile.subject import Subject, subject_of
 from replicator_service.sink.control.registry import registered
 from replicator_service.sink.reconcile.comparison import Comparison
 
@@ -61,8 +61,8 @@ def compare_part(
 
     def attempt() -> int:
         nonlocal cluster_time
-        subject = _subject(servers, mapping, part.collection)
-        once = _Attempt(servers, subject, part, options, findings, encoder, advanced)
+        compared = _compared(servers, mapping, part.collection)
+        once = _Attempt(servers, compared, part, options, findings, encoder, advanced)
         try:
             return once.run()
         except Retryable:
@@ -82,10 +82,10 @@ def compare_part(
         return Outcome(cluster_time, error=error)
 
 
-def _subject(servers: Servers, mapping: Mapping, collection: str) -> Subject:
+def _compared(servers: Servers, mapping: Mapping, collection: str) -> ComparedCollection:
     """Only the table of a collection that nobody has registered depends on the others' names, which may be many."""
     known = registered(servers.write, servers.stream, collection) or registered(servers.write, servers.stream)
-    return subject_of(mapping, collection, known)
+    return compared_collection(mapping, collection, known)
 
 
 def _passes(servers: Servers, reason: Retryable) -> bool:
@@ -101,7 +101,7 @@ class _Attempt:
     def __init__(
         self,
         servers: Servers,
-        subject: Subject,
+        compared: ComparedCollection,
         part: Part,
         options: Options,
         findings: Findings,
@@ -109,13 +109,13 @@ class _Attempt:
         advanced: Callable[[int], None],
     ) -> None:
         self._servers = servers
-        self._subject = subject
+        self._compared = compared
         self._part = part
         self._options = options
         self._findings = findings
         self._encoder = encoder
         self._advanced = advanced
-        self._comparison = Comparison(servers.look, servers.schema, subject.tables, deep=options.deep)
+        self._comparison = Comparison(servers.look, servers.schema, compared.tables, deep=options.deep)
         self.cluster_time: int | None = None
 
     def run(self) -> int:
@@ -124,10 +124,10 @@ class _Attempt:
         Raises :class:`NotYet` when the comparison point did not last.
         """
         self._comparison.prepare()
-        point = open_comparison_point(self._servers, self._subject)
+        point = open_comparison_point(self._servers, self._compared)
         self.cluster_time = point.cluster_time
         repair = Repair(
-            self._servers, self._subject, patience=self._options.patience, repairing=self._findings.repairing
+            self._servers, self._compared, patience=self._options.patience, repairing=self._findings.repairing
         )
         try:
             self._compare(point, repair)
@@ -154,7 +154,7 @@ class _Attempt:
     def _compare_documents(self, point: ComparisonPoint, repair: Repair) -> bool:
         """Compare documents and return whether they explain every row that there is."""
         documents = DocumentPass(
-            self._subject,
+            self._compared,
             self._comparison,
             point,
             self._findings,
@@ -164,15 +164,15 @@ class _Attempt:
         )
         with closing(self._documents(point)) as cursor:
             documents.run(iter(cursor))
-        require_unchanged(self._servers, self._subject, point)
+        require_unchanged(self._servers, self._compared, point)
         return self._part.scope is Scope.WHOLE and documents.counted.rows == self._comparison.counts()
 
     def _compare_keys(self, point: ComparisonPoint, repair: Repair) -> None:
         reading, collection = self._servers.reading, self._part.collection
         cursor = () if point.is_dropped else reading.ids_in_order(collection, at=point.cluster_time, uuid=point.uuid)
         self._comparison.expect_keys(keys_of(cursor))
-        require_unchanged(self._servers, self._subject, point)
-        KeyPass(self._subject, self._comparison, point, self._findings, self._options, delete=repair.delete).run()
+        require_unchanged(self._servers, self._compared, point)
+        KeyPass(self._compared, self._comparison, point, self._findings, self._options, delete=repair.delete).run()
 
     def _compare_nothing(self, point: ComparisonPoint) -> None:
         """There are no tables: then there must be no documents."""

@@ -21,8 +21,8 @@ from replicator_service.sink.reconcile.reconciliation import letters_of
 
 if TYPE_CHECKING:
     from replicator_service.core.sessions import Registered
+    from replicator_service.reconcile.compared_collection import ComparedCollection
     from replicator_service.reconcile.servers import Servers
-    from replicator_service.reconcile.subject import Subject
 
 _BEGIN = "begin isolation level repeatable read; set local work_mem = '64MB'; set local enable_mergejoin = off"
 """Temporary tables have no statistics: without the hints, the planner sorts what it should hash."""
@@ -66,17 +66,17 @@ class ComparisonPoint:
             raise NotYet("the collection does not exist in MongoDB, and the stream is not as far", hint=_START_IT)
 
 
-def open_comparison_point(servers: Servers, subject: Subject) -> ComparisonPoint:
+def open_comparison_point(servers: Servers, compared: ComparedCollection) -> ComparisonPoint:
     """Begin a ``repeatable read`` transaction on ``look`` and say what it shows.
 
     Raises :class:`NotYet`, :class:`NeverNow` or :class:`ConfigurationError`; no transaction is open then.
     """
     present = servers.source.operation_time()
-    found = servers.source.collection(subject.collection)
+    found = servers.source.collection(compared.collection)
     try:
         with translated():
             servers.look.execute(_BEGIN)
-        point = _comparison_point(servers, subject, found, present)
+        point = _comparison_point(servers, compared, found, present)
     except BaseException:
         close_comparison_point(servers)
         raise
@@ -91,7 +91,7 @@ def close_comparison_point(servers: Servers) -> None:
 
 
 def _comparison_point(
-    servers: Servers, subject: Subject, found: SourceCollection | None, present: int
+    servers: Servers, compared: ComparedCollection, found: SourceCollection | None, present: int
 ) -> ComparisonPoint:
     checkpoint = read_checkpoint(servers.look, servers.stream)
     if checkpoint is None or checkpoint.position is None:
@@ -99,23 +99,23 @@ def _comparison_point(
     at = checkpoint.position.cluster_time
     if checkpoint.converging_until is not None and checkpoint.converging_until > at:
         raise NotYet("the tables are converging: some rows may be newer than the checkpoint", hint=_START_IT)
-    known = next(iter(registered(servers.look, servers.stream, subject.collection)), None)
+    known = next(iter(registered(servers.look, servers.stream, compared.collection)), None)
     state = CollectionState.STREAMING if known is None else known.state
     if state is CollectionState.PAUSED:
-        raise NeverNow(f"paused: 'replicator resume {subject.collection}' reads it again")
+        raise NeverNow(f"paused: 'replicator resume {compared.collection}' reads it again")
     if state is CollectionState.SNAPSHOTTING:
-        raise NotYet(f"the snapshot of {subject.collection} is not complete", hint=_START_IT)
+        raise NotYet(f"the snapshot of {compared.collection} is not complete", hint=_START_IT)
     is_dropped = state is CollectionState.DROPPED
     if not is_dropped:
-        _require_comparable(subject, known, found)
-    letters = letters_of(servers.look, servers.stream, subject.collection)
+        _require_comparable(compared, known, found)
+    letters = letters_of(servers.look, servers.stream, compared.collection)
     return ComparisonPoint(at, present, found, letters, is_dropped)
 
 
-def _require_comparable(subject: Subject, known: Registered | None, found: SourceCollection | None) -> None:
-    if known is not None and not subject.is_written_as(known):
+def _require_comparable(compared: ComparedCollection, known: Registered | None, found: SourceCollection | None) -> None:
+    if known is not None and not compared.is_written_as(known):
         raise ConfigurationError(
-            f"{subject.collection} was written under another mapping than the one given now",
+            f"{compared.collection} was written under another mapping than the one given now",
             hint="Give the mapping that the service runs with (REPLICATOR_MAPPING), or restart the service: it reads "
             "the collection again under the new one.",
         )
@@ -125,7 +125,7 @@ def _require_comparable(subject: Subject, known: Registered | None, found: Sourc
         raise NeverNow(f"a {found.kind.value} has no change stream")
 
 
-def require_unchanged(servers: Servers, subject: Subject, point: ComparisonPoint) -> None:
+def require_unchanged(servers: Servers, compared: ComparedCollection, point: ComparisonPoint) -> None:
     """Make sure that what was read was this collection.
 
     MongoDB 6.0 reads a collection that was dropped or renamed since as empty, without an error. Raises
@@ -133,10 +133,10 @@ def require_unchanged(servers: Servers, subject: Subject, point: ComparisonPoint
     """
     if point.is_dropped:
         return
-    found = servers.source.collection(subject.collection)
+    found = servers.source.collection(compared.collection)
     before = None if point.found is None else point.found.uuid
     if (None if found is None else found.uuid) != before:
-        raise NotYet(f"{subject.collection} was dropped, renamed or created meanwhile", hint=_START_IT)
+        raise NotYet(f"{compared.collection} was dropped, renamed or created meanwhile", hint=_START_IT)
 
 
 def is_led(servers: Servers) -> bool:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from replicator_service.core.replies import Reply
+    from replicator_service.reconcile.compared_collection import ComparedCollection
     from replicator_service.reconcile.comparison_point import ComparisonPoint
-    from replicator_service.reconcile.subject import Subject
     from replicator_service.sink.reconcile.comparison import Comparison, RowDifference
 
 _COMPARED_AHEAD = 2
@@ -57,7 +57,7 @@ class DocumentPass:
 
     def __init__(
         self,
-        subject: Subject,
+        compared: ComparedCollection,
         comparison: Comparison,
         point: ComparisonPoint,
         findings: Findings,
@@ -66,14 +66,14 @@ class DocumentPass:
         repair: Callable[[dict[str, Any]], set[str]],
         advanced: Callable[[int], None],
     ) -> None:
-        self._subject = subject
+        self._compared = compared
         self._comparison = comparison
         self._point = point
         self._findings = findings
         self._encoder = encoder
         self._repair = repair
         self._advanced = advanced
-        self.counted = Counted([0] * len(subject.tables))
+        self.counted = Counted([0] * len(compared.tables))
         self._encoding: deque[tuple[Reply, Future[EncodedReply]]] = deque()
         self._comparing: deque[_Comparing] = deque()
         self._is_printed = True
@@ -89,7 +89,7 @@ class DocumentPass:
             coming = source.submit(next, replies, None)
             while (reply := coming.result()) is not None:
                 coming = source.submit(next, replies, None)
-                encoding = self._encoder.submit(self._subject.mapping, reply, is_printed=self._is_printed)
+                encoding = self._encoder.submit(self._compared.mapping, reply, is_printed=self._is_printed)
                 self._encoding.append((reply, encoding))
                 while self._encoding and self._encoding[0][1].done():
                     self._compare_next()
@@ -142,7 +142,7 @@ class DocumentPass:
         waiting = [ordinals]
         while waiting:
             some = waiting.pop()
-            encoded = encode(self._subject.transform, reply, some)
+            encoded = encode(self._compared.transform, reply, some)
             try:
                 found = self._sink.submit(self._comparison.compare, encoded.tables).result()
             except RecordRejected:
@@ -166,7 +166,7 @@ class DocumentPass:
 
     def _look_closer(self, reply: Reply, rows: Sequence[RowDifference], unwritable: Sequence[int]) -> None:
         letters = self._point.letters
-        differences = differences_of_rows(rows, self._subject.tables, letters)
+        differences = differences_of_rows(rows, self._compared.tables, letters)
         ids = self._ids(reply, {each.key for each in differences} - letters)
         self._findings.expect(differences)
         differences += self._unwritable(reply, unwritable)

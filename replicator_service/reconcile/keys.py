@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from replicator_service.core.replies import Reply
+    from replicator_service.reconcile.compared_collection import ComparedCollection
     from replicator_service.reconcile.comparison_point import ComparisonPoint
-    from replicator_service.reconcile.subject import Subject
     from replicator_service.sink.reconcile.comparison import Comparison, RowVersion
 
 _BATCH_KEYS = 300
@@ -50,7 +50,7 @@ class KeyPass:
 
     def __init__(
         self,
-        subject: Subject,
+        compared: ComparedCollection,
         comparison: Comparison,
         point: ComparisonPoint,
         findings: Findings,
@@ -58,7 +58,7 @@ class KeyPass:
         *,
         delete: Callable[[Sequence[RowVersion]], set[str]],
     ) -> None:
-        self._subject = subject
+        self._compared = compared
         self._comparison = comparison
         self._point = point
         self._findings = findings
@@ -82,7 +82,7 @@ class KeyPass:
         if refusal is not None:
             raise Fatal(
                 f"the repair would delete {refusal.rows:,} of {refusal.of:,} rows of {refusal.table}, more than "
-                f"{self._options.allow_deletes:.0%}: none of {self._subject.collection} was deleted",
+                f"{self._options.allow_deletes:.0%}: none of {self._compared.collection} was deleted",
                 hint="Look at the differences first. If they are to go: --allow-deletes with a larger share (0 to 1).",
             )
 
@@ -98,11 +98,15 @@ class KeyPass:
 
     def _difference(self, rows: Sequence[RowVersion]) -> Difference:
         tables = sorted({row.table for row in rows})
-        details = [] if tables[0] == 0 else [f"rows of {', '.join(self._subject.tables[each].name for each in tables)}"]
+        details = (
+            [] if tables[0] == 0 else [f"rows of {', '.join(self._compared.tables[each].name for each in tables)}"]
+        )
         return Difference(rows[0].key, DifferenceKind.UNEXPECTED, detail_of(details, rows[0].key, self._point.letters))
 
     def _refusal(self) -> Refusal | None:
-        counted = zip(self._subject.tables, self._comparison.count_unexpected(), self._comparison.counts(), strict=True)
+        counted = zip(
+            self._compared.tables, self._comparison.count_unexpected(), self._comparison.counts(), strict=True
+        )
         for table, unexpected, rows in counted:
             if unexpected > max(ALWAYS_ALLOWED_DELETES, self._options.allow_deletes * rows):
                 return Refusal(table.name, unexpected, rows)

@@ -20,8 +20,8 @@ from replicator_service.sink.reconcile.repair import RepairTransaction
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from replicator_service.reconcile.compared_collection import ComparedCollection
     from replicator_service.reconcile.servers import Servers
-    from replicator_service.reconcile.subject import Subject
     from replicator_service.sink.reconcile.comparison import RowVersion
 
 _BATCH_KEYS = 300
@@ -33,16 +33,16 @@ class Repair:
     def __init__(
         self,
         servers: Servers,
-        subject: Subject,
+        compared: ComparedCollection,
         *,
         patience: float,
         repairing: Callable[[set[str]], None] = lambda _: None,
     ) -> None:
         self._repairing = repairing
         self._servers = servers
-        self._subject = subject
+        self._compared = compared
         self._patience = patience
-        self._encoder = Encoder(lambda _: subject.transform)
+        self._encoder = Encoder(lambda _: compared.transform)
 
     def write(self, ids: dict[str, Any]) -> set[str]:
         """Write the documents of these keys as they are at the checkpoint and return the keys that are right now.
@@ -97,7 +97,7 @@ class Repair:
         return mended
 
     def _groups(self, ids: Sequence[Any], at: int) -> Iterator[RowGroup]:
-        collection = self._subject.collection
+        collection = self._compared.collection
         for reply in self._servers.source.by_ids(collection, ids, at=at):
             changes = [
                 Change(collection, key_of(reply, index), Operation.READ, at, reply, index, source_id)
@@ -107,13 +107,13 @@ class Repair:
 
     def _require_mapping(self) -> None:
         """The service may have been restarted with another mapping since the comparison began."""
-        known = registered(self._servers.write, self._servers.stream, self._subject.collection)
-        if not any(self._subject.is_written_as(each) for each in known):
-            raise NotYet(f"the mapping of {self._subject.collection} has just changed", hint="Try again.")
+        known = registered(self._servers.write, self._servers.stream, self._compared.collection)
+        if not any(self._compared.is_written_as(each) for each in known):
+            raise NotYet(f"the mapping of {self._compared.collection} has just changed", hint="Try again.")
 
     def _transaction(self) -> RepairTransaction:
         servers = self._servers
-        return RepairTransaction(servers.write, servers.schema, servers.stream, self._subject.tables)
+        return RepairTransaction(servers.write, servers.schema, servers.stream, self._compared.tables)
 
 
 def _batches(keys: Sequence[str]) -> Iterator[list[str]]:

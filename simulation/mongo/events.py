@@ -40,20 +40,20 @@ class EventMaker:
         self.events: list[Event] = []
 
     def document(
-        self, operation: str, collection: str, uuid: bytes, subject: Stored, *, parts: int = 1, is_poison: bool = False
+        self, operation: str, collection: str, uuid: bytes, document: Stored, *, parts: int = 1, is_poison: bool = False
     ) -> None:
         """An insert, update, replace or delete. In ``parts``, as ``$changeStreamSplitLargeEvent`` sends it."""
         event: dict[str, Any] = {
             "operationType": operation,
             "clusterTime": to_timestamp(self._time),
             "ns": {"db": self._database, "coll": collection},
-            "documentKey": RawBSONDocument(subject.id_document),
+            "documentKey": RawBSONDocument(document.id_document),
         }
         if self._is_transaction:
             event["txnNumber"] = bson.Int64(1)
         whole = {}
         if operation in ("insert", "replace"):
-            whole["fullDocument"] = RawBSONDocument(subject.bson)
+            whole["fullDocument"] = RawBSONDocument(document.bson)
         if parts == 1:
             self._add({**event, **whole}, uuid, is_poison=is_poison)
             return

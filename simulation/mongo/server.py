@@ -148,28 +148,28 @@ class ReplicaSet(ReplicatedLog):
         collection = catalog.get(each.collection)
         if collection is None:
             return ""
-        subject = stored(each.document if each.document is not None else {"_id": each.identity})
-        exists = subject.key in collection.documents
+        written = stored(each.document if each.document is not None else {"_id": each.identity})
+        exists = written.key in collection.documents
         operation = each.operation
         if operation == "insert" and exists:
             operation = "replace"
         elif operation in ("update", "replace") and not exists:
             operation = "insert"
         if (operation == "delete" and not exists) or (
-            operation in ("update", "replace") and collection.documents[subject.key].bson == subject.bson
+            operation in ("update", "replace") and collection.documents[written.key].bson == written.bson
         ):
             return ""
         documents: dict[OrderKey, Any] = dict(collection.documents)
         if operation == "delete":
-            subject = documents.pop(subject.key)
+            written = documents.pop(written.key)
         else:
-            kept = documents.get(subject.key)
+            kept = documents.get(written.key)
             if kept is not None and operation == "update":
                 # An update leaves the _id as it is; a replacement by 1.0 makes 1.0 of 1.
-                subject = stored({**(each.document or {}), "_id": id_of(kept.id_document)})
-            documents[subject.key] = subject
+                written = stored({**(each.document or {}), "_id": id_of(kept.id_document)})
+            documents[written.key] = written
         catalog[each.collection] = replace(collection, documents=documents)
-        maker.document(operation, each.collection, collection.uuid, subject, parts=each.parts, is_poison=each.is_poison)
+        maker.document(operation, each.collection, collection.uuid, written, parts=each.parts, is_poison=each.is_poison)
         return f"{operation} {each.collection} {each.identity!r}" + (
             "" if each.document is None else f" {each.document}"
         )

@@ -18,9 +18,9 @@ from replicator_service.reconcile import (
     reconcile_part,
     start_run,
 )
+from replicator_service.reconcile.compared_collection import compared_collection
 from replicator_service.reconcile.repair import Repair
 from replicator_service.reconcile.servers import opened
-from replicator_service.reconcile.subject import subject_of
 from replicator_service.sink.control.registry import registered
 from tests.support.reconciliation import AN_OBJECT_ID, MAPPING, MIXED_IDS, corrupt, order, reconciled, rows, traffic
 from tests.support.replication import replicating
@@ -234,8 +234,8 @@ def test_a_repair_reads_what_the_document_is_now(source: Source, sink: Sink) -> 
     with replicating(source, sink, MAPPING) as replication:
         replication.catch_up()
         with opened(replication.settings) as servers, sink.connect() as connection:
-            subject = subject_of(MAPPING, "Orders", registered(servers.write, servers.stream))
-            repair = Repair(servers, subject, patience=10.0)
+            compared = compared_collection(MAPPING, "Orders", registered(servers.write, servers.stream))
+            repair = Repair(servers, compared, patience=10.0)
             corrupt(connection, source, "delete from {orders} where number < 5")
             source.db.Orders.delete_one({"_id": 1})
             source.db.Orders.update_one({"_id": 2}, {"$set": {"address.city": "moved"}})

@@ -17,6 +17,7 @@ from replicator_service.cli.application import application
 from replicator_service.core.errors import ConfigurationError, Fatal, Retryable
 from replicator_service.core.mapping.model import Mapping
 from replicator_service.reconcile import Options, RunState, plan_parts, reconcile
+from replicator_service.reconcile.compared_collection import compared_collection
 from replicator_service.reconcile.comparison_point import (
     NotYet,
     close_comparison_point,
@@ -24,7 +25,6 @@ from replicator_service.reconcile.comparison_point import (
     require_unchanged,
 )
 from replicator_service.reconcile.servers import opened
-from replicator_service.reconcile.subject import subject_of
 from replicator_service.sink.control.registry import registered
 from replicator_service.sink.control.requests import add_request
 from tests.support.databases import fresh_source
@@ -168,12 +168,12 @@ def test_a_collection_that_is_dropped_while_it_is_compared_is_not_taken_for_empt
         replication.catch_up()
         replication.stop()
         with opened(replication.settings) as servers:
-            subject = subject_of(MAPPING, "notes", registered(servers.write, servers.stream))
-            point = open_comparison_point(servers, subject)
-            require_unchanged(servers, subject, point)
+            compared = compared_collection(MAPPING, "notes", registered(servers.write, servers.stream))
+            point = open_comparison_point(servers, compared)
+            require_unchanged(servers, compared, point)
             source.db.notes.drop()
             with pytest.raises(NotYet, match="was dropped, renamed or created meanwhile"):
-                require_unchanged(servers, subject, point)
+                require_unchanged(servers, compared, point)
             close_comparison_point(servers)
 
 

@@ -70,7 +70,7 @@ class NotYet(Retryable):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ErasedDocument:
     """What is erased. ``mart_keys`` are values by which marts may know it, besides what its rows hold.
 
     ``gone_at`` is a cluster time at which MongoDB had no such document; ``traces`` are forms in which a position may
@@ -99,7 +99,7 @@ class Receipt:
     kept: dict[str, int] = field(default_factory=dict)
 
 
-def erase(connection: Connection, schema: str, stream: str, subject: Subject) -> Receipt:
+def erase(connection: Connection, schema: str, stream: str, document: ErasedDocument) -> Receipt:
     """Erase everything of one document, and prove it, in one transaction.
 
     Raises :class:`NotYet` when it could come back by itself, :class:`Fatal` when something of it cannot be deleted.
@@ -107,7 +107,7 @@ def erase(connection: Connection, schema: str, stream: str, subject: Subject) ->
     try:
         with translated():
             connection.execute(f"begin; set local lock_timeout = '{_LOCK_SECONDS}s'")
-        receipt = _Erasure(connection, schema, stream, subject).run()
+        receipt = _Erasure(connection, schema, stream, document).run()
         with translated():
             connection.execute("commit")
     except BaseException:
@@ -120,16 +120,16 @@ def erase(connection: Connection, schema: str, stream: str, subject: Subject) ->
 class _Erasure:
     """The transaction."""
 
-    def __init__(self, connection: Connection, schema: str, stream: str, subject: Subject) -> None:
+    def __init__(self, connection: Connection, schema: str, stream: str, document: ErasedDocument) -> None:
         self._connection = connection
         self._schema = schema
         self._stream = stream
-        self._subject = subject
+        self._document = document
         self._receipt = Receipt()
 
     def run(self) -> Receipt:
-        subject = self._subject
-        tables = self._existing(subject.tables)
+        document = self._document
+        tables = self._existing(document.tables)
         if tables:
             listed = sql.SQL(", ").join(sql.Identifier(self._schema, name) for name in tables)
             self._execute(sql.SQL("lock table {} in share row exclusive mode").format(listed))
@@ -151,7 +151,7 @@ class _Erasure:
         self._receipt.cluster_time = position.cluster_time
         parameters = (
             self._stream,
-            subject.collection.collection,
+            document.collection.collection,
             position.cluster_time,
             Jsonb(self._receipt.erased),
             Jsonb(self._receipt.kept),
@@ -165,15 +165,15 @@ class _Erasure:
         """The checkpoint, held; behind the delete, so that the stream brings nothing of the document any more."""
         checkpoint = read_checkpoint(self._connection, self._stream, lock=True)
         position = None if checkpoint is None else checkpoint.position
-        if position is None or position.cluster_time < self._subject.gone_at:
+        if position is None or position.cluster_time < self._document.gone_at:
             raise NotYet(
                 "the stream has not come to the delete of this document yet",
                 hint="Let the service run ('replicator status' shows its lag), then erase again.",
             )
-        if self._subject.collection.state is CollectionState.SNAPSHOTTING:
+        if self._document.collection.state is CollectionState.SNAPSHOTTING:
             raise NotYet("the collection is being read", hint="Erase again when its snapshot is complete.")
         token = str(position.resume_token.get("_data", "")).lower()
-        if any(trace in token for trace in self._subject.traces):
+        if any(trace in token for trace in self._document.traces):
             raise NotYet(
                 "the position still names this document, the last that changed",
                 hint="Erase again after the next change or the next heartbeat of MongoDB (10 seconds).",
@@ -191,7 +191,7 @@ class _Erasure:
 
     def _values(self, tables: Sequence[str], column: str) -> list[str]:
         """By what values a mart knows the document: its key, what was given, what its rows have in this column."""
-        values = {self._subject.key, *self._subject.mart_keys}
+        values = {self._document.key, *self._document.mart_keys}
         with_column = {name for (name,) in self._with_column(column)}
         for name in tables:
             if name in with_column:
@@ -237,8 +237,8 @@ class _Erasure:
         self._receipt.erased[name] = self._receipt.erased.get(name, 0) + found
 
     def _execute(self, query: sql.SQL | sql.Composed, more: dict[str, object] | None = None) -> list[tuple[Any, ...]]:
-        subject = self._subject
-        parameters = {"stream": self._stream, "collection": subject.collection.collection, "key": subject.key}
+        document = self._document
+        parameters = {"stream": self._stream, "collection": document.collection.collection, "key": document.key}
         with translated():
             cursor = self._connection.execute(query, {**parameters, **(more or {})})
             return cursor.fetchall() if cursor.description else []

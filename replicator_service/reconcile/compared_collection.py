@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ComparedCollection:
     """A collection and what its documents become."""
 
     collection: str
@@ -36,10 +36,10 @@ class Subject:
         return known.collection == self.collection and known.mapping_hash == fingerprint(self.mapping)
 
 
-def subject_of(mapping: Mapping, collection: str, known: Sequence[Registered]) -> Subject:
+def compared_collection(mapping: Mapping, collection: str, known: Sequence[Registered]) -> ComparedCollection:
     """A collection under the mapping file, with the table that it was given."""
     given = {each.collection: each.table_name for each in known}
     mapped = mapping_for(mapping, collection, [table for name, table in given.items() if name != collection])
     if isinstance(mapped, DocumentCollection) and collection in given:
         mapped = mapping.document_collection(collection, given[collection])
-    return Subject(collection, mapped, tables_of(mapped), compile_transform(mapped))
+    return ComparedCollection(collection, mapped, tables_of(mapped), compile_transform(mapped))
