@@ -6,7 +6,7 @@ import json
 
 from deploy.release import version
 from devstack.reference.markdown import code, filled, table
-from devstack.reference.sample import AT, PRESENT
+from devstack.reference.sample import AT, SERVICE
 from replicator_service.configuration.settings import Settings
 from replicator_service.runtime.http.routes import make_routes
 from replicator_service.runtime.http.status import FIELDS, status
@@ -64,7 +64,7 @@ def page() -> str:
 
 
 def _paths() -> list[str]:
-    routes = make_routes(lambda: PRESENT, Metrics(), max_lag_seconds=_MAX_LAG, version="")
+    routes = make_routes(lambda: SERVICE, Metrics(), max_lag_seconds=_MAX_LAG, version="")
     paths = [getattr(route, "path", "") for route in routes.routes]
     if unknown := set(paths) ^ _ROUTES.keys():
         raise LookupError(f"{', '.join(sorted(unknown))}: the service and devstack/reference/http.py differ")
@@ -72,13 +72,13 @@ def _paths() -> list[str]:
 
 
 def _probe() -> str:
-    verdicts = readiness(PRESENT, max_lag_seconds=_MAX_LAG)
+    verdicts = readiness(SERVICE, max_lag_seconds=_MAX_LAG)
     return "".join(f"[{'+' if each.holds else '-'}] {each.name}: {each.detail}\n" for each in verdicts) + "ok\n"
 
 
 def _answer() -> dict[str, object]:
     return status(
-        PRESENT,
+        SERVICE,
         at=AT,
         max_lag_seconds=_MAX_LAG,
         version=version(),

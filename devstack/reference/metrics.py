@@ -6,14 +6,14 @@ import re
 
 from deploy.release import version
 from devstack.reference.markdown import code, filled, table
-from devstack.reference.sample import PRESENT, STREAM, committed
+from devstack.reference.sample import SERVICE, STREAM, committed
 from replicator_service.runtime.metrics.counters import ALL, Metrics
 
 
 def page() -> str:
     """The whole page."""
     metrics = Metrics(version=version(), stream=STREAM)
-    metrics.show(lambda: PRESENT)
+    metrics.show(lambda: SERVICE)
     metrics.committed(committed())
     text = metrics.exposition().decode()
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))

@@ -23,7 +23,7 @@ from replicator_service.core.reconciliation import DifferenceKind
 from replicator_service.core.schema_findings import FindingKind, SchemaFinding
 from replicator_service.core.steps import CollectionState, Commit
 from replicator_service.pipeline.observer import Committed
-from replicator_service.runtime.judgement.service_view import Present, Sighting
+from replicator_service.runtime.judgement.service_view import ServiceView, Sighting
 from replicator_service.runtime.state.activity import Movement
 from replicator_service.runtime.state.health import Report, Role, State
 
@@ -38,7 +38,7 @@ def _at(hour: int) -> datetime:
     return AT.replace(hour=hour)
 
 
-PRESENT = Present(
+SERVICE = ServiceView(
     now=_MONOTONIC,
     report=Report(
         state=State.SNAPSHOTTING,

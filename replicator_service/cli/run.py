@@ -113,11 +113,11 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
 
     health = Health(settings.mongo_database, clock=time.monotonic, on_commit=on_commit)
     watch = Watch(health, clock=time.monotonic, activity=activity)
-    metrics.show(watch.present)
+    metrics.show(watch.service_view)
     history = History(began=time.monotonic())
-    recorder = Recorder(watch.present, activity, history, clock=time.monotonic, memory=resident_bytes)
+    recorder = Recorder(watch.service_view, activity, history, clock=time.monotonic, memory=resident_bytes)
     routes = make_routes(
-        watch.present,
+        watch.service_view,
         metrics,
         max_lag_seconds=settings.ready_max_lag_seconds,
         version=release,
@@ -143,7 +143,7 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
         indexes = IndexWork(settings, mapping, health, log=log)
         around.callback(indexes.stop)
         indexes.start()
-        progress_log = ProgressLog(watch.present, metrics, log)
+        progress_log = ProgressLog(watch.service_view, metrics, log)
         around.callback(progress_log.stop)
         progress_log.start()
         around.callback(recorder.stop)
@@ -168,7 +168,7 @@ def _announce(settings: Settings, watch: Watch, health: Health, log: Logger, aro
 
     announcer = Announcer(max_lag_seconds=settings.ready_max_lag_seconds, wall_clock=lambda: datetime.now(UTC))
     delivery = Delivery(settings.webhook_url.get_secret_value(), told=told)
-    webhook = Webhook(watch.present, announcer, delivery, instance=f"{socket.gethostname()}:{os.getpid()}")
+    webhook = Webhook(watch.service_view, announcer, delivery, instance=f"{socket.gethostname()}:{os.getpid()}")
     around.callback(webhook.stop)
     webhook.start()
 

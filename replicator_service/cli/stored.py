@@ -12,7 +12,7 @@ from replicator_service.core.naming import schema_name
 from replicator_service.core.steps import CollectionState
 from replicator_service.runtime.http.status import status
 from replicator_service.runtime.judgement.guarantee import MEANINGS
-from replicator_service.runtime.judgement.service_view import Present, Sighting
+from replicator_service.runtime.judgement.service_view import ServiceView, Sighting
 from replicator_service.runtime.judgement.words import spelled
 from replicator_service.runtime.state.health import Report, State
 from replicator_service.sink.connect.connection import connect
@@ -55,7 +55,7 @@ def from_database(stream: str, view: DatabaseView, silence: str, hint: str, *, a
     """The status as far as the control tables know it; lag, headroom and counters are unknown from there."""
     state = _state(view)
     # To this process, the one that leads is another one.
-    seen = Present(
+    seen = ServiceView(
         0.0,
         Report(stream=stream, state=State.FAILED if state == STOPPED else State.STANDBY),
         database=view,

@@ -81,7 +81,7 @@ def shown(browser: Browser) -> Iterator[Shown]:
     """A service whose state the test drives by hand; scripts of its page must not have failed at the end."""
     around, history = Surroundings(), History()
     routes = make_routes(
-        around.watch.present,
+        around.watch.service_view,
         around.metrics,
         max_lag_seconds=30,
         version="1.2.3",
@@ -145,7 +145,7 @@ def test_every_state_is_named_and_explained(shown: Shown, state: State) -> None:
     if state is State.STANDBY:
         assert "session 4711 at 10.1.2.3" in page.text("#meaning")
     row = page.text("#collections tbody tr .word")
-    assert row == (state.value.replace("_", " ") if not shown.around.watch.present().is_moving else "streaming")
+    assert row == (state.value.replace("_", " ") if not shown.around.watch.service_view().is_moving else "streaming")
     told = page.texts("#notices li")
     assert bool(told) == (state in {State.PAUSED, State.WAITING, State.FAILED, State.RESYNC_REQUIRED}), told
     tones = {State.STREAMING: GOOD, State.WAITING: CRITICAL, State.RESYNC_REQUIRED: CRITICAL, State.FAILED: CRITICAL}
@@ -384,7 +384,7 @@ def test_an_open_page_follows_the_service_without_being_loaded_again(shown: Show
 def test_a_service_that_does_not_answer_any_more_is_said_and_its_numbers_are_dimmed(browser: Browser) -> None:
     around = Surroundings()
     around.lead()
-    routes = make_routes(around.watch.present, around.metrics, max_lag_seconds=30, version="1")
+    routes = make_routes(around.watch.service_view, around.metrics, max_lag_seconds=30, version="1")
     with HttpServer(routes, host="127.0.0.1", port=0) as server:
         page = visit(browser, server.url)
         opacity = "getComputedStyle(document.getElementById('main')).opacity"

@@ -278,12 +278,12 @@ def test_the_lag_is_that_behind_the_cluster_and_not_behind_the_member(
         watching(replication) as (looking, watch),
     ):
         metrics = Metrics(stream=source.name)
-        metrics.show(watch.present)
+        metrics.show(watch.service_view)
         replication.catch_up(60.0)
 
         def lag() -> float:
             looking.look()
-            found = watch.present().lag_seconds
+            found = watch.service_view().lag_seconds
             return -1.0 if found is None else found
 
         with not_applying(members, analytics(members)):
@@ -294,5 +294,5 @@ def test_the_lag_is_that_behind_the_cluster_and_not_behind_the_member(
             wait_until(lambda: lag() == 0, timeout=60.0)
             told = metrics.exposition().decode()
             assert f'replicator_read_fallbacks_total{{stream="{source.name}"}} 1.0' in told
-            found = notices(watch.present(), at=datetime.now(UTC), max_lag_seconds=300.0)
+            found = notices(watch.service_view(), at=datetime.now(UTC), max_lag_seconds=300.0)
             assert [each for each in found if each.subject == "reading"]

@@ -49,7 +49,7 @@ def test_mongodb_is_seen_with_its_time_and_what_it_cannot_stream(source: Source,
     looking = SourceWatch(settings(source.uri, sink.dsn, source.name), watch)
     looking.look()
     looking.close()
-    seen = watch.present().source
+    seen = watch.service_view().source
     assert seen is not None
     assert abs((seen.operation_time >> 32) - time.time()) < 60
     assert seen.oldest_time is not None
@@ -61,7 +61,7 @@ def test_postgresql_is_seen_before_the_first_start(source: Source, sink: Sink, w
     looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
     looking.look()
     looking.close()
-    seen = watch.present().database
+    seen = watch.service_view().database
     assert seen is not None
     assert (seen.is_installed, dict(seen.collections)) == (False, {})
 
@@ -95,7 +95,7 @@ def test_postgresql_is_seen_with_collections_letters_and_reconciliations(
         looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
         looking.look()
         looking.close()
-    seen = watch.present().database
+    seen = watch.service_view().database
     assert seen is not None
     orders = seen.collections["orders"]
     assert (orders.table, orders.state, orders.rows) == ("orders", CollectionState.STREAMING, 20)
@@ -120,7 +120,7 @@ def test_what_others_hang_on_a_replicated_table_is_seen_with_the_statement_that_
     looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
     looking.look()
     looking.close()
-    seen = watch.present().database
+    seen = watch.service_view().database
     assert seen is not None
     (found,) = seen.interference
     assert "rule loud" in found.cause
@@ -132,10 +132,10 @@ def test_servers_that_are_away_are_a_problem_to_show_and_not_an_error(watch: Wat
     for looking in (SourceWatch(chosen, watch), SinkWatch(chosen, watch)):
         looking.look()
         looking.close()
-    present = watch.present()
-    assert present.source_seen.problem == "no MongoDB server can be reached, or none of them is primary"
-    assert present.database_seen.problem is not None
-    assert present.lag_seconds is None
+    service = watch.service_view()
+    assert service.source_seen.problem == "no MongoDB server can be reached, or none of them is primary"
+    assert service.database_seen.problem is not None
+    assert service.lag_seconds is None
 
 
 def test_the_monitor_sees_servers_again_that_were_away(watch: Watch) -> None:
@@ -148,16 +148,16 @@ def test_the_monitor_sees_servers_again_that_were_away(watch: Watch) -> None:
         postgres.kill()
         for looking in (source, sink):
             looking.look()
-        present = watch.present()
-        assert present.source_seen.problem is not None
-        assert present.database_seen.problem is not None
+        service = watch.service_view()
+        assert service.source_seen.problem is not None
+        assert service.database_seen.problem is not None
         mongo.restart()
         postgres.restart()
         for looking in (source, sink):
             looking.look()
             looking.close()
-        present = watch.present()
-        assert (present.source_seen.problem, present.database_seen.problem) == (None, None)
+        service = watch.service_view()
+        assert (service.source_seen.problem, service.database_seen.problem) == (None, None)
 
 
 def test_a_client_that_is_made_while_the_monitor_stops_is_closed_again(
@@ -192,7 +192,7 @@ def test_the_control_tables_of_a_database_without_this_stream_say_nothing(
     looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
     looking.look()
     looking.close()
-    seen = watch.present().database
+    seen = watch.service_view().database
     assert seen is not None
     assert (seen.is_installed, seen.cluster_time, seen.last_reconciliation) == (True, None, None)
 
@@ -212,7 +212,7 @@ def test_a_writer_that_waits_is_seen_although_the_control_tables_are_locked(
                 looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
                 looking.look()
                 looking.close()
-                seen = watch.present()
+                seen = watch.service_view()
                 other.execute("select pg_cancel_backend(%s)", (leader.info.backend_pid,))
                 with pytest.raises(psycopg.errors.QueryCanceled):
                     waiting.result(10)

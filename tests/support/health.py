@@ -9,7 +9,7 @@ from replicator_service.core.overview import DatabaseView, SourceView
 from replicator_service.core.position import Position
 from replicator_service.core.steps import Commit
 from replicator_service.pipeline.observer import Committed
-from replicator_service.runtime.judgement.service_view import Present, Watch
+from replicator_service.runtime.judgement.service_view import ServiceView, Watch
 from replicator_service.runtime.metrics.counters import Metrics
 from replicator_service.runtime.state.activity import Activity
 from replicator_service.runtime.state.health import Health
@@ -31,16 +31,16 @@ class Surroundings:
         self.activity = Activity(clock=lambda: self.now)
         self.health = Health("shop", clock=lambda: self.now, on_commit=self._on_commit)
         self.watch = Watch(self.health, clock=lambda: self.now, activity=self.activity)
-        self.metrics.show(self.watch.present)
+        self.metrics.show(self.watch.service_view)
 
     def _on_commit(self, what: Committed) -> None:
         self.metrics.committed(what)
         self.activity.committed(what)
 
     @property
-    def present(self) -> Present:
+    def service(self) -> ServiceView:
         """Everything as it is now."""
-        return self.watch.present()
+        return self.watch.service_view()
 
     def lead(self, *, checkpoint: int = 100, operation: int = 100, oldest: int | None = None) -> None:
         """Stream from a checkpoint, seen beside a server whose latest operation is at `operation` (in seconds)."""

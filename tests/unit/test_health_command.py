@@ -30,7 +30,7 @@ def around() -> Surroundings:
 
 @pytest.fixture
 def port(around: Surroundings) -> Iterator[int]:
-    routes = make_routes(around.watch.present, around.metrics, max_lag_seconds=30, version="1.2.3")
+    routes = make_routes(around.watch.service_view, around.metrics, max_lag_seconds=30, version="1.2.3")
     with HttpServer(routes, host="0.0.0.0", port=0) as server:  # noqa: S104 - as in a container
         yield server.port
 

@@ -54,7 +54,7 @@ def around() -> Surroundings:
 
 def recorder(around: Surroundings, history: History) -> Recorder:
     return Recorder(
-        around.watch.present, around.activity, history, clock=lambda: around.now, memory=lambda: 150 * 2**20
+        around.watch.service_view, around.activity, history, clock=lambda: around.now, memory=lambda: 150 * 2**20
     )
 
 
@@ -116,13 +116,13 @@ def test_the_time_left_follows_from_the_progress_of_the_last_half_minute(around:
     look(around, CollectionState.SNAPSHOTTING, 0, 1_000)
     around.now += 2
     look(around, CollectionState.SNAPSHOTTING, 100, 1_000)
-    assert around.present.snapshot_seconds_left == {}
+    assert around.service.snapshot_seconds_left == {}
     around.now += 2
     look(around, CollectionState.SNAPSHOTTING, 300, 1_000)
-    assert around.present.snapshot_seconds_left == {"Orders": 7.0}
+    assert around.service.snapshot_seconds_left == {"Orders": 7.0}
     around.now += 60
     look(around, CollectionState.SNAPSHOTTING, 400, 1_000)
-    assert around.present.snapshot_seconds_left == {}
+    assert around.service.snapshot_seconds_left == {}
 
 
 def test_there_is_no_time_left_without_a_number_to_compare_with_or_after_the_end(around: Surroundings) -> None:
@@ -130,11 +130,11 @@ def test_there_is_no_time_left_without_a_number_to_compare_with_or_after_the_end
         for documents in (100, 200, 1_200):
             around.now += 1
             look(around, state, documents, expected)
-        assert around.present.snapshot_seconds_left == {}
+        assert around.service.snapshot_seconds_left == {}
 
 
 def test_a_snapshot_of_more_than_was_expected_has_no_time_left(around: Surroundings) -> None:
     for documents in (900, 1_200):
         around.now += 1
         look(around, CollectionState.SNAPSHOTTING, documents, 1_000)
-    assert around.present.snapshot_seconds_left == {"Orders": 0.0}
+    assert around.service.snapshot_seconds_left == {"Orders": 0.0}

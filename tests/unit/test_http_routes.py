@@ -43,7 +43,7 @@ def around() -> Surroundings:
 
 @pytest.fixture
 def http(around: Surroundings) -> Client:
-    return Client(make_routes(around.watch.present, around.metrics, max_lag_seconds=30, version="1.2.3"))
+    return Client(make_routes(around.watch.service_view, around.metrics, max_lag_seconds=30, version="1.2.3"))
 
 
 def test_a_service_that_has_just_begun_lives_but_is_not_ready(http: Client) -> None:

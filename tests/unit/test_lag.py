@@ -23,7 +23,7 @@ def test_an_idle_stream_has_no_lag_although_mongodb_moves_its_time_every_ten_sec
             operation += 10
         around.answer(operation - 10, has_events=False)
         around.see_source(operation)
-        assert around.present.lag_seconds == 0, second
+        assert around.service.lag_seconds == 0, second
         if second % 10 == 0:
             around.commit(operation)
 
@@ -33,20 +33,20 @@ def test_a_standby_shows_no_lag_for_that_either(around: Surroundings) -> None:
     around.health.standing_by(cluster_time=at_second(100))
     around.now += 1
     around.see_source(110)
-    assert around.present.lag_seconds == 0
+    assert around.service.lag_seconds == 0
     around.now += 1
     around.health.standing_by(cluster_time=at_second(110))
     around.see_source(110)
-    assert around.present.lag_seconds == 0
+    assert around.service.lag_seconds == 0
 
 
 def test_catching_up_shows_how_far_the_checkpoint_is_behind() -> None:
     around = Surroundings()
     around.lead(checkpoint=100, operation=7_300)
     around.answer(200, has_events=True)
-    assert around.present.lag_seconds == 7_200
+    assert around.service.lag_seconds == 7_200
     around.commit(4_000)
-    assert around.present.lag_seconds == 3_300
+    assert around.service.lag_seconds == 3_300
 
 
 def test_what_the_stream_has_brought_and_nobody_has_written_counts_from_then(around: Surroundings) -> None:
@@ -57,9 +57,9 @@ def test_what_the_stream_has_brought_and_nobody_has_written_counts_from_then(aro
         around.now += 1
         around.answer(150, has_events=False)
         around.see_source(150)
-    assert around.present.lag_seconds == 31
+    assert around.service.lag_seconds == 31
     around.commit(150)
-    assert around.present.lag_seconds == 0
+    assert around.service.lag_seconds == 0
 
 
 def test_a_stream_that_brings_nothing_does_not_read_as_no_lag(around: Surroundings) -> None:
@@ -67,7 +67,7 @@ def test_a_stream_that_brings_nothing_does_not_read_as_no_lag(around: Surroundin
     for second in range(30):
         around.now += 1
         around.see_source(100 + second)
-    lag = around.present.lag_seconds
+    lag = around.service.lag_seconds
     assert lag is not None
     assert lag >= 25
 
@@ -77,4 +77,4 @@ def test_lag_grows_while_a_server_is_waited_for_also_when_nothing_happens(around
     for _ in range(9):
         around.now += 1
         around.see_source(100)
-    assert around.present.lag_seconds == 9
+    assert around.service.lag_seconds == 9

@@ -42,7 +42,7 @@ def around() -> Surroundings:
 
 
 def told(around: Surroundings) -> list[Notice]:
-    return notices(around.present, at=NOW, max_lag_seconds=300)
+    return notices(around.service, at=NOW, max_lag_seconds=300)
 
 
 def only(around: Surroundings) -> Notice:
@@ -90,7 +90,7 @@ def test_lost_history_is_told_with_the_very_command(around: Surroundings) -> Non
     around.health.resync_required(ResyncRequired("the checkpoint is too old", hint="Keep it longer."))
     notice = only(around)
     assert (notice.severity, notice.command) == (Severity.CRITICAL, "replicator resync --all")
-    assert around.present.is_leader, "the lease is still held"
+    assert around.service.is_leader, "the lease is still held"
 
 
 def test_waiting_is_one_notice_with_the_server_the_time_and_the_cause(around: Surroundings) -> None:

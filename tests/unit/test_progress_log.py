@@ -28,7 +28,7 @@ def stream() -> io.StringIO:
 
 @pytest.fixture
 def progress_log(around: Surroundings, stream: io.StringIO) -> ProgressLog:
-    return ProgressLog(around.watch.present, around.metrics, make_logger(stream=stream), summary_seconds=60)
+    return ProgressLog(around.watch.service_view, around.metrics, make_logger(stream=stream), summary_seconds=60)
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:

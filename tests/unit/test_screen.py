@@ -39,7 +39,7 @@ def found(view: DatabaseView, *, error: Retryable | None = None) -> dict[str, An
     around.see_database(view)
     if error is not None:
         around.health.waits(error)
-    return status(around.present, at=NOW, max_lag_seconds=300, version="1.2.3")
+    return status(around.service, at=NOW, max_lag_seconds=300, version="1.2.3")
 
 
 def drawn(screen: Screen, *, width: int = 80, height: int = 24, encoding: str = "utf-8") -> list[str]:

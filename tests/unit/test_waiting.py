@@ -33,7 +33,7 @@ def around() -> Surroundings:
 
 
 def told(around: Surroundings) -> dict[str, Any]:
-    return status(around.present, at=AT, max_lag_seconds=300)
+    return status(around.service, at=AT, max_lag_seconds=300)
 
 
 def test_a_process_that_lost_its_session_waits_and_is_no_leader(around: Surroundings) -> None:
@@ -51,15 +51,15 @@ def test_a_process_that_lost_its_session_waits_and_is_no_leader(around: Surround
     }
     assert found["collections"]["orders"]["state"] == "waiting"
     assert found["collections"]["left"]["state"] == "paused"
-    assert not all(verdict.holds for verdict in readiness(around.present, max_lag_seconds=300))
+    assert not all(verdict.holds for verdict in readiness(around.service, max_lag_seconds=300))
 
 
 def test_only_a_commit_of_the_running_pipeline_ends_a_wait(around: Surroundings) -> None:
     around.health.waits(AWAY)
     around.health.leading(cluster_time=None)
-    assert (around.present.state, around.present.is_leader) == (State.WAITING, True)
+    assert (around.service.state, around.service.is_leader) == (State.WAITING, True)
     around.commit()
-    assert around.present.state is State.WAITING, "every term can begin"
+    assert around.service.state is State.WAITING, "every term can begin"
     around.health.streaming_from(at_second(100))
     assert told(around)["state"] == "waiting", "a connection proves nothing"
     around.commit()
@@ -77,21 +77,21 @@ def test_what_fails_again_at_once_was_not_over_and_then_needs_some_quiet(around:
         around.health.waits(DiskFull("the disk is full"))
     around.lead()
     around.commit()
-    wait = around.present.wait
+    wait = around.service.wait
     assert wait is not None
     assert wait.since == began
     around.now += 60
     around.answer(100)
     around.commit()
-    assert around.present.wait is None
+    assert around.service.wait is None
 
 
 def test_a_silent_stream_waits_for_mongodb_and_keeps_the_lease(around: Surroundings) -> None:
     around.health.delayed(NoAnswer("MongoDB has not answered getMore for 6 s"))
     around.commit(is_snapshotting=True)
-    assert (around.present.state, around.present.report.role) == (State.WAITING, Role.LEADER)
+    assert (around.service.state, around.service.report.role) == (State.WAITING, Role.LEADER)
     around.health.answered(at_second(100), has_events=False)
-    assert around.present.state is State.SNAPSHOTTING
+    assert around.service.state is State.SNAPSHOTTING
 
 
 def test_a_stream_that_has_not_answered_for_some_seconds_is_waited_for_whatever_its_deadline(
@@ -99,13 +99,13 @@ def test_a_stream_that_has_not_answered_for_some_seconds_is_waited_for_whatever_
 ) -> None:
     around.now += SILENT_SECONDS + 1
     around.see_source(100)
-    present = around.present
-    assert present.state is State.WAITING
-    assert present.wait is not None
-    assert (present.wait.server, present.wait.since) == (Server.MONGODB, around.now - SILENT_SECONDS - 1)
-    assert all(verdict.holds for verdict in liveness(present)), "it is alive all the same"
+    service = around.service
+    assert service.state is State.WAITING
+    assert service.wait is not None
+    assert (service.wait.server, service.wait.since) == (Server.MONGODB, around.now - SILENT_SECONDS - 1)
+    assert all(verdict.holds for verdict in liveness(service)), "it is alive all the same"
     around.health.ticked("stream-reader")
-    assert around.present.state is State.STREAMING
+    assert around.service.state is State.STREAMING
 
 
 @pytest.mark.parametrize(
@@ -139,14 +139,14 @@ def test_a_pause_is_shown_although_nothing_commits_after_an_outage(around: Surro
     around.health.paused(is_paused=True)
     around.now += 60
     around.health.ticked("planner")
-    assert around.present.state is State.PAUSED
+    assert around.service.state is State.PAUSED
     assert told(around)["collections"]["orders"]["state"] == "paused"
 
 
 def test_a_standby_shows_collections_as_they_are_while_somebody_leads(around: Surroundings) -> None:
     around.health.standing_by(cluster_time=at_second(100))
     assert told(around)["collections"]["orders"]["state"] == "waiting"
-    database = around.present.database
+    database = around.service.database
     assert database is not None
     around.see_database(
         DatabaseView(is_installed=True, collections=database.collections, leader=Leader(1, "writer", None, AT))

@@ -45,10 +45,10 @@ class World:
         for part in ("stream-reader", "planner", "writer"):
             self.around.health.ticked(part)
         self.around.see_source(self.second, YEARS - 48 * HOUR)
-        if self.around.present.is_leader:
+        if self.around.service.is_leader:
             self.around.commit(self.second)
         self.around.see_database(DatabaseView(is_installed=True, **self.views))  # type: ignore[arg-type]  # fields by name
-        return self.announcer.look(self.around.present)
+        return self.announcer.look(self.around.service)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_what_becomes_more_severe_is_told_without_waiting_for_an_hour(world: Wor
             world.around.health.ticked(part)
         world.around.see_source(world.second, world.second - left)
         world.around.see_database(DatabaseView(is_installed=True))
-        found = world.announcer.look(world.around.present)
+        found = world.announcer.look(world.around.service)
         assert [(each.event, each.cause) for each in found] == [(told, "headroom")]
 
 
@@ -126,7 +126,7 @@ def test_everything_that_a_person_should_look_at_is_told(world: World, view: dic
 def test_waiting_is_told_with_its_reason_and_so_is_its_end(world: World) -> None:
     world.look()
     world.around.health.waits(AWAY)
-    (message,) = world.announcer.look(world.around.present)
+    (message,) = world.announcer.look(world.around.service)
     assert (message.event, message.cause) == (Event.RAISED, "waiting")
     assert "Nobody answers" in message.notice.message
     world.around.lead(checkpoint=YEARS, operation=YEARS)
@@ -142,10 +142,10 @@ def test_waiting_is_told_with_its_reason_and_so_is_its_end(world: World) -> None
 def test_lost_history_and_a_failure_are_told_as_what_they_are(world: World) -> None:
     world.look()
     world.around.health.resync_required(ResyncRequired("history is gone"))
-    (message,) = world.announcer.look(world.around.present)
+    (message,) = world.announcer.look(world.around.service)
     assert (message.cause, message.notice.command) == ("resync_required", "replicator resync --all")
     world.around.health.failed(Fatal("the disk is on fire", hint="put it out"))
-    told = [(each.cause, each.notice.hint) for each in world.announcer.look(world.around.present)]
+    told = [(each.cause, each.notice.hint) for each in world.announcer.look(world.around.service)]
     assert ("failed", "put it out") in told
 
 
@@ -160,7 +160,7 @@ def test_an_outage_does_not_tell_everything_again(world: World) -> None:
     assert world.look() == [(Event.RAISED, "dead_letters")]
     world.around.health.waits(AWAY)
     world.around.now += 100
-    assert [each.cause for each in world.announcer.look(world.around.present)][:1] == ["waiting"]
+    assert [each.cause for each in world.announcer.look(world.around.service)][:1] == ["waiting"]
     world.around.lead(checkpoint=YEARS, operation=YEARS)
     assert (Event.RAISED, "dead_letters") not in world.look(100)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from replicator_service.runtime.judgement.service_view import Present
+    from replicator_service.runtime.judgement.service_view import ServiceView
 
 _NO_STORE = {**SECURITY, "Cache-Control": "no-store"}
 
@@ -32,7 +32,7 @@ def _utc_now() -> datetime:
 
 
 def make_routes(
-    present: Callable[[], Present],
+    service_view: Callable[[], ServiceView],
     metrics: Metrics,
     *,
     max_lag_seconds: float,
@@ -41,21 +41,21 @@ def make_routes(
     about: About | None = None,
     clock: Callable[[], datetime] = _utc_now,
 ) -> Starlette:
-    """The application over what ``present`` returns. ``clock`` tells the wall time."""
+    """The application over what ``service_view`` returns. ``clock`` tells the wall time."""
     remembered = history or History()
     page = Page()
 
     def livez(request: Request) -> Response:
-        return _probe(request, liveness(present()))
+        return _probe(request, liveness(service_view()))
 
     def readyz(request: Request) -> Response:
-        return _probe(request, readiness(present(), max_lag_seconds=max_lag_seconds))
+        return _probe(request, readiness(service_view(), max_lag_seconds=max_lag_seconds))
 
     def startupz(request: Request) -> Response:
-        return _probe(request, startup(present()))
+        return _probe(request, startup(service_view()))
 
     def healthz(request: Request) -> Response:
-        now = present()
+        now = service_view()
         failed = Verdict("state", now.state is not State.FAILED, now.state.value)
         return _probe(request, [*liveness(now), failed])
 
@@ -64,7 +64,7 @@ def make_routes(
 
     def status_json(_request: Request) -> Response:
         known = status(
-            present(),
+            service_view(),
             at=clock(),
             max_lag_seconds=max_lag_seconds,
             version=version,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from replicator_service.runtime.judgement.service_view import Present
+    from replicator_service.runtime.judgement.service_view import ServiceView
 
 Json = dict[str, Any]
 
@@ -36,7 +36,7 @@ class About:
 class Look:
     """Everything that an answer is made of; ``at`` is the wall time of it."""
 
-    present: Present
+    service: ServiceView
     at: datetime
     max_lag_seconds: float
     version: str
@@ -56,7 +56,7 @@ class Field:
 
 
 def _role(look: Look) -> str:
-    return look.present.report.role.value
+    return look.service.report.role.value
 
 
 def _rounded(seconds: float | None) -> float | None:
@@ -64,69 +64,69 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 FIELDS = (
-    Field("state", "One of the states above.", lambda look: look.present.state.value),
+    Field("state", "One of the states above.", lambda look: look.service.state.value),
     Field(
-        "meaning", "The state in a sentence, with what is known to be otherwise.", lambda look: meaning(look.present)
+        "meaning", "The state in a sentence, with what is known to be otherwise.", lambda look: meaning(look.service)
     ),
     Field(
         "guarantee",
         "What is promised of the rows: `exact` (MongoDB as it was at the checkpoint), or `exact, except ...` with "
         "everything that is known not to be: what this server cannot do, refused documents, collections that are "
         "paused, still read or cannot be read, differences that remain.",
-        lambda look: guarantee(look.present),
+        lambda look: guarantee(look.service),
     ),
     Field("role", "`leader` while this instance holds the lease, otherwise `standby`.", _role),
     Field(
         "waiting",
         "While the state is `waiting`: for which `server`, `since` when, and the `reason`; otherwise null.",
-        lambda look: values.waiting(look.present, look.at),
+        lambda look: values.waiting(look.service, look.at),
     ),
-    Field("stream", "The MongoDB database.", lambda look: look.present.report.stream),
-    Field("cluster_time", "The checkpoint: `seconds * 2^32 + increment`.", lambda look: look.present.cluster_time),
-    Field("cluster_wall_time", "The same as a time.", lambda look: values.wall(look.present.cluster_time)),
+    Field("stream", "The MongoDB database.", lambda look: look.service.report.stream),
+    Field("cluster_time", "The checkpoint: `seconds * 2^32 + increment`.", lambda look: look.service.cluster_time),
+    Field("cluster_wall_time", "The same as a time.", lambda look: values.wall(look.service.cluster_time)),
     Field(
         "lag_seconds",
         "For how long MongoDB has had something that PostgreSQL has not; 0 when there is nothing, and growing while "
         "nothing can move.",
-        lambda look: _rounded(look.present.lag_seconds),
+        lambda look: _rounded(look.service.lag_seconds),
     ),
-    Field("converging", "Whether some rows may be newer than the checkpoint.", lambda look: look.present.is_converging),
+    Field("converging", "Whether some rows may be newer than the checkpoint.", lambda look: look.service.is_converging),
     Field(
         "oplog_headroom_seconds",
         "History left behind the checkpoint; negative when it is lost.",
-        lambda look: look.present.oplog_headroom_seconds,
+        lambda look: look.service.oplog_headroom_seconds,
     ),
     Field("compiled", "Which path makes the rows, compiled code or Python, and why.", lambda look: look.compiled),
     Field(
         "abilities",
         "What MongoDB was found to be able to do, by trying: `available` (null where that could not be told), what the "
         "server said (`detail`), and what follows `without`. See [the names](abilities.md). Null until it was asked.",
-        lambda look: values.abilities(look.present.report.abilities),
+        lambda look: values.abilities(look.service.report.abilities),
     ),
     Field(
         "reading",
         "Where documents and changes are read: from this `member`, or from the primary (null). `fallbacks` counts how "
         "often the primary had to be read where `spares_primary` asks for a secondary, and `reason` is the last one.",
-        lambda look: values.reading(look.present.report),
+        lambda look: values.reading(look.service.report),
     ),
-    Field("oplog_is_whole", "Whether MongoDB has never discarded any.", lambda look: look.present.oplog_is_whole),
-    Field("dead_letters", "How many documents wait as dead letters.", lambda look: look.present.dead_letters),
+    Field("oplog_is_whole", "Whether MongoDB has never discarded any.", lambda look: look.service.oplog_is_whole),
+    Field("dead_letters", "How many documents wait as dead letters.", lambda look: look.service.dead_letters),
     Field(
         "dead_letter_reasons",
         "Why, the most frequent reason first.",
-        lambda look: values.dead_letter_reasons(look.present.database),
+        lambda look: values.dead_letter_reasons(look.service.database),
     ),
     Field(
         "schema_finding_paths",
         "How many paths there are of each kind of finding.",
-        lambda look: values.schema_finding_paths(look.present.database),
+        lambda look: values.schema_finding_paths(look.service.database),
     ),
     Field(
         "schema_findings",
         "What documents and mapping do not have in common, never a value: `kind` is `misfit` (a value that its column "
         "does not hold), `gone` (a column without a value in any row) or `new_field` (in no column). The 50 that "
         "matter most.",
-        lambda look: values.schema_findings(look.present.database),
+        lambda look: values.schema_findings(look.service.database),
     ),
     Field(
         "collections",
@@ -134,69 +134,69 @@ FIELDS = (
         "one cannot be read (see its `error`), or nobody leads; `rows` is "
         "PostgreSQL's estimate, `snapshot_progress` a share from 0 to 1, `snapshot_ranges_left` of the "
         "`snapshot_ranges` are still read; `last_change` and `events_per_second` are what this process has seen.",
-        lambda look: values.moving(look.present),
+        lambda look: values.moving(look.service),
     ),
     Field(
         "snapshot_pace",
         "What `replicator snapshot pace` has said: so many `workers`, `max_mb_s` megabytes a second (0: no limit); "
         "null is what the settings say.",
-        lambda look: values.snapshot_pace(look.present.database),
+        lambda look: values.snapshot_pace(look.service.database),
     ),
     Field(
         "indexes",
         "Indexes of the mapping that are not there yet: `state` is `waiting` (for the end of a snapshot, or for "
         "another index), `building` or `failed` (see its `error`; it is tried again every minute).",
-        lambda look: values.indexes(look.present.database),
+        lambda look: values.indexes(look.service.database),
     ),
     Field(
         "unsupported_collections",
         "What MongoDB has no change events for, by name with its kind.",
-        lambda look: dict(look.present.source.unsupported) if look.present.source else {},
+        lambda look: dict(look.service.source.unsupported) if look.service.source else {},
     ),
     Field(
         "last_reconciliation",
         "The last comparison of each collection, put together: `at` is the oldest, `compared` of the `collections` "
         "were compared. `differences` were found, some `repaired`, others still `outstanding`.",
-        lambda look: values.last_reconciliation(look.present.database),
+        lambda look: values.last_reconciliation(look.service.database),
     ),
     Field(
         "reconciliation_attempt",
         "A comparison that began later and runs, or has failed.",
-        lambda look: values.reconciliation_attempt(look.present.database),
+        lambda look: values.reconciliation_attempt(look.service.database),
     ),
-    Field("marts", "The last load of each that was published.", lambda look: values.marts(look.present.database)),
+    Field("marts", "The last load of each that was published.", lambda look: values.marts(look.service.database)),
     Field(
         "error",
         "The last error that has not been overcome, or null.",
-        lambda look: None if look.present.error is None else values.error(look.present.error),
+        lambda look: None if look.service.error is None else values.error(look.service.error),
     ),
     Field(
         "last_failure",
         "Why the service ended last (`cause`, `hint`, `at`, `instance`), as long as nothing was replicated after it.",
-        lambda look: values.last_failure(look.present.database),
+        lambda look: values.last_failure(look.service.database),
     ),
     Field(
         "notices",
         "What a person should know, the most severe first, each with what to do.",
         lambda look: [
             asdict(each) | {"severity": each.severity.value}
-            for each in notices(look.present, at=look.at, max_lag_seconds=look.max_lag_seconds)
+            for each in notices(look.service, at=look.at, max_lag_seconds=look.max_lag_seconds)
         ],
     ),
     Field(
         "servers",
         "When each was last seen.",
         lambda look: {
-            Server.MONGODB.value: values.server(look.present.source_seen, look.present.now),
-            Server.POSTGRESQL.value: values.server(look.present.database_seen, look.present.now),
+            Server.MONGODB.value: values.server(look.service.source_seen, look.service.now),
+            Server.POSTGRESQL.value: values.server(look.service.database_seen, look.service.now),
         },
     ),
-    Field("leader", "The session that holds the lease.", lambda look: values.leader(look.present.database)),
+    Field("leader", "The session that holds the lease.", lambda look: values.leader(look.service.database)),
     Field(
         "webhook",
         "Messages that were `sent`, given up (`failed`) or `dropped` since too many waited, the requests that failed "
         "(`tries`), and why the latest message does not arrive (`problem`). Null without `REPLICATOR_WEBHOOK_URL`.",
-        lambda look: values.webhook(look.present.report),
+        lambda look: values.webhook(look.service.report),
     ),
     Field(
         "child_tables",
@@ -216,7 +216,7 @@ FIELDS = (
 
 
 def status(
-    present: Present,
+    service: ServiceView,
     *,
     at: datetime,
     max_lag_seconds: float,
@@ -227,5 +227,5 @@ def status(
     about: About | None = None,
 ) -> Json:
     """Everything that is known at the wall time ``at``, see :data:`FIELDS`."""
-    look = Look(present, at, max_lag_seconds, version, compiled, events, rows, about or About())
+    look = Look(service, at, max_lag_seconds, version, compiled, events, rows, about or About())
     return {field.name: field.of(look) for field in FIELDS}

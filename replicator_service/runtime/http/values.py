@@ -16,7 +16,7 @@ from replicator_service.runtime.state.health import State
 if TYPE_CHECKING:
     from replicator_service.core.abilities import Abilities
     from replicator_service.core.overview import CollectionView, DatabaseView, MartView
-    from replicator_service.runtime.judgement.service_view import Present, Sighting
+    from replicator_service.runtime.judgement.service_view import ServiceView, Sighting
     from replicator_service.runtime.state.health import Report
     from replicator_service.runtime.state.waiting import ErrorReport
 
@@ -147,32 +147,32 @@ def _collection(view: CollectionView) -> Json:
     }
 
 
-def moving(present: Present) -> Json:
+def moving(service: ServiceView) -> Json:
     """The collections with what this process knows of them: null where it has seen none of their changes.
 
     While nothing moves, each shows the state that keeps it; one that cannot be read waits.
     """
-    known = collections(present.database)
+    known = collections(service.database)
     for name, each in known.items():
-        failure = present.report.collection_errors.get(name)
-        if each["state"] in _MOVING and (failure is not None or not present.is_moving):
-            is_kept = failure is None and present.state is not State.STANDBY
-            each["state"] = present.state.value if is_kept else State.WAITING.value
+        failure = service.report.collection_errors.get(name)
+        if each["state"] in _MOVING and (failure is not None or not service.is_moving):
+            is_kept = failure is None and service.state is not State.STANDBY
+            each["state"] = service.state.value if is_kept else State.WAITING.value
         each["error"] = None if failure is None else error(failure)
-        movement = present.movements.get(name)
+        movement = service.movements.get(name)
         each["last_change"] = wall(movement.last_change) if movement else None
         each["events_per_second"] = round(movement.events_per_second, 1) if movement else 0.0
-        left = present.snapshot_seconds_left.get(name)
+        left = service.snapshot_seconds_left.get(name)
         each["snapshot_seconds_left"] = None if left is None else round(left)
-        each.update(_snapshot(present, name))
+        each.update(_snapshot(service, name))
     return known
 
 
-def _snapshot(present: Present, name: str) -> Json:
+def _snapshot(service: ServiceView, name: str) -> Json:
     """How much of a collection is read, and how fast; null while it is not."""
-    load = present.database.load if present.database else None
+    load = service.database.load if service.database else None
     found = load.snapshots.get(name) if load else None
-    documents, size = present.snapshot_documents_per_second.get(name), present.snapshot_bytes_per_second.get(name)
+    documents, size = service.snapshot_documents_per_second.get(name), service.snapshot_bytes_per_second.get(name)
     return {
         "snapshot_bytes": found.bytes if found else None,
         "snapshot_ranges": found.ranges if found else None,
@@ -208,12 +208,12 @@ def error(report: ErrorReport) -> Json:
     return {"class": report.kind, "message": report.message, "hint": report.hint}
 
 
-def waiting(present: Present, at: datetime) -> Json | None:
+def waiting(service: ServiceView, at: datetime) -> Json | None:
     """What is waited for, since when and why."""
-    wait = present.wait
+    wait = service.wait
     if wait is None:
         return None
-    seconds = max(0.0, present.now - wait.since)
+    seconds = max(0.0, service.now - wait.since)
     return {
         "server": None if wait.server is None else wait.server.value,
         "since": utc(at - timedelta(seconds=seconds)),

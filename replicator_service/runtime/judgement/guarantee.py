@@ -11,7 +11,7 @@ from replicator_service.runtime.state.health import State
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from replicator_service.runtime.judgement.service_view import Present
+    from replicator_service.runtime.judgement.service_view import ServiceView
 
 MEANINGS = {
     State.STARTING: "Connecting to both servers and looking for the last checkpoint.",
@@ -29,42 +29,42 @@ MEANINGS = {
 EXACT = "exact"
 
 
-def guarantee(present: Present) -> str:
+def guarantee(service: ServiceView) -> str:
     """``exact``, ``exact, except ...`` with everything that is known not to be, or why nothing is promised."""
-    if present.cluster_time is None:
+    if service.cluster_time is None:
         return "none: nothing has been replicated yet"
-    exceptions = list(_exceptions(present))
-    if present.is_converging:
+    exceptions = list(_exceptions(service))
+    if service.is_converging:
         # The rows are of two times until then: no single one can be named.
         exceptions.insert(0, "rows that are newer than the checkpoint, until it has passed them")
     return f"{EXACT}, except {listed(exceptions)}" if exceptions else EXACT
 
 
-def meaning(present: Present) -> str:
+def meaning(service: ServiceView) -> str:
     """What the state means, as true as it is known."""
-    wait = present.wait
-    if present.state is State.WAITING and wait is not None:
+    wait = service.wait
+    if service.state is State.WAITING and wait is not None:
         name = "a server" if wait.server is None else wait.server.spelled
-        waited = spelled(max(0.0, present.now - wait.since))
+        waited = spelled(max(0.0, service.now - wait.since))
         return f"Waiting for {name} for {waited}. {MEANINGS[State.WAITING]}"
-    exceptions = list(_exceptions(present))
-    if present.state is State.STREAMING and exceptions:
+    exceptions = list(_exceptions(service))
+    if service.state is State.STREAMING and exceptions:
         return (
             f"PostgreSQL shows MongoDB exactly as it was at the checkpoint, but for {listed(exceptions)}. "
             "Every other change is followed."
         )
-    return MEANINGS[present.state]
+    return MEANINGS[service.state]
 
 
-def _exceptions(present: Present) -> Iterator[str]:
-    abilities = present.report.abilities
+def _exceptions(service: ServiceView) -> Iterator[str]:
+    abilities = service.report.abilities
     if abilities is not None:
         yield from abilities.inexact
-    if count := present.dead_letters:
+    if count := service.dead_letters:
         yield f"{counted(count, 'document')} that PostgreSQL refused"
-    database = present.database
+    database = service.database
     views = database.collections.values() if database is not None else ()
-    failing = set(present.report.collection_errors)
+    failing = set(service.report.collection_errors)
     kinds = (
         (failing, "that cannot be read"),
         ({each.name for each in views if each.state is CollectionState.PAUSED}, "that somebody has paused"),

@@ -1,6 +1,6 @@
 """What a person should know now: what is wrong, and what to do about it.
 
-Pure functions of the present. The page and ``replicator status`` show the same words.
+Pure functions of the service view. The page and ``replicator status`` show the same words.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from replicator_service.runtime.judgement.service_view import Present, Sighting
+    from replicator_service.runtime.judgement.service_view import ServiceView, Sighting
 
 HEADROOM_SHORT_SECONDS = 3_600.0
 HEADROOM_CRITICAL_SECONDS = 600.0
@@ -51,40 +51,40 @@ class Notice:
     command: str | None = None
 
 
-def notices(present: Present, *, at: datetime, max_lag_seconds: float) -> list[Notice]:
+def notices(service: ServiceView, *, at: datetime, max_lag_seconds: float) -> list[Notice]:
     """Everything worth knowing at the wall time ``at``, the most severe first."""
     found = [
-        *_waiting(present, at),
-        *_errors(present),
-        *_collections(present),
-        *_servers(present),
-        *_threads(present),
-        *_leader(present),
-        *_failure(present, at),
-        *_headroom(present),
-        *_lag(present, max_lag_seconds),
-        *_paused(present),
-        *_differences(present, at),
-        *_dead_letters(present),
-        *_misfits(present),
-        *_marts(present, at),
-        *_requests(present, at),
-        *_interference(present),
-        *_inexact(present),
-        *_reading(present),
-        *_webhook(present),
+        *_waiting(service, at),
+        *_errors(service),
+        *_collections(service),
+        *_servers(service),
+        *_threads(service),
+        *_leader(service),
+        *_failure(service, at),
+        *_headroom(service),
+        *_lag(service, max_lag_seconds),
+        *_paused(service),
+        *_differences(service, at),
+        *_dead_letters(service),
+        *_misfits(service),
+        *_marts(service, at),
+        *_requests(service, at),
+        *_interference(service),
+        *_inexact(service),
+        *_reading(service),
+        *_webhook(service),
     ]
     order = list(Severity)
     return sorted(found, key=lambda notice: order.index(notice.severity))
 
 
-def _waiting(present: Present, at: datetime) -> Iterator[Notice]:
-    wait = present.wait
-    if present.state is not State.WAITING or wait is None:
+def _waiting(service: ServiceView, at: datetime) -> Iterator[Notice]:
+    wait = service.wait
+    if service.state is not State.WAITING or wait is None:
         return
     name = "a server" if wait.server is None else wait.server.spelled
     # Not for how long: a text that changes every second is read aloud every second.
-    since = at - timedelta(seconds=max(0.0, round(present.now - wait.since)))
+    since = at - timedelta(seconds=max(0.0, round(service.now - wait.since)))
     yield Notice(
         Severity.CRITICAL,
         "waiting",
@@ -96,15 +96,15 @@ def _waiting(present: Present, at: datetime) -> Iterator[Notice]:
 _MEANWHILE = "Changes wait in MongoDB's oplog; replication continues by itself."
 
 
-def _errors(present: Present) -> Iterator[Notice]:
-    error = present.report.failure
+def _errors(service: ServiceView) -> Iterator[Notice]:
+    error = service.report.failure
     if error is not None:
-        command = ResyncRequired.command if present.state is State.RESYNC_REQUIRED else None
+        command = ResyncRequired.command if service.state is State.RESYNC_REQUIRED else None
         yield Notice(Severity.CRITICAL, "error", sentence(error.message), error.hint, command)
 
 
-def _collections(present: Present) -> Iterator[Notice]:
-    for name, error in sorted(present.report.collection_errors.items()):
+def _collections(service: ServiceView) -> Iterator[Notice]:
+    for name, error in sorted(service.report.collection_errors.items()):
         yield Notice(
             Severity.WARNING,
             "collection",
@@ -113,10 +113,10 @@ def _collections(present: Present) -> Iterator[Notice]:
         )
 
 
-def _servers(present: Present) -> Iterator[Notice]:
-    waited_for = present.wait.server if present.wait else None
-    for server, seen in ((Server.MONGODB, present.source_seen), (Server.POSTGRESQL, present.database_seen)):
-        problem = _problem(seen, present.now)
+def _servers(service: ServiceView) -> Iterator[Notice]:
+    waited_for = service.wait.server if service.wait else None
+    for server, seen in ((Server.MONGODB, service.source_seen), (Server.POSTGRESQL, service.database_seen)):
+        problem = _problem(seen, service.now)
         if problem is not None and server is not waited_for:
             name = server.spelled
             yield Notice(Severity.CRITICAL, server.value, f"{name} does not answer: {problem}.", _MEANWHILE)
@@ -131,8 +131,8 @@ def _problem(seen: Sighting, now: float) -> str | None:
     return None
 
 
-def _threads(present: Present) -> Iterator[Notice]:
-    for verdict in liveness(present):
+def _threads(service: ServiceView) -> Iterator[Notice]:
+    for verdict in liveness(service):
         if not verdict.holds:
             yield Notice(
                 Severity.CRITICAL,
@@ -142,10 +142,10 @@ def _threads(present: Present) -> Iterator[Notice]:
             )
 
 
-def _leader(present: Present) -> Iterator[Notice]:
-    database = present.database
-    is_known = database is not None and present.database_seen.is_fresh(present.now)
-    if present.state is State.STANDBY and is_known and database is not None and database.leader is None:
+def _leader(service: ServiceView) -> Iterator[Notice]:
+    database = service.database
+    is_known = database is not None and service.database_seen.is_fresh(service.now)
+    if service.state is State.STANDBY and is_known and database is not None and database.leader is None:
         yield Notice(
             Severity.CRITICAL,
             "no leader",
@@ -154,15 +154,15 @@ def _leader(present: Present) -> Iterator[Notice]:
         )
 
 
-def _failure(present: Present, at: datetime) -> Iterator[Notice]:
-    failure = present.database.failure if present.database else None
+def _failure(service: ServiceView, at: datetime) -> Iterator[Notice]:
+    failure = service.database.failure if service.database else None
     if failure is not None:
         told = f"The service ended {_ago(failure.at, at)} on {failure.instance}: {sentence(failure.cause)}"
         yield Notice(Severity.CRITICAL, "failure", told, failure.hint)
 
 
-def _requests(present: Present, at: datetime) -> Iterator[Notice]:
-    for each in present.database.failed_requests if present.database else ():
+def _requests(service: ServiceView, at: datetime) -> Iterator[Notice]:
+    for each in service.database.failed_requests if service.database else ():
         asked = f"replicator {each.kind} {each.collection or ''}".strip()
         yield Notice(
             Severity.WARNING,
@@ -172,8 +172,8 @@ def _requests(present: Present, at: datetime) -> Iterator[Notice]:
         )
 
 
-def _inexact(present: Present) -> Iterator[Notice]:
-    abilities = present.report.abilities
+def _inexact(service: ServiceView) -> Iterator[Notice]:
+    abilities = service.report.abilities
     for ability in abilities.missing if abilities is not None else ():
         told = MEANINGS[ability]
         if abilities is not None and told.inexact is not None:
@@ -185,8 +185,8 @@ def _inexact(present: Present) -> Iterator[Notice]:
             )
 
 
-def _reading(present: Present) -> Iterator[Notice]:
-    reading = present.report.reading
+def _reading(service: ServiceView) -> Iterator[Notice]:
+    reading = service.report.reading
     if reading.spares_primary and reading.member is None and reading.reason is not None:
         yield Notice(
             Severity.WARNING,
@@ -196,8 +196,8 @@ def _reading(present: Present) -> Iterator[Notice]:
         )
 
 
-def _webhook(present: Present) -> Iterator[Notice]:
-    deliveries = present.report.deliveries
+def _webhook(service: ServiceView) -> Iterator[Notice]:
+    deliveries = service.report.deliveries
     if deliveries is not None and deliveries.problem is not None:
         yield Notice(
             Severity.WARNING,
@@ -207,8 +207,8 @@ def _webhook(present: Present) -> Iterator[Notice]:
         )
 
 
-def _interference(present: Present) -> Iterator[Notice]:
-    found = present.database.interference if present.database else ()
+def _interference(service: ServiceView) -> Iterator[Notice]:
+    found = service.database.interference if service.database else ()
     for each in found[:_INTERFERENCES]:
         yield Notice(Severity.WARNING, "interference", f"{each.cause}.", f"Take it away: {each.fix}")
     if (left := len(found) - _INTERFERENCES) > 0:
@@ -221,9 +221,9 @@ def _interference(present: Present) -> Iterator[Notice]:
         )
 
 
-def _headroom(present: Present) -> Iterator[Notice]:
-    left = present.oplog_headroom_seconds
-    if left is None or present.oplog_is_whole or present.state is State.RESYNC_REQUIRED:
+def _headroom(service: ServiceView) -> Iterator[Notice]:
+    left = service.oplog_headroom_seconds
+    if left is None or service.oplog_is_whole or service.state is State.RESYNC_REQUIRED:
         return
     hint = (
         "Once MongoDB discards changes that were not replicated, everything is read again. "
@@ -236,9 +236,9 @@ def _headroom(present: Present) -> Iterator[Notice]:
         yield Notice(severity, "headroom", f"MongoDB's oplog reaches back only {spelled(left)}.", hint)
 
 
-def _lag(present: Present, max_lag_seconds: float) -> Iterator[Notice]:
-    lag = present.lag_seconds
-    if lag is None or lag <= LAG_SECONDS or present.state in {State.PAUSED, State.WAITING, State.RESYNC_REQUIRED}:
+def _lag(service: ServiceView, max_lag_seconds: float) -> Iterator[Notice]:
+    lag = service.lag_seconds
+    if lag is None or lag <= LAG_SECONDS or service.state in {State.PAUSED, State.WAITING, State.RESYNC_REQUIRED}:
         return
     severity = Severity.CRITICAL if lag > max_lag_seconds else Severity.WARNING
     yield Notice(
@@ -250,8 +250,8 @@ def _lag(present: Present, max_lag_seconds: float) -> Iterator[Notice]:
     )
 
 
-def _paused(present: Present) -> Iterator[Notice]:
-    if present.state is State.PAUSED:
+def _paused(service: ServiceView) -> Iterator[Notice]:
+    if service.state is State.PAUSED:
         yield Notice(
             Severity.WARNING,
             "paused",
@@ -261,8 +261,8 @@ def _paused(present: Present) -> Iterator[Notice]:
         )
 
 
-def _differences(present: Present, at: datetime) -> Iterator[Notice]:
-    database = present.database
+def _differences(service: ServiceView, at: datetime) -> Iterator[Notice]:
+    database = service.database
     if database is None:
         return
     last, attempt = database.last_reconciliation, database.reconciliation_attempt
@@ -306,8 +306,8 @@ def _differences(present: Present, at: datetime) -> Iterator[Notice]:
         )
 
 
-def _dead_letters(present: Present) -> Iterator[Notice]:
-    count = present.dead_letters
+def _dead_letters(service: ServiceView) -> Iterator[Notice]:
+    count = service.dead_letters
     if count:
         yield Notice(
             Severity.WARNING,
@@ -319,8 +319,8 @@ def _dead_letters(present: Present) -> Iterator[Notice]:
         )
 
 
-def _misfits(present: Present) -> Iterator[Notice]:
-    paths = present.database.finding_paths(FindingKind.MISFIT) if present.database else 0
+def _misfits(service: ServiceView) -> Iterator[Notice]:
+    paths = service.database.finding_paths(FindingKind.MISFIT) if service.database else 0
     if paths:
         yield Notice(
             Severity.WARNING,
@@ -331,8 +331,8 @@ def _misfits(present: Present) -> Iterator[Notice]:
         )
 
 
-def _marts(present: Present, at: datetime) -> Iterator[Notice]:
-    for mart in present.database.marts if present.database else ():
+def _marts(service: ServiceView, at: datetime) -> Iterator[Notice]:
+    for mart in service.database.marts if service.database else ():
         if _hours(mart.loaded_at, at) > STALE_HOURS:
             yield Notice(
                 Severity.WARNING,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from replicator_service.runtime.state.health import RUNNING, State
 
 if TYPE_CHECKING:
-    from replicator_service.runtime.judgement.service_view import Present
+    from replicator_service.runtime.judgement.service_view import ServiceView
 
 STUCK_SECONDS = 120.0
 """A thread that has not turned for so long is stuck, unless its server is known to be at work."""
@@ -34,40 +34,40 @@ class Verdict:
     detail: str
 
 
-def liveness(present: Present) -> list[Verdict]:
+def liveness(service: ServiceView) -> list[Verdict]:
     """Whether each thread of the pipeline turns."""
     # What the pipeline reports: a stream that is silent makes the state "waiting", and its threads have to turn still.
-    if not present.is_leader or present.report.state not in RUNNING:
-        return [Verdict("process", holds=True, detail=f"{present.state.value}, no stream is running")]
-    return [_turning(present, part) for part in _PARTS if part in present.report.ticks]
+    if not service.is_leader or service.report.state not in RUNNING:
+        return [Verdict("process", holds=True, detail=f"{service.state.value}, no stream is running")]
+    return [_turning(service, part) for part in _PARTS if part in service.report.ticks]
 
 
-def readiness(present: Present, *, max_lag_seconds: float) -> list[Verdict]:
+def readiness(service: ServiceView, *, max_lag_seconds: float) -> list[Verdict]:
     """Whether this instance does its work: it leads or stands by, knows of no trouble, and keeps up."""
-    report = present.report
-    is_working = present.state in RUNNING or present.state is State.STANDBY
-    verdicts = [Verdict("state", is_working, present.state.value)]
-    error = present.error
+    report = service.report
+    is_working = service.state in RUNNING or service.state is State.STANDBY
+    verdicts = [Verdict("state", is_working, service.state.value)]
+    error = service.error
     verdicts.append(Verdict("error", error is None, "none" if error is None else f"{error.kind}: {error.message}"))
-    if present.state is State.STANDBY:
-        age = present.now - report.ticks.get("standby", present.now)
+    if service.state is State.STANDBY:
+        age = service.now - report.ticks.get("standby", service.now)
         verdicts.append(Verdict("standby", age <= STANDBY_SECONDS, f"asked for the lease {age:.0f} s ago"))
-    lag = present.lag_seconds
+    lag = service.lag_seconds
     detail = "unknown" if lag is None else f"{lag:.0f} s, at most {max_lag_seconds:.0f} s"
     verdicts.append(Verdict("lag", lag is not None and lag <= max_lag_seconds, detail))
     return verdicts
 
 
-def startup(present: Present) -> list[Verdict]:
+def startup(service: ServiceView) -> list[Verdict]:
     """Whether this instance has led or stood by since it began."""
-    return [Verdict("started", present.report.started, present.state.value)]
+    return [Verdict("started", service.report.started, service.state.value)]
 
 
-def _turning(present: Present, part: str) -> Verdict:
-    age = max(0.0, present.now - present.report.ticks[part])
+def _turning(service: ServiceView, part: str) -> Verdict:
+    age = max(0.0, service.now - service.report.ticks[part])
     detail, limit = f"turned {age:.0f} s ago", STUCK_SECONDS
-    if present.is_writing:
+    if service.is_writing:
         detail, limit = f"{detail}, PostgreSQL is at work", math.inf
-    elif part == "stream-reader" and present.source_seen.is_fresh(present.now):
+    elif part == "stream-reader" and service.source_seen.is_fresh(service.now):
         limit = CALL_SECONDS
     return Verdict(part, age <= limit, detail)

@@ -1,4 +1,4 @@
-"""The present, put together from what the pipeline reports and what the monitor has seen of the servers.
+"""The service as it is now, put together from what the pipeline reports and what the monitor has seen of the servers.
 
 What was seen too long ago is unknown, not unchanged: a lag that reads 0 while nothing moves would hide the very thing
 it is for.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from replicator_service.runtime.state.activity import Activity, Movement
 
 FRESH_SECONDS = 15.0
-"""For how long something seen counts as the present."""
+"""For how long something seen counts as current."""
 
 SILENT_SECONDS = 8.0
 """A stream that has not answered for so long is waited for: it is asked to answer within a second, and its first
@@ -43,13 +43,13 @@ class Sighting:
     problem: str | None = None
 
     def is_fresh(self, now: float) -> bool:
-        """Whether it may be shown as the present."""
+        """Whether it may be shown as current."""
         return self.at is not None and now - self.at <= FRESH_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
-    """One consistent look at everything. ``now`` is on the monotonic clock, like every tick in ``report``.
+class ServiceView:
+    """One consistent view of everything. ``now`` is on the monotonic clock, like every tick in ``report``.
 
     ``database`` and ``source`` are the latest that was seen; ``source_seen`` and ``database_seen`` tell how old that
     is.
@@ -216,12 +216,12 @@ class Watch:
         with self._lock:
             self._database_seen = Sighting(self._database_seen.at, problem)
 
-    def present(self) -> Present:
+    def service_view(self) -> ServiceView:
         """Everything as it is now."""
         report = self._health.report()
         movements = self._activity.movements() if self._activity else {}
         with self._lock:
-            present = Present(
+            service = ServiceView(
                 self._clock(),
                 report,
                 self._source,
@@ -234,7 +234,7 @@ class Watch:
                 self._pace.documents_per_second(),
                 self._pace.bytes_per_second(),
             )
-            return replace(present, passed=self._sightings.passed(present.cluster_time))
+            return replace(service, passed=self._sightings.passed(service.cluster_time))
 
 
 def _beyond_rhythm(seconds: float) -> float:

@@ -15,7 +15,7 @@ from replicator_service.runtime.state.health import State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from replicator_service.runtime.judgement.service_view import Present
+    from replicator_service.runtime.judgement.service_view import ServiceView
     from replicator_service.runtime.log.logging import Logger
     from replicator_service.runtime.metrics.counters import Metrics
 
@@ -27,18 +27,18 @@ _NAMED = 10
 
 
 class ProgressLog:
-    """Looks at the present a few times a second, in a thread of its own."""
+    """Looks at the service a few times a second, in a thread of its own."""
 
     def __init__(
         self,
-        present: Callable[[], Present],
+        service_view: Callable[[], ServiceView],
         metrics: Metrics,
         log: Logger,
         *,
         summary_seconds: float = SUMMARY_SECONDS,
     ) -> None:
-        first = present()
-        self._present = present
+        first = service_view()
+        self._service_view = service_view
         self._metrics = metrics
         self._log = log
         self._summary_seconds = summary_seconds
@@ -67,45 +67,45 @@ class ProgressLog:
 
     def look(self) -> None:
         """Tell what there is to tell now."""
-        present = self._present()
-        self._outage.look(present)
-        self._tell_state(present)
-        self._tell_collections(present)
-        self._letters.look(present)
-        if present.now - self._summed_at >= self._summary_seconds:
-            self._sum_up(present)
+        service = self._service_view()
+        self._outage.look(service)
+        self._tell_state(service)
+        self._tell_collections(service)
+        self._letters.look(service)
+        if service.now - self._summed_at >= self._summary_seconds:
+            self._sum_up(service)
 
     def totals(self) -> dict[str, int]:
         """What this process has done, for its last line."""
         return {
             "events": self._metrics.events,
             "rows": self._metrics.rows,
-            "uptime_seconds": round(self._present().now - self._began),
+            "uptime_seconds": round(self._service_view().now - self._began),
         }
 
-    def _tell_state(self, present: Present) -> None:
+    def _tell_state(self, service: ServiceView) -> None:
         # Whoever ends the process says why it failed.
-        if present.state is self._state or present.state is State.FAILED:
+        if service.state is self._state or service.state is State.FAILED:
             return
         rows = self._metrics.rows
         snapshot: dict[str, object] = {}
         if self._state is State.SNAPSHOTTING:
-            snapshot = {"rows": rows - self._rows_at_change, "seconds": round(present.now - self._changed_at, 1)}
-        tell = self._log.warning if present.state in _BAD else self._log.info
+            snapshot = {"rows": rows - self._rows_at_change, "seconds": round(service.now - self._changed_at, 1)}
+        tell = self._log.warning if service.state in _BAD else self._log.info
         tell(
             "state changed",
-            state=present.state.value,
+            state=service.state.value,
             before=self._state.value,
-            lag_seconds=present.lag_seconds,
+            lag_seconds=service.lag_seconds,
             **snapshot,
         )
-        self._state, self._changed_at, self._rows_at_change = present.state, present.now, rows
+        self._state, self._changed_at, self._rows_at_change = service.state, service.now, rows
 
-    def _tell_collections(self, present: Present) -> None:
+    def _tell_collections(self, service: ServiceView) -> None:
         """Collections that came, or that something else is done with than before. The first look is no news."""
-        if present.database is None:
+        if service.database is None:
             return
-        states = {name: view.state for name, view in present.database.collections.items()}
+        states = {name: view.state for name, view in service.database.collections.items()}
         before, self._collections = self._collections, states
         if before is None:
             return
@@ -114,31 +114,31 @@ class ProgressLog:
             if names:
                 self._log.info("collections changed", state=state.value, count=len(names), collections=names[:_NAMED])
 
-    def _sum_up(self, present: Present) -> None:
+    def _sum_up(self, service: ServiceView) -> None:
         events, rows = self._metrics.events, self._metrics.rows
         if not self._outage.is_open:
             self._log.info(
                 "summary",
-                state=present.state.value,
-                lag_seconds=present.lag_seconds,
+                state=service.state.value,
+                lag_seconds=service.lag_seconds,
                 events=events - self._events,
                 rows=rows - self._rows,
-                seconds=round(present.now - self._summed_at),
-                dead_letters=present.dead_letters,
-                oplog_headroom_seconds=present.oplog_headroom_seconds,
-                **_progress(present),
+                seconds=round(service.now - self._summed_at),
+                dead_letters=service.dead_letters,
+                oplog_headroom_seconds=service.oplog_headroom_seconds,
+                **_progress(service),
             )
             self._events, self._rows = events, rows
-        self._summed_at = present.now
+        self._summed_at = service.now
 
     def _run(self) -> None:
         while not self._stopping.wait(_LOOK_SECONDS):
             self.look()
 
 
-def _progress(present: Present) -> dict[str, object]:
+def _progress(service: ServiceView) -> dict[str, object]:
     """How far the snapshots are, while there are any."""
-    views = present.database.collections.values() if present.database else ()
+    views = service.database.collections.values() if service.database else ()
     reading = [view for view in views if view.state is CollectionState.SNAPSHOTTING]
     if not reading:
         return {}

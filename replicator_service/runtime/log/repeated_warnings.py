@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from replicator_service.runtime.judgement.service_view import Present
+    from replicator_service.runtime.judgement.service_view import ServiceView
     from replicator_service.runtime.log.logging import Logger
     from replicator_service.runtime.state.waiting import ErrorReport
 
@@ -32,50 +32,50 @@ class Outage:
         """Whether something is waited for."""
         return self._began is not None
 
-    def look(self, present: Present) -> None:
+    def look(self, service: ServiceView) -> None:
         """Tell what is new."""
-        report = present.report
+        report = service.report
         new, self._errors = report.errors - self._errors, report.errors
-        wait = present.wait
+        wait = service.wait
         error = wait.error if wait is not None else report.last_error
         if error is not None and (wait is not None or (new and report.failure is None)):
             self._attempts += new
             self._over_at = None
-            self._tell(error, present)
+            self._tell(error, service)
         if wait is None and self._began is not None:
-            self._tell_end(present, self._began)
+            self._tell_end(service, self._began)
 
-    def _tell(self, error: ErrorReport, present: Present) -> None:
+    def _tell(self, error: ErrorReport, service: ServiceView) -> None:
         if self._began is None:
-            self._began = present.wait.since if present.wait is not None else present.now
-        elif error.message in self._causes and present.now - self._told_at < self._every:
+            self._began = service.wait.since if service.wait is not None else service.now
+        elif error.message in self._causes and service.now - self._told_at < self._every:
             return
         self._causes.add(error.message)
-        self._told_at = present.now
+        self._told_at = service.now
         self._log.warning(
             "waiting for a server",
             server=None if error.server is None else error.server.value,
             cause=error.message,
             hint=error.hint,
-            waited_seconds=round(present.now - self._began),
+            waited_seconds=round(service.now - self._began),
             attempts=self._attempts,
-            oplog_headroom_seconds=present.oplog_headroom_seconds,
+            oplog_headroom_seconds=service.oplog_headroom_seconds,
         )
 
-    def _tell_end(self, present: Present, began: float) -> None:
+    def _tell_end(self, service: ServiceView, began: float) -> None:
         """Work got through, and went on doing so; a service that failed meanwhile has no end to tell."""
         if self._over_at is None:
-            self._over_at = present.now
-        if present.report.failure is None:
-            if present.now - self._over_at < BACK_SECONDS:
+            self._over_at = service.now
+        if service.report.failure is None:
+            if service.now - self._over_at < BACK_SECONDS:
                 return
             self._log.info(
                 "servers are back",
                 waited_seconds=round(self._over_at - began, 1),
                 attempts=self._attempts,
-                state=present.state.value,
-                role=present.report.role.value,
-                lag_seconds=present.lag_seconds,
+                state=service.state.value,
+                role=service.report.role.value,
+                lag_seconds=service.lag_seconds,
             )
         self._began, self._over_at, self._attempts, self._causes = None, None, 0, set()
 
@@ -89,15 +89,15 @@ class Letters:
         self._known = 0
         self._told_at: float | None = None
 
-    def look(self, present: Present) -> None:
+    def look(self, service: ServiceView) -> None:
         """Tell what is new."""
-        if present.database is None or not present.database_seen.is_fresh(present.now):
+        if service.database is None or not service.database_seen.is_fresh(service.now):
             return
-        count = present.database.dead_letters
+        count = service.database.dead_letters
         if count > self._known:
-            if self._told_at is not None and present.now - self._told_at < self._every:
+            if self._told_at is not None and service.now - self._told_at < self._every:
                 return
-            self._told_at = present.now
+            self._told_at = service.now
             self._log.warning(
                 "there are dead letters",
                 dead_letters=count,

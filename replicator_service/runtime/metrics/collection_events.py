@@ -10,7 +10,7 @@ from replicator_service.core.steps import CollectionState
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from replicator_service.runtime.judgement.service_view import Present
+    from replicator_service.runtime.judgement.service_view import ServiceView
 
 GONE = "(gone)"
 OTHER = "(other)"
@@ -41,11 +41,11 @@ class CollectionEvents:
                 self._names.add(collection)
         self._counts[collection, operation] += count
 
-    def seen(self, present: Present) -> None:
+    def seen(self, service: ServiceView) -> None:
         """PostgreSQL has told which collections there are."""
-        if present.database is None or not present.database_seen.is_fresh(present.now):
+        if service.database is None or not service.database_seen.is_fresh(service.now):
             return
-        views = present.database.collections
+        views = service.database.collections
         existing = {name for name, view in views.items() if view.state is not CollectionState.DROPPED}
         gone = (self._known | views.keys()) - existing
         self._known = existing

@@ -1,7 +1,7 @@
 """Prometheus metrics: counters that move with commits, gauges read when asked.
 
 Everything lives in an own registry. The counters of one commit advance together, after it: what they count is
-durable. Gauges show :class:`Present`; an unknown number is NaN, never 0.
+durable. Gauges show :class:`ServiceView`; an unknown number is NaN, never 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from replicator_service.pipeline.observer import Committed
-    from replicator_service.runtime.judgement.service_view import Present
+    from replicator_service.runtime.judgement.service_view import ServiceView
 
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -96,15 +96,15 @@ ALL = {
 class Metrics(Collector):
     """Counts commits (:meth:`committed` is for ``Health(on_commit=...)``) and shows everything (:meth:`exposition`).
 
-    ``present`` is asked at each scrape; until :meth:`show` has been called there are only counters. Collections that
-    are gone share one series: their number over time has no bound.
+    ``service_view`` is asked at each scrape; until :meth:`show` has been called there are only counters. Collections
+    that are gone share one series: their number over time has no bound.
     """
 
     def __init__(self, *, version: str = "", stream: str = "") -> None:
         self._version = version
         self._stream = stream
         self._lock = threading.Lock()
-        self._present: Callable[[], Present] | None = None
+        self._service_view: Callable[[], ServiceView] | None = None
         self._events = CollectionEvents()
         self._totals: Counter[str] = Counter()
         self._batch_events = _histogram(BATCH_EVENTS, stream, EVENT_BUCKETS)
@@ -113,9 +113,9 @@ class Metrics(Collector):
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
-    def show(self, present: Callable[[], Present]) -> None:
-        """From now on, gauges show what ``present`` returns."""
-        self._present = present
+    def show(self, service_view: Callable[[], ServiceView]) -> None:
+        """From now on, gauges show what ``service_view`` returns."""
+        self._service_view = service_view
 
     def committed(self, what: Committed) -> None:
         """A transaction is durable."""
@@ -148,16 +148,16 @@ class Metrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """All metrics of the service; called by the registry."""
-        if self._present is not None:
-            present = self._present()
+        if self._service_view is not None:
+            service = self._service_view()
             with self._lock:
-                self._events.seen(present)
-            yield from gauges(present)
+                self._events.seen(service)
+            yield from gauges(service)
             fallbacks = CounterMetricFamily(READ_FALLBACKS.name, READ_FALLBACKS.meaning, labels=(STREAM,))
-            fallbacks.add_metric((self._stream,), present.report.fallbacks)
+            fallbacks.add_metric((self._stream,), service.report.fallbacks)
             yield fallbacks
             messages = CounterMetricFamily(WEBHOOK_MESSAGES.name, WEBHOOK_MESSAGES.meaning, labels=(STREAM, "outcome"))
-            deliveries = present.report.deliveries or Deliveries()
+            deliveries = service.report.deliveries or Deliveries()
             for outcome in ("sent", "failed", "dropped"):
                 messages.add_metric((self._stream, outcome), getattr(deliveries, outcome))
             yield messages

@@ -1,4 +1,4 @@
-"""The present as gauges: :data:`GAUGES` is the one list of them, with their names, meanings, labels and values.
+"""The service view as gauges: :data:`GAUGES` is the one list of them, with their names, meanings, labels and values.
 
 Every instance shows what it sees of the servers, so a standby shows the same lag as the leader: alerts take the maximum
 over the instances of a stream. What PostgreSQL told too long ago is unknown, not unchanged; times of past events stay.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from replicator_service.core.overview import CollectionView, LastReconciliation, MartView
-    from replicator_service.runtime.judgement.service_view import Present, Sighting
+    from replicator_service.runtime.judgement.service_view import ServiceView, Sighting
 
 STREAM = "stream"
 """The label that every metric has besides its own."""
@@ -41,14 +41,14 @@ class Gauge:
 
     name: str
     meaning: str
-    of: Callable[[Present], float | Samples | None]
+    of: Callable[[ServiceView], float | Samples | None]
     labels: tuple[str, ...] = ()
 
-    def family(self, present: Present) -> Metric:
+    def family(self, service: ServiceView) -> Metric:
         """What is scraped."""
-        found = self.of(present)
+        found = self.of(service)
         samples: Samples = found if isinstance(found, Mapping) else {(): found}
-        return gauge(self.name, self.meaning, present.report.stream, samples, self.labels)
+        return gauge(self.name, self.meaning, service.report.stream, samples, self.labels)
 
 
 def gauge(name: str, meaning: str, stream: str, samples: Samples, labels: Sequence[str]) -> GaugeMetricFamily:
@@ -59,101 +59,101 @@ def gauge(name: str, meaning: str, stream: str, samples: Samples, labels: Sequen
     return family
 
 
-def gauges(present: Present) -> Iterable[Metric]:
+def gauges(service: ServiceView) -> Iterable[Metric]:
     """Everything that is known now."""
     for each in GAUGES:
-        yield each.family(present)
+        yield each.family(service)
 
 
-def _collections(present: Present) -> list[CollectionView]:
+def _collections(service: ServiceView) -> list[CollectionView]:
     """What may have a series of its own: what PostgreSQL told just now, but for the server's temporary names."""
-    if present.database is None or not present.database_seen.is_fresh(present.now):
+    if service.database is None or not service.database_seen.is_fresh(service.now):
         return []
-    return [each for each in present.database.collections.values() if not is_temporary(each.name)]
+    return [each for each in service.database.collections.values() if not is_temporary(each.name)]
 
 
-def _counted(present: Present) -> Samples:
-    views = _collections(present)
+def _counted(service: ServiceView) -> Samples:
+    views = _collections(service)
     counts = Counter(view.state for view in views)
     return {(state.value,): float(counts[state]) for state in CollectionState} if views else {}
 
 
-def _progress(present: Present) -> Samples:
+def _progress(service: ServiceView) -> Samples:
     return {
         (view.name,): view.snapshot_progress
-        for view in _collections(present)
+        for view in _collections(service)
         if view.state is not CollectionState.DROPPED
     }
 
 
-def _snapshot_documents(present: Present) -> Samples:
+def _snapshot_documents(service: ServiceView) -> Samples:
     return {
         (view.name,): float(view.documents or 0)
-        for view in _collections(present)
+        for view in _collections(service)
         if view.state is CollectionState.SNAPSHOTTING
     }
 
 
-def _up(present: Present) -> Samples:
+def _up(service: ServiceView) -> Samples:
     def of(seen: Sighting) -> float:
-        return float(seen.problem is None and seen.is_fresh(present.now))
+        return float(seen.problem is None and seen.is_fresh(service.now))
 
     return {
-        (Server.MONGODB.value,): of(present.source_seen),
-        (Server.POSTGRESQL.value,): of(present.database_seen),
+        (Server.MONGODB.value,): of(service.source_seen),
+        (Server.POSTGRESQL.value,): of(service.database_seen),
     }
 
 
-def _waiting(present: Present) -> Samples:
-    waited_for = present.wait.server if present.wait else None
+def _waiting(service: ServiceView) -> Samples:
+    waited_for = service.wait.server if service.wait else None
     return {(server.value,): float(server is waited_for) for server in Server}
 
 
-def _is_disk_full(present: Present) -> float:
-    return float(present.wait is not None and present.wait.error.is_disk_full)
+def _is_disk_full(service: ServiceView) -> float:
+    return float(service.wait is not None and service.wait.error.is_disk_full)
 
 
-def _reconciliation(of: Callable[[LastReconciliation], float | None]) -> Callable[[Present], float | None]:
-    def value(present: Present) -> float | None:
-        is_fresh = present.database_seen.is_fresh(present.now)
-        last = present.database.last_reconciliation if present.database and is_fresh else None
+def _reconciliation(of: Callable[[LastReconciliation], float | None]) -> Callable[[ServiceView], float | None]:
+    def value(service: ServiceView) -> float | None:
+        is_fresh = service.database_seen.is_fresh(service.now)
+        last = service.database.last_reconciliation if service.database and is_fresh else None
         return of(last) if last else None
 
     return value
 
 
-def _unproved_since(present: Present) -> float | None:
+def _unproved_since(service: ServiceView) -> float | None:
     """A time of the past: it stays while PostgreSQL is away."""
-    last = present.database.last_reconciliation if present.database else None
+    last = service.database.last_reconciliation if service.database else None
     return last.stale_since.timestamp() if last else None
 
 
-def _abilities(present: Present) -> Samples:
-    found = present.report.abilities.found if present.report.abilities else {}
+def _abilities(service: ServiceView) -> Samples:
+    found = service.report.abilities.found if service.report.abilities else {}
     works = {ability: found[ability].works if ability in found else None for ability in Ability}
     return {(ability.value,): None if each is None else float(each) for ability, each in works.items()}
 
 
-def _findings(present: Present) -> Samples:
-    groups = present.database.finding_groups if present.database else ()
+def _findings(service: ServiceView) -> Samples:
+    groups = service.database.finding_groups if service.database else ()
     return {(group.collection, group.kind.value): float(group.paths) for group in groups}
 
 
-def _marts(of: Callable[[MartView], float]) -> Callable[[Present], Samples]:
-    return lambda present: {(mart.name,): of(mart) for mart in (present.database.marts if present.database else ())}
+def _marts(of: Callable[[MartView], float]) -> Callable[[ServiceView], Samples]:
+    return lambda service: {(mart.name,): of(mart) for mart in (service.database.marts if service.database else ())}
 
 
 GAUGES = (
     Gauge(
         "replicator_state",
         "1 for the present state, 0 for every other.",
-        lambda present: {(state.value,): float(state is present.state) for state in State},
+        lambda service: {(state.value,): float(state is service.state) for state in State},
         ("state",),
     ),
     Gauge(
         "replicator_leader",
         "1 while this instance holds the lease, otherwise 0.",
-        lambda present: float(present.is_leader),
+        lambda service: float(service.is_leader),
     ),
     Gauge("replicator_waiting", "1 for the server that this instance waits for, otherwise 0.", _waiting, ("server",)),
     Gauge("replicator_disk_full", "1 while nothing is written since PostgreSQL has no room.", _is_disk_full),
@@ -166,22 +166,22 @@ GAUGES = (
     Gauge(
         "replicator_converging",
         "1 while some rows may be newer than the checkpoint.",
-        lambda present: float(present.is_converging),
+        lambda service: float(service.is_converging),
     ),
     Gauge(
         "replicator_lag_seconds",
         "For how long MongoDB has had something that PostgreSQL has not; NaN while unknown.",
-        lambda present: present.lag_seconds,
+        lambda service: service.lag_seconds,
     ),
     Gauge(
         "replicator_oplog_headroom_seconds",
         "History left behind the checkpoint; NaN while unknown, negative when lost.",
-        lambda present: present.oplog_headroom_seconds,
+        lambda service: service.oplog_headroom_seconds,
     ),
     Gauge(
         "replicator_oplog_whole",
         "1 while MongoDB has never discarded history: a short headroom then only says that it is young.",
-        lambda present: float(present.oplog_is_whole),
+        lambda service: float(service.oplog_is_whole),
     ),
     Gauge(
         "replicator_ability",
@@ -192,19 +192,19 @@ GAUGES = (
     Gauge(
         "replicator_inexact",
         "1 while this server cannot be replicated from exactly, and a person has accepted that.",
-        lambda present: float(bool(present.report.abilities and present.report.abilities.inexact)),
+        lambda service: float(bool(service.report.abilities and service.report.abilities.inexact)),
     ),
     Gauge(
         "replicator_reads_primary",
         "1 while the primary is read, 0 while a secondary is.",
-        lambda present: float(present.report.reading.member is None),
+        lambda service: float(service.report.reading.member is None),
     ),
     Gauge(
         "replicator_webhook_failing",
         "1 while the latest message of the webhook does not arrive, otherwise 0.",
-        lambda present: float(bool(present.report.deliveries and present.report.deliveries.problem)),
+        lambda service: float(bool(service.report.deliveries and service.report.deliveries.problem)),
     ),
-    Gauge("replicator_dead_letters", "Dead letters at present.", lambda present: float(present.dead_letters)),
+    Gauge("replicator_dead_letters", "Dead letters at present.", lambda service: float(service.dead_letters)),
     Gauge("replicator_collections", "Collections by what is done with them.", _counted, ("state",)),
     Gauge(
         "replicator_snapshot_progress",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from replicator_service.runtime.judgement.service_view import Present
+    from replicator_service.runtime.judgement.service_view import ServiceView
     from replicator_service.runtime.state.activity import Activity, Work
 
 Json = dict[str, Any]
@@ -84,14 +84,14 @@ class Recorder:
 
     def __init__(
         self,
-        present: Callable[[], Present],
+        service_view: Callable[[], ServiceView],
         activity: Activity,
         history: History,
         *,
         clock: Callable[[], float],
         memory: Callable[[], int | None],
     ) -> None:
-        self._present = present
+        self._service_view = service_view
         self._activity = activity
         self._history = history
         self._clock = clock
@@ -113,7 +113,7 @@ class Recorder:
 
     def sample(self) -> None:
         """Take one sample now."""
-        now, work, present = self._clock(), self._activity.take(), self._present()
+        now, work, service = self._clock(), self._activity.take(), self._service_view()
         events = rows = None
         if self._before is not None and now > self._before[0]:
             seconds, before = now - self._before[0], self._before[1]
@@ -124,11 +124,11 @@ class Recorder:
         self._history.add(
             Sample(
                 at=round(now - self._began, 1),
-                lag_seconds=_short(present.lag_seconds),
+                lag_seconds=_short(service.lag_seconds),
                 events_per_second=events,
                 rows_per_second=rows,
                 commit_ms=None if work.slowest_seconds is None else _short(work.slowest_seconds * 1_000),
-                dead_letters=present.dead_letters,
+                dead_letters=service.dead_letters,
                 memory_mib=None if memory is None else round(memory / 2**20),
             )
         )

@@ -1,4 +1,4 @@
-"""What is told, and when: pure decisions over :class:`Present`, with time as an argument.
+"""What is told, and when: pure decisions over :class:`ServiceView`, with time as an argument.
 
 A cause is told when it begins, when it becomes more severe, once an hour when its words have changed, and when it is
 over; at most once a minute whatever happens. Several notices of one kind are one cause.
@@ -18,7 +18,7 @@ from replicator_service.runtime.state.health import RUNNING, State
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from replicator_service.runtime.judgement.service_view import Present
+    from replicator_service.runtime.judgement.service_view import ServiceView
 
 VERSION = 1
 LEAST_SECONDS = 60.0
@@ -119,24 +119,24 @@ class Announcer:
         self._open: dict[str, _Open] = {}
         self._told_at: dict[str, float] = {}
 
-    def look(self, present: Present) -> list[Message]:
+    def look(self, service: ServiceView) -> list[Message]:
         """What has to be told now."""
         at = self._wall_clock()
-        causes = self._causes(present, at)
-        messages = [*self._begun(causes, present.now, at), *self._over(causes, present, at)]
+        causes = self._causes(service, at)
+        messages = [*self._begun(causes, service.now, at), *self._over(causes, service, at)]
         for message in messages:
-            self._told_at[message.cause] = present.now
+            self._told_at[message.cause] = service.now
         return messages
 
-    def _causes(self, present: Present, at: datetime) -> dict[str, list[Notice]]:
+    def _causes(self, service: ServiceView, at: datetime) -> dict[str, list[Notice]]:
         """Notices by cause, the most severe first. A bad state is a cause, and says why."""
         found: dict[str, list[Notice]] = {}
-        for notice in notices(present, at=at, max_lag_seconds=self._max_lag_seconds):
+        for notice in notices(service, at=at, max_lag_seconds=self._max_lag_seconds):
             subject = notice.subject
             if subject in _OF_STATES:
-                if present.state in _STATES:
-                    found.setdefault(present.state.value, []).append(notice)
-            elif notice.severity is not Severity.INFO and subject not in _NEVER and _may_tell(subject, present):
+                if service.state in _STATES:
+                    found.setdefault(service.state.value, []).append(notice)
+            elif notice.severity is not Severity.INFO and subject not in _NEVER and _may_tell(subject, service):
                 found.setdefault(subject.replace(" ", "_"), []).append(notice)
         return found
 
@@ -149,22 +149,22 @@ class Announcer:
             self._open[cause] = _Open(notice, since, now)
             yield Message(Event.RAISED if before is None else Event.UPDATED, cause, notice, len(found), since, at)
 
-    def _over(self, causes: dict[str, list[Notice]], present: Present, at: datetime) -> Iterator[Message]:
+    def _over(self, causes: dict[str, list[Notice]], service: ServiceView, at: datetime) -> Iterator[Message]:
         for cause, before in list(self._open.items()):
             if cause in causes:
                 continue
             if cause in _STATES:
-                if present.state in RUNNING | {State.STANDBY} and self._may_be_told(State.STREAMING, present.now):
+                if service.state in RUNNING | {State.STANDBY} and self._may_be_told(State.STREAMING, service.now):
                     del self._open[cause]
-                    yield self._back(cause, before, present, at)
-            elif _may_tell(cause.replace("_", " "), present) and self._may_be_told(cause, present.now):
+                    yield self._back(cause, before, service, at)
+            elif _may_tell(cause.replace("_", " "), service) and self._may_be_told(cause, service.now):
                 del self._open[cause]
                 yield Message(Event.RESOLVED, cause, before.notice, 1, before.since, at)
 
     @staticmethod
-    def _back(cause: str, before: _Open, present: Present, at: datetime) -> Message:
+    def _back(cause: str, before: _Open, service: ServiceView, at: datetime) -> Message:
         lasted = spelled((at - before.since).total_seconds())
-        told = f"Back to {present.state.value} after {lasted} of {cause.replace('_', ' ')}."
+        told = f"Back to {service.state.value} after {lasted} of {cause.replace('_', ' ')}."
         notice = Notice(Severity.INFO, State.STREAMING.value, told, "Nothing to do.")
         return Message(Event.RESOLVED, State.STREAMING.value, notice, 1, before.since, at)
 
@@ -173,8 +173,8 @@ class Announcer:
         return told_at is None or now - told_at >= LEAST_SECONDS
 
 
-def _may_tell(subject: str, present: Present) -> bool:
-    return present.is_leader or subject in _OWN
+def _may_tell(subject: str, service: ServiceView) -> bool:
+    return service.is_leader or subject in _OWN
 
 
 def _is_news(notice: Notice, before: _Open, now: float) -> bool:

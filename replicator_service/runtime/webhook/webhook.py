@@ -1,4 +1,4 @@
-"""Looks at the present once a second and hands to the delivery what has to be told."""
+"""Looks at the service once a second and hands to the delivery what has to be told."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from replicator_service.runtime.webhook.messages import Announcer, document
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from replicator_service.runtime.judgement.service_view import Present
+    from replicator_service.runtime.judgement.service_view import ServiceView
     from replicator_service.runtime.log.logging import Logger
     from replicator_service.runtime.webhook.delivery import Deliveries, Delivery
 
@@ -22,9 +22,9 @@ class Webhook:
     """Two threads: one looks, one delivers. A receiver that hangs keeps nobody waiting but the latter."""
 
     def __init__(
-        self, present: Callable[[], Present], announcer: Announcer, delivery: Delivery, *, instance: str
+        self, service_view: Callable[[], ServiceView], announcer: Announcer, delivery: Delivery, *, instance: str
     ) -> None:
-        self._present = present
+        self._service_view = service_view
         self._announcer = announcer
         self._delivery = delivery
         self._instance = instance
@@ -45,17 +45,17 @@ class Webhook:
 
     def look(self) -> None:
         """One look."""
-        present = self._present()
+        service = self._service_view()
         with self._lock:
-            messages = self._announcer.look(present)
+            messages = self._announcer.look(service)
         for message in messages:
             self._delivery.give(
                 document(
                     message,
                     identity=str(uuid.uuid4()),
-                    stream=present.report.stream,
+                    stream=service.report.stream,
                     instance=self._instance,
-                    state=present.state.value,
+                    state=service.state.value,
                 )
             )
 
