@@ -40,8 +40,8 @@ from devstack.ports import LOOPBACK, free_port
 from devstack.scratch import scratch_directory
 from devstack.service import ServiceOptions, ServiceProcess
 from devstack.stack import running_stack
-from replicator_service.cli.look import Recent, Source
 from replicator_service.cli.screen import Screen as StatusScreen
+from replicator_service.cli.status_source import Recent, Source
 from warehouse_jobs.marts import load
 
 if TYPE_CHECKING:

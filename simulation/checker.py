@@ -54,7 +54,7 @@ class _Seen:
 
 
 class Checker:
-    """Looks at both models. The first violation is kept, and ends the history."""
+    """Checks both models after each commit. The first violation is kept, and ends the history."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -71,7 +71,7 @@ class Checker:
         """Histories that MongoDB had before."""
         self.commits = 0
         self.violation: Violation | None = None
-        world.postgres.on_commit = self._look
+        world.postgres.on_commit = self._check
 
     def commits_lost(self) -> None:
         """PostgreSQL is what it was before, or every row looks new."""
@@ -86,12 +86,12 @@ class Checker:
         self._passed.clear()
 
     def final(self) -> None:
-        """The same look once more, at the end: whatever was excused before has to be right now."""
+        """The same check once more, at the end: whatever was excused before has to be right now."""
         self._former.clear()
         self._excused_until = -1.0
         self._passed.clear()
         self._before = _Seen()
-        self._look()
+        self._check()
 
     def damaged(self, name: str) -> None:
         """Somebody has damaged the tables of a collection."""
@@ -125,7 +125,7 @@ class Checker:
                 return f"{name} is not known"
         return None
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self.commits += 1
         if self.violation is not None:
             return

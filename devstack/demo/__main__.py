@@ -86,7 +86,7 @@ def _verdict(stage: Stage) -> bool:
 def _go_on(stage: Stage) -> None:
     """Refresh one line until Ctrl-C, and compare again every now and then."""
     comparison, compared = stage.comparison, time.monotonic()
-    before, looked = stage.traffic.counts.effective, time.monotonic()
+    before, counted_at = stage.traffic.counts.effective, time.monotonic()
     stage.screen.said("Customers keep coming; both sides are compared every half minute. Ctrl-C ends everything.")
     try:
         with stage.screen.status_line() as line:
@@ -97,9 +97,9 @@ def _go_on(stage: Stage) -> None:
                 if now - compared > _COMPARE_AGAIN_SECONDS:
                     comparison, compared = compare_now(stage), time.monotonic()
                 counts = stage.traffic.counts
-                rate = (counts.effective - before) / (now - looked)
-                if now - looked > _RATE_SECONDS:
-                    before, looked = counts.effective, now
+                rate = (counts.effective - before) / (now - counted_at)
+                if now - counted_at > _RATE_SECONDS:
+                    before, counted_at = counts.effective, now
                 colour = "red" if comparison.differences else "green"
                 line.show(
                     f"[bold]live[/bold]  {rate:.0f} changes/s, {counts.effective:,} so far · {_lag(stage)} · "

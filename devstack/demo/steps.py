@@ -108,15 +108,15 @@ def write_the_past(stage: Stage, tell: Report) -> None:
         written = bars.add_task("documents and changes written to MongoDB", total=HISTORY_DOCUMENTS * 5 // 4)
         visible = bars.add_task("documents visible in PostgreSQL", total=HISTORY_DOCUMENTS)
 
-        def look(operations: int = 0) -> None:
+        def show(operations: int = 0) -> None:
             bars.advance(written, operations)
             bars.update(visible, completed=_count(connection, names))
 
-        counts = write_history(stage.client[places.SOURCE], HISTORY_DOCUMENTS, datetime.now(UTC), look)
+        counts = write_history(stage.client[places.SOURCE], HISTORY_DOCUMENTS, datetime.now(UTC), show)
         until = to_cluster_time(stage.client[places.SOURCE].command("ping")["operationTime"])
 
         def has_arrived() -> bool:
-            look()
+            show()
             return _reached(connection, until)
 
         began = time.monotonic()

@@ -11,7 +11,7 @@ from replicator_service.runtime.webhook.messages import FIELDS, Announcer, docum
 
 def page() -> str:
     """The whole page."""
-    messages = Announcer(max_lag_seconds=300.0, wall_clock=lambda: AT).look(SERVICE)
+    messages = Announcer(max_lag_seconds=300.0, wall_clock=lambda: AT).messages(SERVICE)
     message = next(each for each in messages if each.cause == "dead_letters")
     example = document(
         message,

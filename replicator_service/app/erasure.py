@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from replicator_service.core.sessions import Registered
     from replicator_service.sink.connect.connection import Connection
 
-_LOOK_SECONDS = 0.5
+_RETRY_SECONDS = 0.5
 _LEAST_TRACE = 6
 """Shorter texts are found in any position by chance."""
 
@@ -52,7 +52,7 @@ def erase_document(
     erased = ErasedDocument(collection, masked, gone_at, known, _traces(key))
     retrying = Retrying(
         retry=retry_if_exception_type(NotYet),
-        wait=wait_fixed(_LOOK_SECONDS),
+        wait=wait_fixed(_RETRY_SECONDS),
         stop=stop_after_delay(patience),
         reraise=True,
     )

@@ -42,7 +42,7 @@ _STOP_SECONDS = 0.5
 
 
 class Monitor:
-    """Two threads that look until :meth:`stop`. Servers may be away from the beginning."""
+    """Two threads that poll until :meth:`stop`. Servers may be away from the beginning."""
 
     def __init__(self, settings: Settings, mapping: Mapping, watch: Watch, *, log: Logger) -> None:
         self._settings = settings
@@ -57,24 +57,24 @@ class Monitor:
         ]
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to poll."""
         for thread in self._threads:
             thread.daemon = True
             thread.start()
 
     def stop(self) -> None:
-        """Stop looking; does not wait for a server that hangs. Idempotent."""
+        """Stop polling; does not wait for a server that hangs. Idempotent."""
         self._stopping.set()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(_STOP_SECONDS)
 
-    def _run(self, looking: SourceWatch | SinkWatch, seconds: float) -> None:
+    def _run(self, watched: SourceWatch | SinkWatch, seconds: float) -> None:
         # The thread that opens connections is the one that closes them: one that is late opens none behind a close.
-        with closing(looking):
+        with closing(watched):
             while not self._stopping.is_set():
                 try:
-                    looking.look()
+                    watched.poll()
                 except Exception as error:  # noqa: BLE001 - watching goes on whatever happens
                     self._log.warning("monitor failed", exc_info=error)
                 self._stopping.wait(seconds)
@@ -92,14 +92,14 @@ class SourceWatch:
         self._is_whole = False
         self._unsupported: dict[str, str] = {}
 
-    def look(self) -> None:
-        """One look."""
+    def poll(self) -> None:
+        """Ask once."""
         try:
             client, route = self._connected()
             database = read_only_database(client, self._settings.mongo_database)
             now = operation_time(database)
             if self._turn % SLOW_TURNS == 0:
-                self._look_closer(client, route)
+                self._poll_privileged(client, route)
             self._turn += 1
         except ReplicatorError as error:
             self._turn = 0
@@ -116,7 +116,7 @@ class SourceWatch:
             self._connection = None
             disconnect(client)
 
-    def _look_closer(self, client: Client, route: Route) -> None:
+    def _poll_privileged(self, client: Client, route: Route) -> None:
         """What needs privileges that the user may not have."""
         try:
             self._oldest, self._is_whole = oplog_start(client, route.member())
@@ -148,8 +148,8 @@ class SinkWatch:
         self._turn = 0
         self._interference: tuple[Interference, ...] = ()
 
-    def look(self) -> None:
-        """One look."""
+    def poll(self) -> None:
+        """Ask once."""
         stream = self._settings.mongo_database
         try:
             with checked_out(self._opened()) as connection:
@@ -157,7 +157,7 @@ class SinkWatch:
                 self._watch.writer_seen(is_writing=is_writing(connection, stream))
                 view = read_overview(connection, stream, schema_name(stream))
                 if view.is_installed and self._turn % INTERFERENCE_TURNS == 0:
-                    self._interference = self._looked_closer(connection)
+                    self._interference = self._find_interference(connection)
                 self._turn += view.is_installed
         except ReplicatorError as error:
             self._watch.database_missed(error.message)
@@ -172,7 +172,7 @@ class SinkWatch:
         if self._pool is not None:
             self._pool.close(timeout=_STOP_SECONDS)
 
-    def _looked_closer(self, connection: Connection) -> tuple[Interference, ...]:
+    def _find_interference(self, connection: Connection) -> tuple[Interference, ...]:
         """What the user may not look at is left to ``check``: it hides nothing else."""
         stream = self._settings.mongo_database
         try:

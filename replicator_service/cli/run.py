@@ -152,7 +152,7 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
         work = _Work(Service(settings, mapping, health=health, log=log), stopping, settings)
         work.start()
         has_ended = work.wait()
-        progress_log.look()
+        progress_log.poll()
         return work.told(log, progress_log.totals(), has_ended=has_ended)
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replicator_service.cli.look import STOPPED, Recent, Source
 from replicator_service.cli.output import Json, console, print_json, printable, wants_json
+from replicator_service.cli.status_source import STOPPED, Recent, Source
 from replicator_service.configuration.environment import load_http_address
 from replicator_service.core.errors import Fatal, ResyncRequired, Retryable
 from replicator_service.runtime.state.health import State
@@ -28,7 +28,9 @@ def status_command(
     url: Annotated[
         str | None, typer.Option("--url", help="Address of the service, instead of the one in the settings.")
     ] = None,
-    interval: Annotated[float, typer.Option("--interval", min=0.2, help="Seconds between looks, with --watch.")] = 1.0,
+    interval: Annotated[
+        float, typer.Option("--interval", min=0.2, help="Seconds between updates, with --watch.")
+    ] = 1.0,
     *,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")] = False,
     json: Json = False,  # noqa: ARG001 - read from the context
@@ -38,7 +40,7 @@ def status_command(
     Exit code 0 while replication does what it should; 3 while it waits for a server or nothing runs, 4 when a resync is
     required, 5 when the service has failed.
 
-    With --watch: a live screen on a terminal; elsewhere, and with --json, a line for each look.
+    With --watch: a live screen on a terminal; elsewhere, and with --json, a line for each update.
     """
     source = Source(url, may_fall_back=False) if url else Source(load_http_address().url)
     if watch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from replicator_service.cli.look import STOPPED
+from replicator_service.cli.status_source import STOPPED
 from replicator_service.configuration.settings import load_settings
 from replicator_service.core.errors import ConfigurationError, ReplicatorError, Retryable
 from replicator_service.core.naming import schema_name

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.live import Live
 
-from replicator_service.cli.look import Recent, Source
 from replicator_service.cli.output import console, print_json_line, print_text, printable
 from replicator_service.cli.screen import Screen
+from replicator_service.cli.status_source import Recent, Source
 from replicator_service.core.errors import ReplicatorError
 from replicator_service.runtime.judgement.words import spelled
 

@@ -51,7 +51,7 @@ class Attempt:
         Raises its error when the connections are gone: nothing can be compared or remembered any more.
         """
         self._found[collection] = findings, outcome
-        if outcome.error is not None and (self._servers.write.closed or self._servers.look.closed):
+        if outcome.error is not None and (self._servers.write.closed or self._servers.read.closed):
             raise outcome.error
 
     @property

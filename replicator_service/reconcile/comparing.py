@@ -90,7 +90,7 @@ def _compared(servers: Servers, mapping: Mapping, collection: str) -> ComparedCo
 
 def _passes(servers: Servers, reason: Retryable) -> bool:
     """Whether waiting helps: with a service that moves the checkpoint, and connections to see it with."""
-    if servers.look.closed or servers.write.closed:
+    if servers.read.closed or servers.write.closed:
         return False
     return not isinstance(reason, NotYet) or is_led(servers)
 
@@ -115,7 +115,7 @@ class _Attempt:
         self._findings = findings
         self._encoder = encoder
         self._advanced = advanced
-        self._comparison = Comparison(servers.look, servers.schema, compared.tables, deep=options.deep)
+        self._comparison = Comparison(servers.read, servers.schema, compared.tables, deep=options.deep)
         self.cluster_time: int | None = None
 
     def run(self) -> int:

@@ -67,7 +67,7 @@ class ComparisonPoint:
 
 
 def open_comparison_point(servers: Servers, compared: ComparedCollection) -> ComparisonPoint:
-    """Begin a ``repeatable read`` transaction on ``look`` and say what it shows.
+    """Begin a ``repeatable read`` transaction on ``read`` and say what it shows.
 
     Raises :class:`NotYet`, :class:`NeverNow` or :class:`ConfigurationError`; no transaction is open then.
     """
@@ -75,7 +75,7 @@ def open_comparison_point(servers: Servers, compared: ComparedCollection) -> Com
     found = servers.source.collection(compared.collection)
     try:
         with translated():
-            servers.look.execute(_BEGIN)
+            servers.read.execute(_BEGIN)
         point = _comparison_point(servers, compared, found, present)
     except BaseException:
         close_comparison_point(servers)
@@ -85,21 +85,21 @@ def open_comparison_point(servers: Servers, compared: ComparedCollection) -> Com
 
 def close_comparison_point(servers: Servers) -> None:
     """End the transaction, if one is open. Nothing was written in it but temporary tables."""
-    if not servers.look.closed:
+    if not servers.read.closed:
         with translated():
-            servers.look.execute("rollback")
+            servers.read.execute("rollback")
 
 
 def _comparison_point(
     servers: Servers, compared: ComparedCollection, found: SourceCollection | None, present: int
 ) -> ComparisonPoint:
-    checkpoint = read_checkpoint(servers.look, servers.stream)
+    checkpoint = read_checkpoint(servers.read, servers.stream)
     if checkpoint is None or checkpoint.position is None:
         raise ConfigurationError(f"the stream {servers.stream} has no position yet", hint=_START_IT)
     at = checkpoint.position.cluster_time
     if checkpoint.converging_until is not None and checkpoint.converging_until > at:
         raise NotYet("the tables are converging: some rows may be newer than the checkpoint", hint=_START_IT)
-    known = next(iter(registered(servers.look, servers.stream, compared.collection)), None)
+    known = next(iter(registered(servers.read, servers.stream, compared.collection)), None)
     state = CollectionState.STREAMING if known is None else known.state
     if state is CollectionState.PAUSED:
         raise NeverNow(f"paused: 'replicator resume {compared.collection}' reads it again")
@@ -108,7 +108,7 @@ def _comparison_point(
     is_dropped = state is CollectionState.DROPPED
     if not is_dropped:
         _require_comparable(compared, known, found)
-    letters = letters_of(servers.look, servers.stream, compared.collection)
+    letters = letters_of(servers.read, servers.stream, compared.collection)
     return ComparisonPoint(at, present, found, letters, is_dropped)
 
 

@@ -131,7 +131,7 @@ class DocumentPass:
             self._is_printed &= bool(found) or 2 * len(otherwise) < encoded.documents
             rows += found
         if rows or unwritable:
-            self._look_closer(reply, rows, unwritable)
+            self._add_differences(reply, rows, unwritable)
         reply.release()
         self._findings.documents += encoded.documents
         self._advanced(encoded.documents)
@@ -164,7 +164,7 @@ class DocumentPass:
         for row in rows:
             self.counted.rows[row.table] += row.is_extra - row.is_missing
 
-    def _look_closer(self, reply: Reply, rows: Sequence[RowDifference], unwritable: Sequence[int]) -> None:
+    def _add_differences(self, reply: Reply, rows: Sequence[RowDifference], unwritable: Sequence[int]) -> None:
         letters = self._point.letters
         differences = differences_of_rows(rows, self._compared.tables, letters)
         ids = self._ids(reply, {each.key for each in differences} - letters)

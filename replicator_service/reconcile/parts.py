@@ -112,7 +112,7 @@ def plan_parts(
     """
     with opened(settings) as servers:
         existing = {name for name, each in servers.source.collections().items() if each.is_streamed}
-        remembered = [each.collection for each in registered(servers.look, servers.stream)]
+        remembered = [each.collection for each in registered(servers.read, servers.stream)]
         known = {name for name in remembered if servers.source.crosses(name)} | existing
         wanted = sorted(known if collections is None else set(collections))
         _require_known(wanted, known)

@@ -29,14 +29,14 @@ _APPLICATION = "replicator: reconciliation"
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """``look`` reads snapshots, ``write`` repairs and remembers. The stream has the name of the database.
+    """``read`` reads snapshots, ``write`` repairs and remembers. The stream has the name of the database.
 
     A source belongs to one thread: ``reading`` is the documents', ``source`` everything else's.
     """
 
     source: MongoSource
     reading: MongoSource
-    look: Connection
+    read: Connection
     write: Connection
 
     @property
@@ -72,7 +72,7 @@ def opened(settings: Settings, mapping: Mapping | None = None) -> Iterator[Serve
     mapping = read_mapping(settings.mapping) if mapping is None else mapping
     door = door_of(settings, mapping)
     with (
-        opened_sink(settings) as look,
+        opened_sink(settings) as read,
         connect_sink(settings.postgres_dsn.get_secret_value(), application_name=_APPLICATION) as write,
         opened_sources(
             settings.mongo_uri.get_secret_value(),
@@ -83,5 +83,5 @@ def opened(settings: Settings, mapping: Mapping | None = None) -> Iterator[Serve
             door=door,
         ) as (source, reading),
     ):
-        require_key(look, settings.mongo_database, key_fingerprint(settings, mapping))
-        yield Servers(source, reading, look, write)
+        require_key(read, settings.mongo_database, key_fingerprint(settings, mapping))
+        yield Servers(source, reading, read, write)

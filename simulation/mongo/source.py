@@ -280,16 +280,16 @@ class ModelSource:
         return ModelCursor(self, part, at=at, prove=prove)
 
     def _proof(self, name: str, uuid: bytes | None) -> tuple[bytes | None, Callable[[], None]]:
-        """The UUID to read by, and the look at the catalog that takes its place where a server does not know that."""
+        """The UUID to read by, and the check of the catalog that takes its place where a server does not know that."""
         if uuid is None or self.server.abilities.takes_uuid:
             return uuid, lambda: None
 
-        def look() -> None:
+        def require_same() -> None:
             found = self.collection(name)
             if found is None or found.uuid != uuid:
                 raise SnapshotUnavailable("the collection was dropped, renamed or made anew")
 
-        return None, look
+        return None, require_same
 
 
 def _order_of(id_document: bytes) -> Value:

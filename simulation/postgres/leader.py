@@ -91,7 +91,7 @@ class ModelLeaderSession(Client):
 
     def checkpoint(self) -> Checkpoint | None:
         """The checkpoint as it is now."""
-        found: Checkpoint | None = self._look(lambda view: view.get(CHECKPOINT, self._stream))
+        found: Checkpoint | None = self._read(lambda view: view.get(CHECKPOINT, self._stream))
         return found
 
     def raise_epoch(self) -> Checkpoint:
@@ -109,19 +109,19 @@ class ModelLeaderSession(Client):
 
     def registered(self) -> list[Registered]:
         """Every collection that the stream knows."""
-        rows = self._look(lambda view: view.rows(COLLECTION))
+        rows = self._read(lambda view: view.rows(COLLECTION))
         return [rows[name] for name in sorted(rows)]
 
     def damaged(self, tables: Mapping[str, Tables]) -> dict[str, bool]:
         """Those whose tables are not whole. There are no indexes here."""
-        found: dict[str, bool] = self._look(
+        found: dict[str, bool] = self._read(
             lambda view: {name: True for name, each in tables.items() if not _are_whole(view, each)}
         )
         return found
 
     def dead_letters(self) -> set[tuple[str, str]]:
         """Collection and key of every dead letter."""
-        found: set[tuple[str, str]] = self._look(lambda view: set(view.rows(DEAD_LETTER)))
+        found: set[tuple[str, str]] = self._read(lambda view: set(view.rows(DEAD_LETTER)))
         return found
 
     # Writing
@@ -251,9 +251,9 @@ class ModelLeaderSession(Client):
         self.receive()
         return done
 
-    def _look(self, look: Callable[[Transaction], Any]) -> Any:  # noqa: ANN401 - whatever was looked at
+    def _read(self, query: Callable[[Transaction], Any]) -> Any:  # noqa: ANN401 - whatever was looked at
         self.send()
-        return look(self.session.transaction or Transaction(self.server.storage))
+        return query(self.session.transaction or Transaction(self.server.storage))
 
     def _change(self, change: Callable[[Transaction], Record]) -> Record:
         """One statement that commits by itself."""

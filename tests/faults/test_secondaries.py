@@ -117,8 +117,8 @@ def compared(replication: Replication) -> int:
 def watching(replication: Replication) -> Iterator[tuple[SourceWatch, Watch]]:
     """What looks at MongoDB beside the service, whenever it is told to; closed however the block ends."""
     watch = Watch(replication.health, clock=time.monotonic)
-    with closing(SourceWatch(replication.settings, watch)) as looking:
-        yield looking, watch
+    with closing(SourceWatch(replication.settings, watch)) as watched:
+        yield watched, watch
 
 
 def test_the_primary_is_spared_by_a_load_the_stream_a_reconciliation_and_an_inference(
@@ -140,7 +140,7 @@ def test_the_primary_is_spared_by_a_load_the_stream_a_reconciliation_and_an_infe
     with (
         every_command_logged(members, primary),
         replicating(source, sink, read_from=ReadFrom.SECONDARY) as replication,
-        watching(replication) as (looking, _),
+        watching(replication) as (watched, _),
     ):
         replication.catch_up(60.0)
         assert operator.replicator("resync", "things").exit_code == 0
@@ -149,8 +149,8 @@ def test_the_primary_is_spared_by_a_load_the_stream_a_reconciliation_and_an_infe
         replication.catch_up(60.0)
         # As after an outage: with another client.
         for _ in range(2):
-            looking.look()
-            looking.close()
+            watched.poll()
+            watched.close()
         assert operator.replicator("reconcile", "--deep").exit_code == 0
         assert operator.replicator("mapping", "infer").exit_code == 0
         report = replication.health.report()
@@ -275,14 +275,14 @@ def test_the_lag_is_that_behind_the_cluster_and_not_behind_the_member(
     source.db.things.insert_one({"_id": 1})
     with (
         replicating(source, sink, mongo_uri=f"{members.uri}&{ANALYTICS}") as replication,
-        watching(replication) as (looking, watch),
+        watching(replication) as (watched, watch),
     ):
         metrics = Metrics(stream=source.name)
         metrics.show(watch.service_view)
         replication.catch_up(60.0)
 
         def lag() -> float:
-            looking.look()
+            watched.poll()
             found = watch.service_view().lag_seconds
             return -1.0 if found is None else found
 

@@ -179,7 +179,7 @@ def watch(sink: Sink, clock: Patience) -> Iterator[HolderWatch]:
         yield HolderWatch(connection, "any", seconds=30, clock=clock)
 
 
-def looks(watch: HolderWatch, clock: Patience, seconds: float) -> bool:
+def ends_within(watch: HolderWatch, clock: Patience, seconds: float) -> bool:
     """Look every five seconds; whether the last look ended the leader."""
     ended = watch.end_if_frozen()
     until = clock.now + seconds
@@ -190,8 +190,8 @@ def looks(watch: HolderWatch, clock: Patience, seconds: float) -> bool:
 
 
 def test_a_leader_that_shows_no_life_is_ended(holder: Connection, watch: HolderWatch, clock: Patience) -> None:
-    assert not looks(watch, clock, 25)
-    assert looks(watch, clock, 5)
+    assert not ends_within(watch, clock, 25)
+    assert ends_within(watch, clock, 5)
     with pytest.raises(Retryable):
         renew(holder)
     wait_until(lambda: not watch.end_if_frozen(), message="nothing left to end")
@@ -200,22 +200,22 @@ def test_a_leader_that_shows_no_life_is_ended(holder: Connection, watch: HolderW
 def test_a_leader_that_renews_its_lease_keeps_it(holder: Connection, watch: HolderWatch, clock: Patience) -> None:
     holder.execute("begin")
     for _ in range(8):
-        assert not looks(watch, clock, 25)
+        assert not ends_within(watch, clock, 25)
         renew(holder)
 
 
 def test_a_leader_that_has_not_begun_to_write_is_left_alone(sink: Sink, watch: HolderWatch, clock: Patience) -> None:
     with sink.connect() as starting:
         assert try_lease(starting, "any")
-        assert not looks(watch, clock, 100)
+        assert not ends_within(watch, clock, 100)
         begin_renewing(starting, "any")
-        assert looks(watch, clock, 100)
+        assert ends_within(watch, clock, 100)
 
 
 def test_time_in_which_nobody_looked_does_not_count(holder: Connection, watch: HolderWatch, clock: Patience) -> None:
-    assert not looks(watch, clock, 10)
+    assert not ends_within(watch, clock, 10)
     clock.now += 1_000
-    assert not looks(watch, clock, 25)
+    assert not ends_within(watch, clock, 25)
     renew(holder)
 
 
@@ -228,7 +228,7 @@ def test_a_standby_that_may_not_end_a_frozen_leader_says_so_and_goes_on(
     try:
         with psycopg.connect(sink.dsn, user="looker", password="looker", autocommit=True) as connection:
             watch = HolderWatch(connection, "any", seconds=30, clock=clock)
-            assert not looks(watch, clock, 60)
+            assert not ends_within(watch, clock, 60)
             assert watch.refusal is not None
             assert "SQLSTATE 42501" in watch.refusal.message
     finally:
@@ -243,7 +243,7 @@ def test_a_leader_that_waits_for_postgresql_keeps_its_lease(
         other.execute("select pg_advisory_lock(1)")
         waiting = pool.submit(holder.execute, "select pg_advisory_lock(1)")
         wait_until(lambda: bool(other.execute("select from pg_locks where not granted").fetchall()), message="the wait")
-        assert not looks(watch, clock, 100)
+        assert not ends_within(watch, clock, 100)
         other.execute("select pg_advisory_unlock(1)")
         waiting.result(10)
 
@@ -261,8 +261,8 @@ def test_a_leader_frozen_in_the_middle_of_a_copy_is_ended_and_a_slow_one_is_not(
             for round_ in range(5):
                 copy.write(b"x" * 200_000 + b"\n")
                 wait_until(partial(has_arrived, round_ * 200_000), message="the bytes")
-                assert not looks(watch, clock, 20)
-            wait_until(lambda: looks(watch, clock, 40), message="the end of the frozen session")
+                assert not ends_within(watch, clock, 20)
+            wait_until(lambda: ends_within(watch, clock, 40), message="the end of the frozen session")
             wait_until(lambda: not has_arrived(0), message="the session to be gone")
 
     with pytest.raises(psycopg.OperationalError):

@@ -46,9 +46,9 @@ def settings(mongo_uri: str, postgres_dsn: str, database: str = "shop") -> Setti
 def test_mongodb_is_seen_with_its_time_and_what_it_cannot_stream(source: Source, sink: Sink, watch: Watch) -> None:
     source.db.orders.insert_one({"_id": 1})
     source.db.command("create", "recent", viewOn="orders", pipeline=[])
-    looking = SourceWatch(settings(source.uri, sink.dsn, source.name), watch)
-    looking.look()
-    looking.close()
+    watched = SourceWatch(settings(source.uri, sink.dsn, source.name), watch)
+    watched.poll()
+    watched.close()
     seen = watch.service_view().source
     assert seen is not None
     assert abs((seen.operation_time >> 32) - time.time()) < 60
@@ -58,9 +58,9 @@ def test_mongodb_is_seen_with_its_time_and_what_it_cannot_stream(source: Source,
 
 
 def test_postgresql_is_seen_before_the_first_start(source: Source, sink: Sink, watch: Watch) -> None:
-    looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
-    looking.look()
-    looking.close()
+    watched = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
+    watched.poll()
+    watched.close()
     seen = watch.service_view().database
     assert seen is not None
     assert (seen.is_installed, dict(seen.collections)) == (False, {})
@@ -92,9 +92,9 @@ def test_postgresql_is_seen_with_collections_letters_and_reconciliations(
         connection.execute("update replicator.collection set updated_at = '2025-01-01'")
         connection.execute("analyze")
         assert try_lease(connection, source.name)
-        looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
-        looking.look()
-        looking.close()
+        watched = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
+        watched.poll()
+        watched.close()
     seen = watch.service_view().database
     assert seen is not None
     orders = seen.collections["orders"]
@@ -117,9 +117,9 @@ def test_what_others_hang_on_a_replicated_table_is_seen_with_the_statement_that_
     with sink.connect() as analyst:
         orders = sql.Identifier(source.name, "orders")
         analyst.execute(sql.SQL("create rule loud as on insert to {} do also select 1").format(orders))
-    looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
-    looking.look()
-    looking.close()
+    watched = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
+    watched.poll()
+    watched.close()
     seen = watch.service_view().database
     assert seen is not None
     (found,) = seen.interference
@@ -129,9 +129,9 @@ def test_what_others_hang_on_a_replicated_table_is_seen_with_the_statement_that_
 
 def test_servers_that_are_away_are_a_problem_to_show_and_not_an_error(watch: Watch) -> None:
     chosen = settings(NOWHERE, "postgresql://u:p@127.0.0.1:9/d")
-    for looking in (SourceWatch(chosen, watch), SinkWatch(chosen, watch)):
-        looking.look()
-        looking.close()
+    for watched in (SourceWatch(chosen, watch), SinkWatch(chosen, watch)):
+        watched.poll()
+        watched.close()
     service = watch.service_view()
     assert service.source_seen.problem == "no MongoDB server can be reached, or none of them is primary"
     assert service.database_seen.problem is not None
@@ -142,20 +142,20 @@ def test_the_monitor_sees_servers_again_that_were_away(watch: Watch) -> None:
     with start_mongo() as mongo, start_postgres() as postgres:
         chosen = settings(mongo.uri, postgres.dsn())
         source, sink = SourceWatch(chosen, watch), SinkWatch(chosen, watch)
-        for looking in (source, sink):
-            looking.look()
+        for watched in (source, sink):
+            watched.poll()
         mongo.kill()
         postgres.kill()
-        for looking in (source, sink):
-            looking.look()
+        for watched in (source, sink):
+            watched.poll()
         service = watch.service_view()
         assert service.source_seen.problem is not None
         assert service.database_seen.problem is not None
         mongo.restart()
         postgres.restart()
-        for looking in (source, sink):
-            looking.look()
-            looking.close()
+        for watched in (source, sink):
+            watched.poll()
+            watched.close()
         service = watch.service_view()
         assert (service.source_seen.problem, service.database_seen.problem) == (None, None)
 
@@ -189,9 +189,9 @@ def test_the_control_tables_of_a_database_without_this_stream_say_nothing(
 ) -> None:
     with connect(sink.dsn, application_name="test") as connection:
         migrate(connection)
-    looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
-    looking.look()
-    looking.close()
+    watched = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
+    watched.poll()
+    watched.close()
     seen = watch.service_view().database
     assert seen is not None
     assert (seen.is_installed, seen.cluster_time, seen.last_reconciliation) == (True, None, None)
@@ -209,9 +209,9 @@ def test_a_writer_that_waits_is_seen_although_the_control_tables_are_locked(
                 waiting = pool.submit(leader.execute, "select count(*) from replicator.checkpoint")
                 query = "select from pg_locks where not granted"
                 wait_until(lambda: bool(other.execute(query).fetchall()), message="the writer to wait")
-                looking = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
-                looking.look()
-                looking.close()
+                watched = SinkWatch(settings(source.uri, sink.dsn, source.name), watch)
+                watched.poll()
+                watched.close()
                 seen = watch.service_view()
                 other.execute("select pg_cancel_backend(%s)", (leader.info.backend_pid,))
                 with pytest.raises(psycopg.errors.QueryCanceled):

@@ -104,10 +104,10 @@ def test_a_renamed_collection_takes_its_findings_along(connection: Connection) -
 
 @pytest.mark.parametrize("is_analyzed", [False, True])
 def test_a_column_that_no_row_fills_is_gone_until_one_does(connection: Connection, is_analyzed: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    def look() -> list[str]:
+    def gone() -> list[str]:
         return sorted(schema_findings.look_for_gone(connection, "s", "shop", TYPED, EARLY))
 
-    assert look() == []
+    assert gone() == []
     connection.execute(
         "insert into shop.c (_id, a, etl_valid_from) select n, 'x', now() from generate_series(1, 9) as n"
     )
@@ -115,10 +115,10 @@ def test_a_column_that_no_row_fills_is_gone_until_one_does(connection: Connectio
     schema_findings.add(connection, "s", (PathCount("C", "odd", MISFIT, 1),), EARLY)
     if is_analyzed:
         connection.execute("analyze")
-    assert look() == ["d.gone", "gone", "items.gone"]
+    assert gone() == ["d.gone", "gone", "items.gone"]
     assert counts(connection) == {"gone gone": 9, "gone d.gone": 9, "gone items.gone": 1, "misfit odd": 1}
     connection.execute("update shop.c set gone = 'back' where _id = '5'")
-    assert look() == ["d.gone", "items.gone"]
+    assert gone() == ["d.gone", "items.gone"]
     assert counts(connection) == {"gone d.gone": 9, "gone items.gone": 1, "misfit odd": 1}
 
 

@@ -55,7 +55,7 @@ _COMMON = {
 _HEALTH = _COMMON | {"replicator_service.cli.health", "replicator_service.cli.service_http"}
 _STATUS = _COMMON | {
     "replicator_service.cli.service_http",
-    "replicator_service.cli.look",
+    "replicator_service.cli.status_source",
     "replicator_service.cli.status",
     "replicator_service.core.read_from",
     "replicator_service.pipeline.observer",

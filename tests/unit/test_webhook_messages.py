@@ -36,7 +36,7 @@ class World:
     def see(self, **values: object) -> None:
         self.views = values
 
-    def look(self, after: float = 0.0) -> list[tuple[Event, str]]:
+    def causes(self, after: float = 0.0) -> list[tuple[Event, str]]:
         return [(each.event, each.cause) for each in self.messages(after)]
 
     def messages(self, after: float = 0.0) -> list[Message]:
@@ -48,7 +48,7 @@ class World:
         if self.around.service.is_leader:
             self.around.commit(self.second)
         self.around.see_database(DatabaseView(is_installed=True, **self.views))  # type: ignore[arg-type]  # fields by name
-        return self.announcer.look(self.around.service)
+        return self.announcer.messages(self.around.service)
 
 
 @pytest.fixture
@@ -65,23 +65,23 @@ def mart_of(age: timedelta) -> MartView:
 
 
 def test_nothing_is_told_of_a_service_that_is_well(world: World) -> None:
-    assert [world.look(after) for after in (0, 1, 60, 600)] == [[]] * 4
+    assert [world.causes(after) for after in (0, 1, 60, 600)] == [[]] * 4
 
 
 def test_a_cause_is_told_when_it_begins_and_when_it_is_over(world: World) -> None:
     world.see(**letters(3))
-    assert world.look() == [(Event.RAISED, "dead_letters")]
-    assert world.look(1) == []
+    assert world.causes() == [(Event.RAISED, "dead_letters")]
+    assert world.causes(1) == []
     world.see()
-    assert world.look(100) == [(Event.RESOLVED, "dead_letters")]
-    assert world.look(100) == []
+    assert world.causes(100) == [(Event.RESOLVED, "dead_letters")]
+    assert world.causes(100) == []
 
 
 def test_a_cause_that_comes_and_goes_is_told_once_a_minute_and_ends_with_how_it_is(world: World) -> None:
     told = []
     for second in range(121):
         world.see(**letters(second % 2))
-        told += [(second, message) for message in world.look(1)]
+        told += [(second, message) for message in world.causes(1)]
     events = [event for _, (event, _) in told]
     assert events == [Event.RAISED, Event.RESOLVED, Event.RAISED][: len(events)]
     seconds = [second for second, _ in told]
@@ -91,10 +91,10 @@ def test_a_cause_that_comes_and_goes_is_told_once_a_minute_and_ends_with_how_it_
 
 def test_words_that_change_are_told_once_an_hour(world: World) -> None:
     world.see(**letters(1))
-    world.look()
+    world.causes()
     world.see(**letters(2))
-    assert world.look(120) == []
-    assert world.look(HOUR) == [(Event.UPDATED, "dead_letters")]
+    assert world.causes(120) == []
+    assert world.causes(HOUR) == [(Event.UPDATED, "dead_letters")]
 
 
 def test_what_becomes_more_severe_is_told_without_waiting_for_an_hour(world: World) -> None:
@@ -105,7 +105,7 @@ def test_what_becomes_more_severe_is_told_without_waiting_for_an_hour(world: Wor
             world.around.health.ticked(part)
         world.around.see_source(world.second, world.second - left)
         world.around.see_database(DatabaseView(is_installed=True))
-        found = world.announcer.look(world.around.service)
+        found = world.announcer.messages(world.around.service)
         assert [(each.event, each.cause) for each in found] == [(told, "headroom")]
 
 
@@ -120,13 +120,13 @@ def test_what_becomes_more_severe_is_told_without_waiting_for_an_hour(world: Wor
 )
 def test_everything_that_a_person_should_look_at_is_told(world: World, view: dict[str, object], cause: str) -> None:
     world.see(**view)
-    assert world.look() == [(Event.RAISED, cause)]
+    assert world.causes() == [(Event.RAISED, cause)]
 
 
 def test_waiting_is_told_with_its_reason_and_so_is_its_end(world: World) -> None:
-    world.look()
+    world.causes()
     world.around.health.waits(AWAY)
-    (message,) = world.announcer.look(world.around.service)
+    (message,) = world.announcer.messages(world.around.service)
     assert (message.event, message.cause) == (Event.RAISED, "waiting")
     assert "Nobody answers" in message.notice.message
     world.around.lead(checkpoint=YEARS, operation=YEARS)
@@ -140,29 +140,29 @@ def test_waiting_is_told_with_its_reason_and_so_is_its_end(world: World) -> None
 
 
 def test_lost_history_and_a_failure_are_told_as_what_they_are(world: World) -> None:
-    world.look()
+    world.causes()
     world.around.health.resync_required(ResyncRequired("history is gone"))
-    (message,) = world.announcer.look(world.around.service)
+    (message,) = world.announcer.messages(world.around.service)
     assert (message.cause, message.notice.command) == ("resync_required", "replicator resync --all")
     world.around.health.failed(Fatal("the disk is on fire", hint="put it out"))
-    told = [(each.cause, each.notice.hint) for each in world.announcer.look(world.around.service)]
+    told = [(each.cause, each.notice.hint) for each in world.announcer.messages(world.around.service)]
     assert ("failed", "put it out") in told
 
 
 def test_a_standby_does_not_repeat_what_the_leader_tells(world: World) -> None:
     world.see(**letters(3))
     world.around.health.standing_by(cluster_time=None)
-    assert [cause for _, cause in world.look()] == ["no_leader"]
+    assert [cause for _, cause in world.causes()] == ["no_leader"]
 
 
 def test_an_outage_does_not_tell_everything_again(world: World) -> None:
     world.see(**letters(3))
-    assert world.look() == [(Event.RAISED, "dead_letters")]
+    assert world.causes() == [(Event.RAISED, "dead_letters")]
     world.around.health.waits(AWAY)
     world.around.now += 100
-    assert [each.cause for each in world.announcer.look(world.around.service)][:1] == ["waiting"]
+    assert [each.cause for each in world.announcer.messages(world.around.service)][:1] == ["waiting"]
     world.around.lead(checkpoint=YEARS, operation=YEARS)
-    assert (Event.RAISED, "dead_letters") not in world.look(100)
+    assert (Event.RAISED, "dead_letters") not in world.causes(100)
 
 
 def test_the_json_has_every_field_and_a_line_for_chat_programs(world: World) -> None:

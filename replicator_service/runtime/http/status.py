@@ -33,7 +33,7 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class StatusInputs:
     """Everything that an answer is made of; ``at`` is the wall time of it."""
 
     service: ServiceView
@@ -52,11 +52,11 @@ class Field:
 
     name: str
     meaning: str
-    of: Callable[[Look], Any]
+    of: Callable[[StatusInputs], Any]
 
 
-def _role(look: Look) -> str:
-    return look.service.report.role.value
+def _role(inputs: StatusInputs) -> str:
+    return inputs.service.report.role.value
 
 
 def _rounded(seconds: float | None) -> float | None:
@@ -64,69 +64,73 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 FIELDS = (
-    Field("state", "One of the states above.", lambda look: look.service.state.value),
+    Field("state", "One of the states above.", lambda inputs: inputs.service.state.value),
     Field(
-        "meaning", "The state in a sentence, with what is known to be otherwise.", lambda look: meaning(look.service)
+        "meaning",
+        "The state in a sentence, with what is known to be otherwise.",
+        lambda inputs: meaning(inputs.service),
     ),
     Field(
         "guarantee",
         "What is promised of the rows: `exact` (MongoDB as it was at the checkpoint), or `exact, except ...` with "
         "everything that is known not to be: what this server cannot do, refused documents, collections that are "
         "paused, still read or cannot be read, differences that remain.",
-        lambda look: guarantee(look.service),
+        lambda inputs: guarantee(inputs.service),
     ),
     Field("role", "`leader` while this instance holds the lease, otherwise `standby`.", _role),
     Field(
         "waiting",
         "While the state is `waiting`: for which `server`, `since` when, and the `reason`; otherwise null.",
-        lambda look: values.waiting(look.service, look.at),
+        lambda inputs: values.waiting(inputs.service, inputs.at),
     ),
-    Field("stream", "The MongoDB database.", lambda look: look.service.report.stream),
-    Field("cluster_time", "The checkpoint: `seconds * 2^32 + increment`.", lambda look: look.service.cluster_time),
-    Field("cluster_wall_time", "The same as a time.", lambda look: values.wall(look.service.cluster_time)),
+    Field("stream", "The MongoDB database.", lambda inputs: inputs.service.report.stream),
+    Field("cluster_time", "The checkpoint: `seconds * 2^32 + increment`.", lambda inputs: inputs.service.cluster_time),
+    Field("cluster_wall_time", "The same as a time.", lambda inputs: values.wall(inputs.service.cluster_time)),
     Field(
         "lag_seconds",
         "For how long MongoDB has had something that PostgreSQL has not; 0 when there is nothing, and growing while "
         "nothing can move.",
-        lambda look: _rounded(look.service.lag_seconds),
+        lambda inputs: _rounded(inputs.service.lag_seconds),
     ),
-    Field("converging", "Whether some rows may be newer than the checkpoint.", lambda look: look.service.is_converging),
+    Field(
+        "converging", "Whether some rows may be newer than the checkpoint.", lambda inputs: inputs.service.is_converging
+    ),
     Field(
         "oplog_headroom_seconds",
         "History left behind the checkpoint; negative when it is lost.",
-        lambda look: look.service.oplog_headroom_seconds,
+        lambda inputs: inputs.service.oplog_headroom_seconds,
     ),
-    Field("compiled", "Which path makes the rows, compiled code or Python, and why.", lambda look: look.compiled),
+    Field("compiled", "Which path makes the rows, compiled code or Python, and why.", lambda inputs: inputs.compiled),
     Field(
         "abilities",
         "What MongoDB was found to be able to do, by trying: `available` (null where that could not be told), what the "
         "server said (`detail`), and what follows `without`. See [the names](abilities.md). Null until it was asked.",
-        lambda look: values.abilities(look.service.report.abilities),
+        lambda inputs: values.abilities(inputs.service.report.abilities),
     ),
     Field(
         "reading",
         "Where documents and changes are read: from this `member`, or from the primary (null). `fallbacks` counts how "
         "often the primary had to be read where `spares_primary` asks for a secondary, and `reason` is the last one.",
-        lambda look: values.reading(look.service.report),
+        lambda inputs: values.reading(inputs.service.report),
     ),
-    Field("oplog_is_whole", "Whether MongoDB has never discarded any.", lambda look: look.service.oplog_is_whole),
-    Field("dead_letters", "How many documents wait as dead letters.", lambda look: look.service.dead_letters),
+    Field("oplog_is_whole", "Whether MongoDB has never discarded any.", lambda inputs: inputs.service.oplog_is_whole),
+    Field("dead_letters", "How many documents wait as dead letters.", lambda inputs: inputs.service.dead_letters),
     Field(
         "dead_letter_reasons",
         "Why, the most frequent reason first.",
-        lambda look: values.dead_letter_reasons(look.service.database),
+        lambda inputs: values.dead_letter_reasons(inputs.service.database),
     ),
     Field(
         "schema_finding_paths",
         "How many paths there are of each kind of finding.",
-        lambda look: values.schema_finding_paths(look.service.database),
+        lambda inputs: values.schema_finding_paths(inputs.service.database),
     ),
     Field(
         "schema_findings",
         "What documents and mapping do not have in common, never a value: `kind` is `misfit` (a value that its column "
         "does not hold), `gone` (a column without a value in any row) or `new_field` (in no column). The 50 that "
         "matter most.",
-        lambda look: values.schema_findings(look.service.database),
+        lambda inputs: values.schema_findings(inputs.service.database),
     ),
     Field(
         "collections",
@@ -134,84 +138,84 @@ FIELDS = (
         "one cannot be read (see its `error`), or nobody leads; `rows` is "
         "PostgreSQL's estimate, `snapshot_progress` a share from 0 to 1, `snapshot_ranges_left` of the "
         "`snapshot_ranges` are still read; `last_change` and `events_per_second` are what this process has seen.",
-        lambda look: values.moving(look.service),
+        lambda inputs: values.moving(inputs.service),
     ),
     Field(
         "snapshot_pace",
         "What `replicator snapshot pace` has said: so many `workers`, `max_mb_s` megabytes a second (0: no limit); "
         "null is what the settings say.",
-        lambda look: values.snapshot_pace(look.service.database),
+        lambda inputs: values.snapshot_pace(inputs.service.database),
     ),
     Field(
         "indexes",
         "Indexes of the mapping that are not there yet: `state` is `waiting` (for the end of a snapshot, or for "
         "another index), `building` or `failed` (see its `error`; it is tried again every minute).",
-        lambda look: values.indexes(look.service.database),
+        lambda inputs: values.indexes(inputs.service.database),
     ),
     Field(
         "unsupported_collections",
         "What MongoDB has no change events for, by name with its kind.",
-        lambda look: dict(look.service.source.unsupported) if look.service.source else {},
+        lambda inputs: dict(inputs.service.source.unsupported) if inputs.service.source else {},
     ),
     Field(
         "last_reconciliation",
         "The last comparison of each collection, put together: `at` is the oldest, `compared` of the `collections` "
         "were compared. `differences` were found, some `repaired`, others still `outstanding`.",
-        lambda look: values.last_reconciliation(look.service.database),
+        lambda inputs: values.last_reconciliation(inputs.service.database),
     ),
     Field(
         "reconciliation_attempt",
         "A comparison that began later and runs, or has failed.",
-        lambda look: values.reconciliation_attempt(look.service.database),
+        lambda inputs: values.reconciliation_attempt(inputs.service.database),
     ),
-    Field("marts", "The last load of each that was published.", lambda look: values.marts(look.service.database)),
+    Field("marts", "The last load of each that was published.", lambda inputs: values.marts(inputs.service.database)),
     Field(
         "error",
         "The last error that has not been overcome, or null.",
-        lambda look: None if look.service.error is None else values.error(look.service.error),
+        lambda inputs: None if inputs.service.error is None else values.error(inputs.service.error),
     ),
     Field(
         "last_failure",
         "Why the service ended last (`cause`, `hint`, `at`, `instance`), as long as nothing was replicated after it.",
-        lambda look: values.last_failure(look.service.database),
+        lambda inputs: values.last_failure(inputs.service.database),
     ),
     Field(
         "notices",
         "What a person should know, the most severe first, each with what to do.",
-        lambda look: [
+        lambda inputs: [
             asdict(each) | {"severity": each.severity.value}
-            for each in notices(look.service, at=look.at, max_lag_seconds=look.max_lag_seconds)
+            for each in notices(inputs.service, at=inputs.at, max_lag_seconds=inputs.max_lag_seconds)
         ],
     ),
     Field(
         "servers",
         "When each was last seen.",
-        lambda look: {
-            Server.MONGODB.value: values.server(look.service.source_seen, look.service.now),
-            Server.POSTGRESQL.value: values.server(look.service.database_seen, look.service.now),
+        lambda inputs: {
+            Server.MONGODB.value: values.server(inputs.service.source_seen, inputs.service.now),
+            Server.POSTGRESQL.value: values.server(inputs.service.database_seen, inputs.service.now),
         },
     ),
-    Field("leader", "The session that holds the lease.", lambda look: values.leader(look.service.database)),
+    Field("leader", "The session that holds the lease.", lambda inputs: values.leader(inputs.service.database)),
     Field(
         "webhook",
         "Messages that were `sent`, given up (`failed`) or `dropped` since too many waited, the requests that failed "
         "(`tries`), and why the latest message does not arrive (`problem`). Null without `REPLICATOR_WEBHOOK_URL`.",
-        lambda look: values.webhook(look.service.report),
+        lambda inputs: values.webhook(inputs.service.report),
     ),
     Field(
         "child_tables",
         "The tables of arrays by collection, as the mapping says.",
-        lambda look: {name: list(tables) for name, tables in look.about.child_tables.items()},
+        lambda inputs: {name: list(tables) for name, tables in inputs.about.child_tables.items()},
     ),
     Field(
         "links",
         "Where people read on: `runbooks` and `airflow`, null where no setting says.",
-        lambda look: {"runbooks": look.about.runbooks, "airflow": look.about.airflow},
+        lambda inputs: {"runbooks": inputs.about.runbooks, "airflow": inputs.about.airflow},
     ),
-    Field("events_total", "Change events that this process has made durable.", lambda look: look.events),
-    Field("rows_applied_total", "Rows that it has written.", lambda look: look.rows),
-    Field("version", "The release of this instance.", lambda look: look.version),
-    Field("time", "When this was told.", lambda look: values.utc(look.at)),
+    Field("events_total", "Change events that this process has made durable.", lambda inputs: inputs.events),
+    Field("rows_applied_total", "Rows that it has written.", lambda inputs: inputs.rows),
+    Field("version", "The release of this instance.", lambda inputs: inputs.version),
+    Field("time", "When this was told.", lambda inputs: values.utc(inputs.at)),
 )
 
 
@@ -227,5 +231,5 @@ def status(
     about: About | None = None,
 ) -> Json:
     """Everything that is known at the wall time ``at``, see :data:`FIELDS`."""
-    look = Look(service, at, max_lag_seconds, version, compiled, events, rows, about or About())
-    return {field.name: field.of(look) for field in FIELDS}
+    inputs = StatusInputs(service, at, max_lag_seconds, version, compiled, events, rows, about or About())
+    return {field.name: field.of(inputs) for field in FIELDS}

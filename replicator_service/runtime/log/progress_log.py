@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from replicator_service.runtime.metrics.counters import Metrics
 
 SUMMARY_SECONDS = 60.0
-_LOOK_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 _BAD = frozenset({State.WAITING, State.RESYNC_REQUIRED})
 _NAMED = 10
 """So many collections are named in one line; the others are counted."""
@@ -60,18 +60,18 @@ class ProgressLog:
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more; what was not told yet is told by :meth:`look`."""
+        """Stop polling; what was not logged yet is logged by :meth:`poll`."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(2.0)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Tell what there is to tell now."""
         service = self._service_view()
-        self._outage.look(service)
+        self._outage.observe(service)
         self._tell_state(service)
         self._tell_collections(service)
-        self._letters.look(service)
+        self._letters.observe(service)
         if service.now - self._summed_at >= self._summary_seconds:
             self._sum_up(service)
 
@@ -132,8 +132,8 @@ class ProgressLog:
         self._summed_at = service.now
 
     def _run(self) -> None:
-        while not self._stopping.wait(_LOOK_SECONDS):
-            self.look()
+        while not self._stopping.wait(_POLL_SECONDS):
+            self.poll()
 
 
 def _progress(service: ServiceView) -> dict[str, object]:

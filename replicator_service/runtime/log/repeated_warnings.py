@@ -32,7 +32,7 @@ class Outage:
         """Whether something is waited for."""
         return self._began is not None
 
-    def look(self, service: ServiceView) -> None:
+    def observe(self, service: ServiceView) -> None:
         """Tell what is new."""
         report = service.report
         new, self._errors = report.errors - self._errors, report.errors
@@ -89,7 +89,7 @@ class Letters:
         self._known = 0
         self._told_at: float | None = None
 
-    def look(self, service: ServiceView) -> None:
+    def observe(self, service: ServiceView) -> None:
         """Tell what is new."""
         if service.database is None or not service.database_seen.is_fresh(service.now):
             return

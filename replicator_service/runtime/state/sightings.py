@@ -1,4 +1,4 @@
-"""When MongoDB was seen at which of its times: whoever has reached one of them is no later than that look."""
+"""When MongoDB was seen at which of its times: whoever has reached one of them is no later than that sighting."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ class Passed:
 
 
 class Sightings:
-    """Remembers looks until they are passed. Belongs to whoever holds the lock around it."""
+    """Remembers sightings until they are passed. Belongs to whoever holds the lock around it."""
 
     def __init__(self) -> None:
-        self._looks: deque[Passed] = deque()
+        self._sightings: deque[Passed] = deque()
 
     def add(self, time: int, now: float) -> None:
         """MongoDB was seen at this time."""
-        if self._looks and self._looks[-1].time == time:
-            self._looks.pop()
-        self._looks.append(Passed(time, now))
-        if len(self._looks) > _MOST:
+        if self._sightings and self._sightings[-1].time == time:
+            self._sightings.pop()
+        self._sightings.append(Passed(time, now))
+        if len(self._sightings) > _MOST:
             # A position that stands still for long is looked for in minutes, not in seconds.
-            self._looks = deque(look for number, look in enumerate(self._looks) if number % 2 == 0)
+            self._sightings = deque(sighting for number, sighting in enumerate(self._sightings) if number % 2 == 0)
 
     def passed(self, cluster_time: int | None) -> Passed | None:
-        """The latest look at a time that ``cluster_time`` has reached."""
+        """The latest sighting of a time that ``cluster_time`` has reached."""
         if cluster_time is None:
             return None
-        while len(self._looks) > 1 and self._looks[1].time <= cluster_time:
-            self._looks.popleft()
-        return self._looks[0] if self._looks and self._looks[0].time <= cluster_time else None
+        while len(self._sightings) > 1 and self._sightings[1].time <= cluster_time:
+            self._sightings.popleft()
+        return self._sightings[0] if self._sightings and self._sightings[0].time <= cluster_time else None

@@ -1,4 +1,4 @@
-"""How long snapshots still take, judged by how far they came between two looks."""
+"""How long snapshots still take, judged by how far they came between two samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SnapshotPace:
     """Remembers the progress of the last half minute. Not thread-safe: whoever holds it has a lock."""
 
     def __init__(self) -> None:
-        self._looks: deque[tuple[float, dict[str, tuple[int, int]]]] = deque()
+        self._progress: deque[tuple[float, dict[str, tuple[int, int]]]] = deque()
         self._sizes: deque[tuple[float, Mapping[str, int]]] = deque()
 
     def seen(
@@ -32,17 +32,17 @@ class SnapshotPace:
             for name, each in collections.items()
             if each.state is CollectionState.SNAPSHOTTING and each.documents is not None and each.expected
         }
-        self._looks.append((now, progress))
+        self._progress.append((now, progress))
         self._sizes.append((now, sizes))
-        while self._looks[0][0] < now - WINDOW_SECONDS:
-            self._looks.popleft()
+        while self._progress[0][0] < now - WINDOW_SECONDS:
+            self._progress.popleft()
             self._sizes.popleft()
 
     def seconds_left(self) -> dict[str, float]:
         """An estimate for each snapshot that advances; those that wait for their turn are absent."""
-        if not self._looks:
+        if not self._progress:
             return {}
-        _, progress = self._looks[-1]
+        _, progress = self._progress[-1]
         rates = self.documents_per_second()
         return {
             name: max(0.0, expected - documents) / rates[name]
@@ -52,16 +52,16 @@ class SnapshotPace:
 
     def documents_per_second(self) -> dict[str, float]:
         """How fast each snapshot advances that does."""
-        return _rates((now, {name: each[0] for name, each in seen.items()}) for now, seen in self._looks)
+        return _rates((now, {name: each[0] for name, each in seen.items()}) for now, seen in self._progress)
 
     def bytes_per_second(self) -> dict[str, float]:
         """The same of its bytes."""
         return _rates(self._sizes)
 
 
-def _rates(looks: Iterable[tuple[float, Mapping[str, int]]]) -> dict[str, float]:
-    """What has grown since the first look at which there was something of it."""
-    seen = list(looks)
+def _rates(samples: Iterable[tuple[float, Mapping[str, int]]]) -> dict[str, float]:
+    """What has grown since the first sample in which there was something of it."""
+    seen = list(samples)
     now, latest = seen[-1] if seen else (0.0, {})
     rates = {}
     for name, count in latest.items():

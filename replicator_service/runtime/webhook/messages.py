@@ -111,7 +111,7 @@ def document(message: Message, *, identity: str, stream: str, instance: str, sta
 
 
 class Announcer:
-    """Compares each look with what was told. Belongs to one thread."""
+    """Compares each view of the service with the messages sent so far. Belongs to one thread."""
 
     def __init__(self, *, max_lag_seconds: float, wall_clock: Callable[[], datetime]) -> None:
         self._max_lag_seconds = max_lag_seconds
@@ -119,14 +119,14 @@ class Announcer:
         self._open: dict[str, _Open] = {}
         self._told_at: dict[str, float] = {}
 
-    def look(self, service: ServiceView) -> list[Message]:
+    def messages(self, service: ServiceView) -> list[Message]:
         """What has to be told now."""
         at = self._wall_clock()
         causes = self._causes(service, at)
-        messages = [*self._begun(causes, service.now, at), *self._over(causes, service, at)]
-        for message in messages:
+        new = [*self._begun(causes, service.now, at), *self._over(causes, service, at)]
+        for message in new:
             self._told_at[message.cause] = service.now
-        return messages
+        return new
 
     def _causes(self, service: ServiceView, at: datetime) -> dict[str, list[Notice]]:
         """Notices by cause, the most severe first. A bad state is a cause, and says why."""

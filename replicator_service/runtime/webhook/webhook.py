@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from replicator_service.runtime.log.logging import Logger
     from replicator_service.runtime.webhook.delivery import Deliveries, Delivery
 
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 
 
 class Webhook:
-    """Two threads: one looks, one delivers. A receiver that hangs keeps nobody waiting but the latter."""
+    """Two threads: one polls, one delivers. A receiver that hangs keeps nobody waiting but the latter."""
 
     def __init__(
         self, service_view: Callable[[], ServiceView], announcer: Announcer, delivery: Delivery, *, instance: str
@@ -38,16 +38,16 @@ class Webhook:
         self._thread.start()
 
     def stop(self) -> None:
-        """Look once more, and end; waits for a receiver some seconds at most."""
+        """Poll once more, and end; waits for a receiver some seconds at most."""
         self._stopping.set()
-        self.look()
+        self.poll()
         self._delivery.stop()
 
-    def look(self) -> None:
-        """One look."""
+    def poll(self) -> None:
+        """Poll the service once."""
         service = self._service_view()
         with self._lock:
-            messages = self._announcer.look(service)
+            messages = self._announcer.messages(service)
         for message in messages:
             self._delivery.give(
                 document(
@@ -60,8 +60,8 @@ class Webhook:
             )
 
     def _run(self) -> None:
-        while not self._stopping.wait(_LOOK_SECONDS):
-            self.look()
+        while not self._stopping.wait(_POLL_SECONDS):
+            self.poll()
 
 
 class DeliveryLog:

@@ -35,7 +35,7 @@ ADDRESS = "postgresql address"
 REACHABLE = "postgresql reachable"
 POOLER = "session of our own"
 
-_LOOKS_ONLY = {"default_transaction_read_only": "on", "statement_timeout": "10s"}
+_READ_ONLY = {"default_transaction_read_only": "on", "statement_timeout": "10s"}
 
 
 def check_sink(
@@ -66,7 +66,7 @@ def check_sink(
                 checks.skip(*(name for name in rest if name != POOLER))
                 return None
             connection.listen(lambda: True)
-            connection.execute(session_settings(info.server_version, _LOOKS_ONLY))
+            connection.execute(session_settings(info.server_version, _READ_ONLY))
             return _check_connected(connection, stream, schema, mapping, checks, now=now)
     except ReplicatorError as error:
         checks.fail(REACHABLE, error.message, error.hint, exit_code=error.exit_code)

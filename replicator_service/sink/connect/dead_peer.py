@@ -27,9 +27,9 @@ ANSWER_SECONDS = 3
 
 _AGAIN_SECONDS = 1.0
 _STRIKES = 2
-"""An answer that is just under way makes the server look idle: only two looks in a row count."""
+"""An answer that is just under way makes the server look idle: only two answers in a row count."""
 
-_LOOK = """
+_IS_AT_WORK = """
 select
     coalesce(a.state not like 'idle%%', true)
         and a.wait_event is distinct from 'ClientRead' and a.wait_event is distinct from 'ClientWrite',
@@ -103,7 +103,7 @@ class Listener:
             ) as connection:
                 connection.listen(lambda: False, silence_seconds=ANSWER_SECONDS - _AGAIN_SECONDS)
                 connection.execute(session_settings(connection.info.server_version))
-                row = connection.execute(_LOOK, (self._pid,)).fetchone()
+                row = connection.execute(_IS_AT_WORK, (self._pid,)).fetchone()
         except (Unheard, psycopg.errors.ConnectionTimeout):
             return False
         except psycopg.Error:

@@ -62,7 +62,7 @@ def checked_out(pool: Pool) -> Iterator[Connection]:
         yield connection
 
 
-_LOOKS_ONLY = {
+_READ_ONLY = {
     "default_transaction_read_only": "on",
     "statement_timeout": "5s",
     "lock_timeout": "2s",
@@ -71,7 +71,7 @@ _LOOKS_ONLY = {
 
 def _configure(dsn: str, connection: Connection) -> None:
     require_own_session(connection, dsn)
-    connection.execute(session_settings(connection.info.server_version, _LOOKS_ONLY))
+    connection.execute(session_settings(connection.info.server_version, _READ_ONLY))
 
 
 def _address(pool: Pool) -> Address:

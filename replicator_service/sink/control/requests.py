@@ -60,7 +60,7 @@ class PostgresOperator:
         arms = [
             (collection, table.name) for collection, each in tables.items() for table in each if table.name in existing
         ]
-        looks = [
+        queries = [
             sql.SQL("select {} where exists (select from {})").format(
                 sql.Literal(collection), sql.Identifier(self._schema, table)
             )
@@ -70,7 +70,7 @@ class PostgresOperator:
             "select distinct collection from replicator.dead_letter where stream = {} and collection = any({})"
         ).format(sql.Literal(self._stream), sql.Literal(list(tables)))
         with translated():
-            return {name for (name,) in self._connection.execute(sql.SQL(" union ").join([*looks, letters]))}
+            return {name for (name,) in self._connection.execute(sql.SQL(" union ").join([*queries, letters]))}
 
     def keys_after(self, collection: str, tables: Tables, after: str, limit: int) -> list[str]:
         # At the beginning everything is wanted: the empty text is a key as well.

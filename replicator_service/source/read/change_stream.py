@@ -57,7 +57,7 @@ _UNDELIVERABLE = frozenset({10334, 7182500})
 """BSONObjectTooLarge, and what ``$changeStreamSplitLargeEvent`` says of a part that cannot be split (its resume token
 holds the ``_id`` several times): no try can change these."""
 
-_LOOK_SECONDS = 5.0
+_MEMBER_CHECK_SECONDS = 5.0
 """How often it is asked whether the member that is read from is late."""
 
 _UNUSED_FIELDS = {"collectionUUID": 0, "wallTime": 0, "lsid": 0, "updateDescription": 0}
@@ -110,7 +110,7 @@ class ChangeStream:
         self._clock = clock
         self._member: Member | None = None
         """Who delivers this stream; None is the primary."""
-        self._looked_at = clock()
+        self._checked_at = clock()
         self._deadline = Deadline(_SILENCE_SECONDS)
         self._opening = Deadline(_SILENCE_SECONDS)
         """Apart: that a stream opens quickly says nothing of the scan that its first answer may take."""
@@ -212,9 +212,9 @@ class ChangeStream:
         if self._member is not None and self._route.current != self._member:
             # A read has found that it lags. Its silence must not be taken for that of the cluster.
             self.reopen()
-        if not self._route.is_chosen or self._clock() - self._looked_at < _LOOK_SECONDS:
+        if not self._route.is_chosen or self._clock() - self._checked_at < _MEMBER_CHECK_SECONDS:
             return
-        self._looked_at = self._clock()
+        self._checked_at = self._clock()
         try:
             newest = operation_time(self._database)
         except Retryable:

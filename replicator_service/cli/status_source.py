@@ -1,4 +1,4 @@
-"""One look at a stream: what its service says, and where none answers, what PostgreSQL knows."""
+"""The status of a stream: what its service says, and where none answers, what PostgreSQL knows."""
 
 from __future__ import annotations
 
