@@ -21,7 +21,7 @@ from replicator_service.core.mapping.model import DocumentCollection, Mapping, T
 from replicator_service.core.mapping.resolution import mapping_for
 from replicator_service.core.naming import schema_name
 from replicator_service.core.transform import compile_transform
-from replicator_service.source.connect.connection import server_facts
+from replicator_service.source.connect.connection import server_info
 from replicator_service.source.read.mongo import MongoSource, Range
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Comparison:
 
 def compare(client: MongoClient[dict[str, Any]], database: str, dsn: str, mapping: Mapping) -> Comparison:
     """Compare every collection that the service knows. Changes nothing on either side."""
-    reader = MongoSource(client, client[database], server_facts(client, client[database]))
+    reader = MongoSource(client, client[database], server_info(client, client[database]))
     try:
         with psycopg.connect(dsn) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

@@ -46,7 +46,7 @@ class RealServers:
             told=self._health.reads_from,
         )
         try:
-            abilities = source.facts.abilities
+            abilities = source.info.abilities
             self._health.probed(abilities)
             require_exact(abilities, is_accepted=settings.accept_inexact)
         except BaseException:

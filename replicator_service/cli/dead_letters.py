@@ -70,7 +70,7 @@ def list_command(
             print_text(f"{len(found) - limit} more: --limit shows them")
         return
     for reason in reasons[:limit]:
-        print_records([(f"{reason.collection}: {reason.error}", list(reason.facts()))])
+        print_records([(f"{reason.collection}: {reason.error}", list(reason.fields()))])
     if len(reasons) > limit:
         print_text(f"{counted(len(reasons) - limit, 'more reason')}: --limit shows them")
     print_text(
@@ -97,7 +97,7 @@ class Reason:
             "last": time_text(max(letter.created_at for letter in self.letters)),
         }
 
-    def facts(self) -> Iterator[tuple[str, str]]:
+    def fields(self) -> Iterator[tuple[str, str]]:
         """What people get below the reason."""
         told = self.as_json()
         yield "letters", f"{len(self.letters):,}"

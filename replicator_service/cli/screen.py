@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from replicator_service.cli.facts import facts, short
+from replicator_service.cli.status_lines import short, status_lines
 from replicator_service.runtime.judgement.words import spelled
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from replicator_service.cli.facts import Series
+    from replicator_service.cli.status_lines import Series
 
 Json = dict[str, Any]
 
@@ -64,7 +64,7 @@ class Screen:
         meaning = Text(self.status.get("meaning") or "", "dim")
         head: list[RenderableType] = [self._title(width, is_ascii=is_ascii), meaning, Text()]
         head += [
-            facts(self.status, self.series, self.next_sample, width, is_ascii=is_ascii),
+            status_lines(self.status, self.series, self.next_sample, width, is_ascii=is_ascii),
             *_notices(shown, len(notices) - len(shown)),
             Text(),
         ]

@@ -54,25 +54,25 @@ class Problem:
         return ConfigurationError(self.cause, hint=self.fix)
 
 
-Facts = TypeVar("Facts")
+Info = TypeVar("Info")
 
 
 @dataclass(frozen=True, slots=True)
-class Requirement(Generic[Facts]):
-    """One check over facts that were gathered before: which problems they show, or what to say when there is none.
+class Requirement(Generic[Info]):
+    """One check over what was gathered before: which problems they show, or what to say when there is none.
 
     ``is_asked_at_start``: the service does not begin with such a problem. The other ones show themselves when they
     matter, or only warn.
     """
 
     name: str
-    problems: Callable[[Facts], Iterable[Problem]]
-    fine: Callable[[Facts], str]
+    problems: Callable[[Info], Iterable[Problem]]
+    fine: Callable[[Info], str]
     is_asked_at_start: bool = False
 
-    def finding(self, facts: Facts) -> Finding:
+    def finding(self, info: Info) -> Finding:
         """The check's line."""
-        return finding(self.name, list(self.problems(facts)), self.fine(facts))
+        return finding(self.name, list(self.problems(info)), self.fine(info))
 
 
 _SHOWN = 20
@@ -97,11 +97,11 @@ def finding(name: str, problems: Sequence[Problem], fine: str) -> Finding:
     )
 
 
-def require(requirements: Iterable[Requirement[Facts]], facts: Facts) -> None:
+def require(requirements: Iterable[Requirement[Info]], info: Info) -> None:
     """Raise the first problem that keeps the service from beginning, as :class:`ConfigurationError`."""
     for requirement in requirements:
         if requirement.is_asked_at_start:
-            for problem in requirement.problems(facts):
+            for problem in requirement.problems(info):
                 if problem.level is Level.FAIL:
                     raise problem.error
 
@@ -112,9 +112,9 @@ class Checklist:
 
     findings: list[Finding] = field(default_factory=list)
 
-    def judge(self, requirements: Iterable[Requirement[Facts]], facts: Facts) -> None:
-        """Make these checks over facts that were gathered."""
-        self.findings += [requirement.finding(facts) for requirement in requirements]
+    def judge(self, requirements: Iterable[Requirement[Info]], info: Info) -> None:
+        """Make these checks over what was gathered."""
+        self.findings += [requirement.finding(info) for requirement in requirements]
 
     def ok(self, name: str, cause: str) -> None:
         """The check found what it wanted."""

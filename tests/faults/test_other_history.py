@@ -13,7 +13,7 @@ from devstack.mongo import MongoReplicaSet
 from replicator_service.core.errors import ResyncRequired, Retryable
 from replicator_service.core.history import require_same_collections
 from replicator_service.core.position import Position
-from replicator_service.source.connect.connection import Client, server_facts
+from replicator_service.source.connect.connection import Client, server_info
 from replicator_service.source.read.history import require_history
 from replicator_service.source.read.mongo import MongoSource
 from tests.support.waiting import wait_until
@@ -36,7 +36,7 @@ def position_and_mark(server: MongoReplicaSet) -> tuple[Position, HistoryMark, b
     client: Client
     with (
         MongoClient(server.uri) as client,
-        closing(MongoSource(client, client[NAME], server_facts(client, client[NAME]))) as door,
+        closing(MongoSource(client, client[NAME], server_info(client, client[NAME]))) as door,
     ):
         at = door.operation_time()
         mark = door.history_mark(at)
@@ -79,7 +79,7 @@ def test_another_replica_set_of_the_same_name_is_another_history(tmp_path: Path)
         judge(newer, position, mark)
         client: Client
         with MongoClient(older.uri) as client:
-            door = MongoSource(client, client[NAME], server_facts(client, client[NAME]))
+            door = MongoSource(client, client[NAME], server_info(client, client[NAME]))
             with pytest.raises(ResyncRequired):
                 require_same_collections({"things": uuid}, door.collections())
             door.close()

@@ -10,7 +10,7 @@ import pytest
 
 from devstack.proxy import TcpProxy
 from replicator_service.core.errors import NoAnswer, Retryable
-from replicator_service.source.connect.connection import connect, read_only_database, server_facts
+from replicator_service.source.connect.connection import connect, read_only_database, server_info
 from replicator_service.source.connect.deadline import Deadline
 from replicator_service.source.read.change_stream import ChangeStream
 from replicator_service.source.read.mongo import MongoSource
@@ -40,7 +40,7 @@ def slow_down(source: Source, command: str, milliseconds: int, times: int) -> No
 def test_a_stream_that_is_slow_gets_twice_the_time_after_each_deadline(own_mongo: MongoReplicaSet) -> None:
     with fresh_source(own_mongo) as source, closing(connect(source.uri)) as client:
         database = read_only_database(client, source.name)
-        stream = ChangeStream(client, database, server_facts(client, database), start=None, batch_size=10)
+        stream = ChangeStream(client, database, server_info(client, database), start=None, batch_size=10)
         stream._deadline = Deadline(0.2)
         source.db.things.insert_one({"_id": 1})
         slow_down(source, "getMore", 700, 10)
@@ -63,8 +63,8 @@ def test_a_stream_that_is_slow_gets_twice_the_time_after_each_deadline(own_mongo
 def test_a_read_that_is_slow_gets_through(own_mongo: MongoReplicaSet) -> None:
     with fresh_source(own_mongo) as source, closing(connect(source.uri)) as client:
         source.db.things.insert_one({"_id": 1})
-        facts = server_facts(client, client[source.name])
-        with closing(MongoSource(client, read_only_database(client, source.name), facts)) as door:
+        info = server_info(client, client[source.name])
+        with closing(MongoSource(client, read_only_database(client, source.name), info)) as door:
             door._line.deadline.__init__(0.2)  # type: ignore[misc]  # a limit for this test alone
             at = door.operation_time()
             slow_down(source, "find", 700, 10)
@@ -79,7 +79,7 @@ def test_a_read_from_a_server_that_is_gone_ends_with_its_deadline(own_mongo: Mon
         fresh_source(own_mongo) as source,
         closing(connect(f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true")) as client,
     ):
-        door = MongoSource(client, read_only_database(client, source.name), server_facts(client, client[source.name]))
+        door = MongoSource(client, read_only_database(client, source.name), server_info(client, client[source.name]))
         door._line.deadline.__init__(0.5)  # type: ignore[misc]  # a limit for this test alone
         proxy.deaf()
         ended = threading.Event()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from replicator_service.core.errors import Fatal, ResyncRequired
-from replicator_service.source.connect.connection import ServerFacts, server_facts
+from replicator_service.source.connect.connection import ServerInfo, server_info
 from replicator_service.source.read.change_stream import ChangeStream
 from tests.support.databases import fresh_source
 from tests.support.servers import start_mongo
@@ -33,9 +33,9 @@ def own_mongo() -> Iterator[MongoReplicaSet]:
         yield server
 
 
-def stream_of(source: Source, paused: list[float], facts: ServerFacts | None = None) -> ChangeStream:
-    facts = facts or server_facts(source.client, source.db)
-    return ChangeStream(source.client, source.db, facts, start=None, batch_size=100, pause=paused.append)
+def stream_of(source: Source, paused: list[float], info: ServerInfo | None = None) -> ChangeStream:
+    info = info or server_info(source.client, source.db)
+    return ChangeStream(source.client, source.db, info, start=None, batch_size=100, pause=paused.append)
 
 
 def read(stream: ChangeStream, into: list[Any]) -> None:
@@ -69,7 +69,7 @@ def test_what_precedes_a_poison_event_is_delivered_and_it_is_a_lost_piece_of_his
 
 
 def _at(source: Source, start: Any) -> ChangeStream:
-    return ChangeStream(source.client, source.db, server_facts(source.client, source.db), start=start, batch_size=100)
+    return ChangeStream(source.client, source.db, server_info(source.client, source.db), start=start, batch_size=100)
 
 
 def fail(source: Source, command: str, code: int, times: int) -> None:
@@ -99,12 +99,12 @@ def test_an_unknown_refusal_to_open_is_fatal_without_a_position_and_a_lost_one_w
     own_mongo: MongoReplicaSet,
 ) -> None:
     with fresh_source(own_mongo) as source:
-        facts = server_facts(source.client, source.db)
+        info = server_info(source.client, source.db)
         with stream_of(source, []) as stream:
             start = stream.position
         fail(source, "aggregate", 8, 1)
         with pytest.raises(Fatal, match=r"refused aggregate \(code 8"):
-            stream_of(source, [], facts)
+            stream_of(source, [], info)
         fail(source, "aggregate", 8, 3)
         with pytest.raises(ResyncRequired):
-            ChangeStream(source.client, source.db, facts, start=start, batch_size=1, pause=lambda _: None)
+            ChangeStream(source.client, source.db, info, start=start, batch_size=1, pause=lambda _: None)

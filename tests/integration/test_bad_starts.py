@@ -24,7 +24,7 @@ from replicator_service.sink.connect.connection import connect as connect_sink
 from replicator_service.sink.control.migrations import migrate, read_migrations
 from replicator_service.sink.errors import translated
 from replicator_service.source.connect.connection import connect as connect_source
-from replicator_service.source.connect.connection import disconnect, server_facts
+from replicator_service.source.connect.connection import disconnect, server_info
 from tests.support.processes import Operator, errors_of
 from tests.support.servers import POSTGRES_VERSION
 
@@ -199,7 +199,7 @@ def test_an_identity_that_this_machine_cannot_get_is_waited_for_with_the_reason(
     token.unlink()
     try:
         with pytest.raises(SourceUnavailable) as absent:
-            server_facts(client, client.shop)
+            server_info(client, client.shop)
     finally:
         disconnect(client)
     assert isinstance(refused, ConfigurationError)
@@ -237,7 +237,7 @@ def failure_of_source(uri: str) -> ReplicatorError:
 def ask_source(uri: str) -> None:
     client = connect_source(uri, server_selection_ms=400)
     try:
-        server_facts(client, client.shop)
+        server_info(client, client.shop)
     finally:
         disconnect(client)
 

@@ -24,7 +24,7 @@ from replicator_service.core.abilities import Ability, lacking
 from replicator_service.core.errors import SnapshotUnavailable
 from replicator_service.core.ports import CollectionKind
 from replicator_service.core.position import Position, to_cluster_time
-from replicator_service.source.connect.connection import ServerFacts, server_facts
+from replicator_service.source.connect.connection import ServerInfo, server_info
 from replicator_service.source.read.mongo import MongoSource, Range
 
 if TYPE_CHECKING:
@@ -47,19 +47,19 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def door(source: Source) -> Iterator[MongoSource]:
-    with closing(MongoSource(source.client, source.db, server_facts(source.client, source.db), batch_size=7)) as opened:
+    with closing(MongoSource(source.client, source.db, server_info(source.client, source.db), batch_size=7)) as opened:
         yield opened
 
 
 @pytest.fixture(params=[True, False], ids=["by the server", "by the catalog"])
 def proving(request: pytest.FixtureRequest, source: Source) -> Iterator[MongoSource]:
     """Both ways to prove which collection was read."""
-    facts = (
-        server_facts(source.client, source.db)
+    info = (
+        server_info(source.client, source.db)
         if request.param
-        else ServerFacts((5, 0, 0), lacking(Ability.COLLECTION_UUID))
+        else ServerInfo((5, 0, 0), lacking(Ability.COLLECTION_UUID))
     )
-    with closing(MongoSource(source.client, source.db, facts, batch_size=10)) as opened:
+    with closing(MongoSource(source.client, source.db, info, batch_size=10)) as opened:
         yield opened
 
 
@@ -273,7 +273,7 @@ def test_look_ups_in_several_collections_of_a_far_server_do_not_wait_for_each_ot
         with MongoClient[dict[str, Any]](uri) as client:
             database = client[source.name]
             # Of five documents a reply, so that each cursor is read on where it was opened.
-            with closing(MongoSource(client, database, server_facts(client, database), batch_size=5)) as far:
+            with closing(MongoSource(client, database, server_info(client, database), batch_size=5)) as far:
                 at = far.operation_time()
                 wanted = [(name, list(range(20))) for name in names]
                 far.by_ids_in(wanted, at=at)

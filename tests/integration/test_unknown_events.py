@@ -17,7 +17,7 @@ from replicator_service.core.steps import Commit
 from replicator_service.pipeline.collections import Collections
 from replicator_service.pipeline.marks import Marks
 from replicator_service.pipeline.planner import Planner
-from replicator_service.source.connect.connection import server_facts
+from replicator_service.source.connect.connection import server_info
 from replicator_service.source.read.mongo import MongoSource
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def test_an_event_of_an_unknown_type_is_counted_and_the_position_moves_past_it(s
         "ns": {"db": source.name, "coll": "things"},
     }
     reply = Reply(bson.encode({"0": event}), field="fullDocument")
-    door = MongoSource(source.client, source.db, server_facts(source.client, source.db))
+    door = MongoSource(source.client, source.db, server_info(source.client, source.db))
     planner = Planner(
         source=door,
         collections=Collections(Mapping()),

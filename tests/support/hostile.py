@@ -61,7 +61,7 @@ def user_settings(connection: psycopg.Connection[Any]) -> dict[str, tuple[str, s
         "select name, vartype, boot_val, coalesce(enumvals, '{}'), coalesce(min_val, '') from pg_settings "
         "where context = 'user'"
     )
-    return {name: facts for name, *facts in connection.execute(query).fetchall()}
+    return {name: answer for name, *answer in connection.execute(query).fetchall()}
 
 
 def hostile_value(name: str, vartype: str, usual: str, values: list[str], least: str) -> str | None:
@@ -91,8 +91,8 @@ def hostile_role(sink: Sink) -> Iterator[str]:
         connection.execute(SHADOWS)
         connection.execute(sql.SQL("create role {} login password 'x'").format(role))
         connection.execute(sql.SQL("grant all on database {} to {}").format(sql.Identifier(sink.name), role))
-        for setting, facts in user_settings(connection).items():
-            value = hostile_value(setting, *facts)
+        for setting, answer in user_settings(connection).items():
+            value = hostile_value(setting, *answer)
             if value is not None:
                 text = sql.SQL(value) if setting == "search_path" else sql.Literal(value)
                 connection.execute(sql.SQL("alter role {} set {} = {}").format(role, sql.Identifier(setting), text))

@@ -63,7 +63,7 @@ _STATUS = _COMMON | {
     "replicator_service.runtime.state.waiting",
 }
 _SCREEN = {
-    "replicator_service.cli.facts",
+    "replicator_service.cli.status_lines",
     "replicator_service.cli.screen",
     "replicator_service.cli.sparkline",
     "replicator_service.runtime.judgement.words",

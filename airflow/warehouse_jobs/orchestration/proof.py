@@ -1,4 +1,4 @@
-"""What a reconciliation has proved, in sentences for people and in facts for other programs."""
+"""What a reconciliation has proved, in sentences for people and as JSON for other programs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sentences(result: RunResult) -> list[str]:
     return told
 
 
-def facts(result: RunResult) -> dict[str, Any]:
+def summary(result: RunResult) -> dict[str, Any]:
     """The same as JSON. ``is_whole`` says whether everything was proved equal."""
     return {
         "run_id": result.id,

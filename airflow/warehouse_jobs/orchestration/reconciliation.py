@@ -88,7 +88,7 @@ def finish(settings: Settings, run_id: int, parts: Sequence[dict[str, Any]]) -> 
             hint="Run again with repair, or see replicator.reconciliation_difference for the keys.",
         )
     say_on_page("\n".join(proof.sentences(result)))
-    return proof.facts(result)
+    return proof.summary(result)
 
 
 def require_whole(proof: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Log lines: a constant message and facts in fields, for people on a terminal and as JSON elsewhere.
+"""Log lines: a constant message, and values in fields, for people on a terminal and as JSON elsewhere.
 
 No global state but the standard library's own: a logger is a value that is passed on. Values of documents, keys and
 secrets never reach a line: drivers' loggers, which could quote statements, stay at warnings, exceptions are shown as

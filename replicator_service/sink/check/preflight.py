@@ -14,8 +14,8 @@ from psycopg import conninfo
 from replicator_service.core.errors import ConfigurationError, ReplicatorError
 from replicator_service.core.mapping.model import TableSpec, tables_of
 from replicator_service.sink.check import control_checks, server_requirements, table_requirements
-from replicator_service.sink.check.server_facts import gather_server
-from replicator_service.sink.check.table_facts import gather_tables
+from replicator_service.sink.check.server_info import gather_server
+from replicator_service.sink.check.table_info import gather_tables
 from replicator_service.sink.check.tables_wanted import wanted_tables
 from replicator_service.sink.connect.address import Address
 from replicator_service.sink.connect.dead_peer import HeardConnection

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from replicator_service.core.findings import Level, require
 from replicator_service.core.naming import schema_name
 from replicator_service.sink.check import server_requirements, table_requirements
-from replicator_service.sink.check.server_facts import gather_server
-from replicator_service.sink.check.table_facts import gather_tables
+from replicator_service.sink.check.server_info import gather_server
+from replicator_service.sink.check.table_info import gather_tables
 from replicator_service.sink.check.tables_wanted import wanted_tables
 from replicator_service.sink.control.migrations import migrate
 from replicator_service.sink.overview.stream import is_installed
@@ -50,7 +50,7 @@ def explained(connection: Connection, stream: str, mapping: Mapping, error: Repl
     found = [(each.name, problem) for each in server_requirements.REQUIREMENTS for problem in each.problems(server)]
     if is_installed(connection) and not server.forbidden_schemas:
         tables, known = wanted_tables(connection, stream, mapping)
-        facts = gather_tables(connection, schema, tables, known)
-        found += [(each.name, problem) for each in table_requirements.REQUIREMENTS for problem in each.problems(facts)]
+        info = gather_tables(connection, schema, tables, known)
+        found += [(each.name, problem) for each in table_requirements.REQUIREMENTS for problem in each.problems(info)]
     problems = [problem for name, problem in found if name in _PRIVILEGES and problem.level is Level.FAIL]
     return problems[0].error if problems else error

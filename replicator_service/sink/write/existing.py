@@ -115,7 +115,7 @@ def _table(
     is_owned: bool,  # noqa: FBT001 - a row of the query
 ) -> ExistingTable:
     return ExistingTable(
-        columns={str(name): _column(*facts) for name, *facts in columns or ()},
+        columns={str(name): _column(*values) for name, *values in columns or ()},
         key=tuple(key or ()),
         has_other_key=bool(has_key and not key),
         indexes=frozenset(map(tuple, indexes or ())),

@@ -17,7 +17,7 @@ from replicator_service.core.errors import ReplicatorError, ResyncRequired, Retr
 from replicator_service.core.ports import CollectionKind
 from replicator_service.core.read_from import ReadFrom
 from replicator_service.source.check import abilities, members, privileges, retention
-from replicator_service.source.connect.connection import Client, connect, read_only_database, server_facts
+from replicator_service.source.connect.connection import Client, connect, read_only_database, server_info
 from replicator_service.source.errors import translated
 from replicator_service.source.read.change_stream import ChangeStream
 from replicator_service.source.read.server_times import settled_time
@@ -88,7 +88,7 @@ def check_position(uri: str, database_name: str, position: Position, checks: Che
         client = connect(uri, app_name="replicator check", server_selection_ms=WAIT_MS)
         try:
             database = read_only_database(client, database_name)
-            stream = ChangeStream(client, database, server_facts(client, database), start=position, batch_size=1)
+            stream = ChangeStream(client, database, server_info(client, database), start=position, batch_size=1)
             stream.poll(wait_ms=_FIRST_ANSWER_MS)
             stream.close()
         finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicator_service.core.abilities import Abilities
 from replicator_service.source.connect.abilities import ABSENT, probe_reads, probe_streams
-from replicator_service.source.connect.connection import ServerFacts
+from replicator_service.source.connect.connection import ServerInfo
 from replicator_service.source.errors import translated
 from replicator_service.source.read.change_stream import ChangeStream
 
@@ -44,7 +44,7 @@ def check_privileges(
     streams: dict[Ability, Found] = {}
     with checks.failing(STREAM):
         streams = probe_streams(database, member)
-        ChangeStream(client, database, ServerFacts((), Abilities(streams)), start=None, batch_size=1).close()
+        ChangeStream(client, database, ServerInfo((), Abilities(streams)), start=None, batch_size=1).close()
         checks.ok(STREAM, "a change stream was opened and closed")
     if checks.failed(FIND) or checks.failed(LIST):
         checks.skip(MAJORITY)

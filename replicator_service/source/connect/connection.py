@@ -41,7 +41,7 @@ class _EncryptedClient(MongoClient[dict[str, Any]]):
 
 
 @dataclass(frozen=True, slots=True)
-class ServerFacts:
+class ServerInfo:
     """What the server is, and what it was found to be able to do.
 
     The version decides nothing but whether writes may share a cluster time, which no question shows.
@@ -183,9 +183,9 @@ def replica_set_version(client: Client) -> tuple[int, ...]:
     return tuple(int(part) for part in info["versionArray"][:3])
 
 
-def server_facts(
+def server_info(
     client: Client, database: MongoDatabase, *, streams: bool = True, route: Route | None = None
-) -> ServerFacts:
+) -> ServerInfo:
     """Ask the server what it is, and try what it can do; with ``streams`` also what its change streams can.
 
     With a ``route`` the member that will be read from is tried.
@@ -196,12 +196,12 @@ def server_facts(
     version, election = replica_set_version(client), last_write(client).latest.term
     member = None if route is None else route.member()
     if route is None or member is None:
-        return ServerFacts(version, _probed(database, None, streams=streams), election)
+        return ServerInfo(version, _probed(database, None, streams=streams), election)
     try:
-        return ServerFacts(version, _probed(database, member, streams=streams), election)
+        return ServerInfo(version, _probed(database, member, streams=streams), election)
     except Retryable as error:
         route.leave(member, error.message)
-        return ServerFacts(version, _probed(database, None, streams=streams), election)
+        return ServerInfo(version, _probed(database, None, streams=streams), election)
 
 
 def _probed(database: MongoDatabase, member: Member | None, *, streams: bool) -> Abilities:

@@ -27,7 +27,7 @@ from replicator_service.core.position import Position, to_timestamp, wall_time
 from replicator_service.core.replies import Reply, read_cursor
 from replicator_service.core.times import time_text
 from replicator_service.source.connect.abilities import ABSENT
-from replicator_service.source.connect.connection import RAW, Client, ServerFacts
+from replicator_service.source.connect.connection import RAW, Client, ServerInfo
 from replicator_service.source.connect.deadline import Deadline, ask, require_reachable
 from replicator_service.source.connect.member import Member, on_member
 from replicator_service.source.connect.route import Route
@@ -91,7 +91,7 @@ class ChangeStream:
         self,
         client: Client,
         database: Database[dict[str, Any]],
-        facts: ServerFacts,
+        info: ServerInfo,
         *,
         start: Position | None,
         batch_size: int,
@@ -102,7 +102,7 @@ class ChangeStream:
     ) -> None:
         self._client = client
         self._database = database
-        self._facts = facts
+        self._info = info
         self._batch_size = batch_size
         self._door = door or Door()
         self._pause = pause
@@ -242,7 +242,7 @@ class ChangeStream:
                 "MongoDB cannot deliver the change event after "
                 f"{time_text(wall_time(self.position.cluster_time))} (code {cause.code}: {name})",
                 hint="The service can only continue behind it and read everything again: 'replicator resync --all'. "
-                + _TOO_LARGE[self._facts.splits_large_events],
+                + _TOO_LARGE[self._info.splits_large_events],
             ) from error
         self._singly = self._batch_size
         self._pause(0.0 if cause.code in _UNDELIVERABLE else _PAUSES[self._refusals])
@@ -277,19 +277,19 @@ class ChangeStream:
 
     def _open_here(self, start: Position | None) -> Position:
         options: dict[str, Any] = {}
-        if self._facts.expanded_events:
+        if self._info.expanded_events:
             options["showExpandedEvents"] = True
         if start is not None and start.is_by_time:
             options["startAtOperationTime"] = to_timestamp(start.cluster_time + 1)
         elif start is not None:
-            options["startAfter" if self._facts.starts_after else "resumeAfter"] = start.resume_token
+            options["startAfter" if self._info.starts_after else "resumeAfter"] = start.resume_token
         pipeline: list[dict[str, Any]] = [{"$changeStream": options}]
-        if self._facts.expanded_events:
+        if self._info.expanded_events:
             unused = {name: 0 for name in _UNUSED_FIELDS if name != "collectionUUID"}
             pipeline += [_KEEP_UUID, {"$project": unused}]
         else:
             pipeline.append({"$project": _UNUSED_FIELDS})
-        if self._facts.splits_large_events:
+        if self._info.splits_large_events:
             pipeline.append({"$changeStreamSplitLargeEvent": {}})
         command = {
             "aggregate": 1,

@@ -23,7 +23,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from replicator_service.core.errors import NoAnswer, Retryable, SnapshotUnavailable
 from replicator_service.core.position import to_cluster_time, to_timestamp
 from replicator_service.core.replies import CursorReply, Reply, read_cursor
-from replicator_service.source.connect.connection import RAW, ServerFacts
+from replicator_service.source.connect.connection import RAW, ServerInfo
 from replicator_service.source.connect.deadline import Deadline, ask, require_reachable
 from replicator_service.source.connect.member import Member, on_member
 from replicator_service.source.errors import translated
@@ -56,7 +56,7 @@ class Line:
     database: Database[dict[str, Any]]
     session: ClientSession
     deadline: Deadline
-    facts: ServerFacts
+    info: ServerInfo
     route: Route
     uuid_of: Callable[[str], bytes | None]
     door: Door
@@ -165,7 +165,7 @@ class ReadCursor:
         """The cluster time that whoever is asked must have, and what all commands of this read have in common."""
         options: dict[str, Any] = {"batchSize": self._batch_size}
         if at is not None:
-            if not self._line.facts.reads_at_a_time:
+            if not self._line.info.reads_at_a_time:
                 raise SnapshotUnavailable(
                     "this server does not read at a cluster time", hint="Nothing to do: it is read as it is now."
                 )
@@ -176,7 +176,7 @@ class ReadCursor:
             # while what the majority has. And some collections are filled without events (convertToCapped).
             after = _time_of(self._line.run_patiently({"ping": 1}))
             options["readConcern"] = {"level": "majority", "afterClusterTime": to_timestamp(after)}
-        if self._uuid is not None and self._line.facts.takes_collection_uuid:
+        if self._uuid is not None and self._line.info.takes_collection_uuid:
             options["collectionUUID"] = Binary(self._uuid, 4)
         return after, options
 
@@ -209,7 +209,7 @@ class ReadCursor:
 
     def _require_same(self) -> None:
         """Where the server does not prove it: that the name leads to this collection still."""
-        if self._uuid is None or self._line.facts.takes_collection_uuid:
+        if self._uuid is None or self._line.info.takes_collection_uuid:
             return
         if self._line.uuid_of(self._collection) != self._uuid:
             raise SnapshotUnavailable(f"{self._collection} was dropped, renamed or made anew", hint=_READ_AGAIN)

@@ -21,7 +21,7 @@ from replicator_service.core.masking.door import Door
 from replicator_service.source.connect.abilities import ABSENT
 from replicator_service.source.connect.connection import (
     Client,
-    ServerFacts,
+    ServerInfo,
     disconnect,
 )
 from replicator_service.source.connect.deadline import Deadline
@@ -74,7 +74,7 @@ class MongoSource:
         self,
         client: Client,
         database: Database[dict[str, Any]],
-        facts: ServerFacts,
+        info: ServerInfo,
         *,
         door: Door | None = None,
         owns_client: bool = False,
@@ -86,14 +86,14 @@ class MongoSource:
         self._route = route or Route(client)
         self._client = client
         self._database = database
-        self._facts = facts
+        self._info = info
         self._batch_size = batch_size
         self._poll_events = poll_events
         self._door = door or Door()
         self._session = client.start_session(causal_consistency=False)
         self._together = Together(self.beside)
         self._line = Line(
-            database, self._session, Deadline(_READ_SECONDS), facts, self._route, self._uuid_of, self._door
+            database, self._session, Deadline(_READ_SECONDS), info, self._route, self._uuid_of, self._door
         )
 
     @property
@@ -102,9 +102,9 @@ class MongoSource:
         return self._database.name
 
     @property
-    def facts(self) -> ServerFacts:
+    def info(self) -> ServerInfo:
         """What the server is."""
-        return self._facts
+        return self._info
 
     def close(self) -> None:
         """End the session. Never raises: a server that is away ends it by itself."""
@@ -117,14 +117,14 @@ class MongoSource:
     @property
     def groups_inserts(self) -> bool:
         """Whether ordinary events may share a cluster time."""
-        return self._facts.groups_inserts
+        return self._info.groups_inserts
 
     def beside(self) -> MongoSource:
         """Another session with the same database, through the same client, for another thread."""
         return MongoSource(
             self._client,
             self._database,
-            self._facts,
+            self._info,
             door=self._door,
             batch_size=self._batch_size,
             poll_events=self._poll_events,
@@ -137,7 +137,7 @@ class MongoSource:
 
     def settled(self) -> int:
         """The same, once the majority has it: nothing that was read before is taken back by a failover."""
-        return server_times.settled_time(self._client, self._facts.election)
+        return server_times.settled_time(self._client, self._info.election)
 
     def collections(self) -> dict[str, SourceCollection]:
         """All collections by name, without the server's own (``system.*``) and those that do not cross."""
@@ -161,7 +161,7 @@ class MongoSource:
         """One collection that may cross: the server looks the name up, however many there are."""
         if not self.crosses(name):
             return None
-        return catalog.find_collection(self._database, name, looks_up=self._facts.looks_up_collections)
+        return catalog.find_collection(self._database, name, looks_up=self._info.looks_up_collections)
 
     def estimate(self, name: str) -> int:
         """About how many documents a collection has, from its metadata."""
@@ -247,7 +247,7 @@ class MongoSource:
         stream = ChangeStream(
             self._client,
             self._database,
-            self._facts,
+            self._info,
             start=start,
             batch_size=self._poll_events,
             door=self._door,

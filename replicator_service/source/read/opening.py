@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from replicator_service.core.read_from import ReadFrom, ReadingObserver, ignore_reading
-from replicator_service.source.connect.connection import connect, disconnect, read_only_database, server_facts
+from replicator_service.source.connect.connection import connect, disconnect, read_only_database, server_info
 from replicator_service.source.connect.route import Route, preference
 from replicator_service.source.read.mongo import MongoSource
 
@@ -26,14 +26,14 @@ def open_source(
 ) -> MongoSource:
     """One source that owns its client: closing it closes that, so it is closed after those beside it.
 
-    ``told`` hears from which member is read, whenever that changes. Raises what :func:`server_facts` does.
+    ``told`` hears from which member is read, whenever that changes. Raises what :func:`server_info` does.
     """
     client = connect(uri)
     try:
         database = read_only_database(client, name)
         route = Route(client, preference(uri, read_from), told=told)
-        facts = server_facts(client, database, route=route)
-        return MongoSource(client, database, facts, door=door, owns_client=True, route=route)
+        info = server_info(client, database, route=route)
+        return MongoSource(client, database, info, door=door, owns_client=True, route=route)
     except BaseException:
         disconnect(client)
         raise
@@ -51,14 +51,14 @@ def opened_sources(
 ) -> Iterator[list[MongoSource]]:
     """So many sources of one database on connections of their own, closed at the end of the block.
 
-    They open no streams. Raises what :func:`server_facts` does.
+    They open no streams. Raises what :func:`server_info` does.
     """
     client = connect(uri, app_name=app_name)
     try:
         database = read_only_database(client, name)
         route = Route(client, preference(uri, read_from))
-        facts = server_facts(client, database, streams=False, route=route)
-        sources = [MongoSource(client, database, facts, door=door, route=route) for _ in range(number)]
+        info = server_info(client, database, streams=False, route=route)
+        sources = [MongoSource(client, database, info, door=door, route=route) for _ in range(number)]
         yield sources
         for source in sources:
             source.close()

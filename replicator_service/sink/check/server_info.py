@@ -69,7 +69,7 @@ select
 
 
 @dataclass(frozen=True, slots=True)
-class ServerFacts:
+class ServerInfo:
     """The server as our user finds it.
 
     ``missing_schemas`` do not exist yet, ``closed_schemas`` may not be created in, ``forbidden_schemas`` not even used.
@@ -103,7 +103,7 @@ class ServerFacts:
         return identifier(self.database)
 
 
-def gather_server(connection: Connection, schema: str, *, now: float) -> ServerFacts:
+def gather_server(connection: Connection, schema: str, *, now: float) -> ServerInfo:
     """Ask the server; ``schema`` is that of the replicated tables, ``now`` the wall clock in seconds."""
     named = {"schemas": ["replicator", schema]}
     with translated(step="look at the server"):
@@ -112,7 +112,7 @@ def gather_server(connection: Connection, schema: str, *, now: float) -> ServerF
     user, database, may_create, may_use_temporary, missing, closed, forbidden, event_triggers = privileges
     is_standby, read_only, of_server, of_database, of_role, limits, clock = state
     free = {"the server": of_server, "the database": of_database, "the user": of_role}
-    return ServerFacts(
+    return ServerInfo(
         version=connection.info.server_version,
         encoding=connection.info.parameter_status("server_encoding") or "",
         user=user,

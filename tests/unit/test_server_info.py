@@ -6,23 +6,23 @@ import pytest
 
 from replicator_service.core.abilities import Abilities, Ability, Found, lacking, require_exact
 from replicator_service.core.errors import ConfigurationError
-from replicator_service.source.connect.connection import ServerFacts
+from replicator_service.source.connect.connection import ServerInfo
 
 
 @pytest.mark.parametrize(
     ("version", "groups"), [((5, 0, 31), False), ((6, 0, 27), False), ((7, 0, 0), True), ((8, 0, 4), True)]
 )
 def test_versions_tell_whether_writes_share_a_time(version: tuple[int, ...], *, groups: bool) -> None:
-    assert ServerFacts(version).groups_inserts is groups
+    assert ServerInfo(version).groups_inserts is groups
 
 
 @pytest.mark.parametrize("version", [(5, 0, 31), (8, 2, 1)])
 def test_a_version_says_nothing_of_what_a_server_can_do(version: tuple[int, ...]) -> None:
-    without = ServerFacts(version, lacking(Ability.EXPANDED_EVENTS, Ability.SPLIT_EVENTS, Ability.COLLECTION_UUID))
+    without = ServerInfo(version, lacking(Ability.EXPANDED_EVENTS, Ability.SPLIT_EVENTS, Ability.COLLECTION_UUID))
     assert not without.expanded_events
     assert not without.splits_large_events
     assert not without.takes_collection_uuid
-    assert ServerFacts(version).expanded_events
+    assert ServerInfo(version).expanded_events
 
 
 def test_what_could_not_be_told_is_relied_on_until_a_refusal_shows_otherwise() -> None:

@@ -25,7 +25,7 @@ _GROUP = 5
 """Seconds in one character of a chart."""
 
 
-def facts(found: Json, series: Series, next_sample: int, width: int, *, is_ascii: bool) -> Table:
+def status_lines(found: Json, series: Series, next_sample: int, width: int, *, is_ascii: bool) -> Table:
     """A line for each number: its name, its value, and a chart or a note in what is left of ``width``."""
     table = Table.grid(padding=(0, 1))
     table.add_column(min_width=_LABEL, style="dim", no_wrap=True)

@@ -157,7 +157,7 @@ class TableState:
 
 
 @dataclass(frozen=True, slots=True)
-class TableFacts:
+class TableInfo:
     """Replicated tables, those that exist and those that will. ``known`` are of collections that were here before."""
 
     schema: str
@@ -177,7 +177,7 @@ class TableFacts:
 
 def gather_tables(
     connection: Connection, schema: str, tables: Sequence[TableSpec], known: Collection[str] = ()
-) -> TableFacts:
+) -> TableInfo:
     """Look at these tables, in a constant number of statements."""
     named = {"schema": schema, "tables": [table.name for table in tables], "privileges": _NEEDED}
     plans = plan_tables(connection, schema, tables)
@@ -187,7 +187,7 @@ def gather_tables(
         rules = connection.execute(_RULES, named).fetchall()
         depending = connection.execute(_DEPENDING, named).fetchall()
         row = connection.execute("select current_user::text").fetchone()
-    return TableFacts(
+    return TableInfo(
         schema=schema,
         user=row[0] if row else "",
         plans=tuple(plans),
