@@ -213,9 +213,9 @@ class Actor:
         self._world.postgres.refused.discard((_table(name), encode_key(identity)))
 
     def _retry(self) -> None:
-        letters = self._world.postgres.storage.committed.get(DEAD_LETTER, {})
-        for key, letter in letters.items():
-            self._change(DEAD_LETTER, key, replace(letter, is_retried=True))
+        dead_letters = self._world.postgres.storage.committed.get(DEAD_LETTER, {})
+        for key, dead_letter in dead_letters.items():
+            self._change(DEAD_LETTER, key, replace(dead_letter, is_retried=True))
         self.request("retry", None)
 
     def _tamper(self, name: str, identity: Value) -> None:

@@ -159,10 +159,10 @@ class Checker:
         for name, collection in catalog.items():
             if name not in known and collection.documents and not is_converging:
                 raise Violation(f"{name} has documents and is not known")
-        letters = committed.get(DEAD_LETTER, {})
+        dead_letters = committed.get(DEAD_LETTER, {})
         for name, each in known.items():
             try:
-                self._check_collection(each, catalog.get(name), letters, is_converging=is_converging)
+                self._check_collection(each, catalog.get(name), dead_letters, is_converging=is_converging)
             except Violation as violation:
                 raise Violation(f"{violation} ({_told(each)})") from None
 
@@ -177,7 +177,12 @@ class Checker:
             raise Violation(f"the token went back from {old} to {new}")
 
     def _check_collection(
-        self, known: Registered, collection: Collection | None, letters: dict[object, object], *, is_converging: bool
+        self,
+        known: Registered,
+        collection: Collection | None,
+        dead_letters: dict[object, object],
+        *,
+        is_converging: bool,
     ) -> None:
         name = known.collection
         committed = self._world.postgres.storage.committed
@@ -185,7 +190,7 @@ class Checker:
         tables = _table_names(mapping)
         relations = [committed.get(rows_of(table)) for table in tables]
         documents = collection.documents if collection is not None else _NO_DOCUMENTS
-        concerned = (known, documents, letters, *relations)
+        concerned = (known, documents, dead_letters, *relations)
         passed = self._passed.get(name)
         if passed is not None and all(map(is_, passed, concerned)) and is_converging is self._was_converging:
             return
@@ -194,7 +199,7 @@ class Checker:
             for table, each in zip(tables, relations, strict=True)
             for key, row in (each or {}).items()
         }
-        lettered = {key[1] for key in letters if key[0] == name}  # type: ignore[index]  # pairs
+        refused = {key[1] for key in dead_letters if key[0] == name}  # type: ignore[index]  # pairs
         if name in self._damaged:
             # A snapshot that was under way has passed what was damaged; one that begins makes up for it.
             if known.state is CollectionState.SNAPSHOTTING and _is_at_its_beginning(known.progress):
@@ -202,11 +207,11 @@ class Checker:
             return
         expected = collection_rows(mapping, documents)
         if not is_converging:
-            own = {place: row for place, row in rows.items() if document_of(place[1]) not in lettered}
-            self._check_kept(known, mapping, own, expected, lettered)
+            own = {place: row for place, row in rows.items() if document_of(place[1]) not in refused}
+            self._check_kept(known, mapping, own, expected, refused)
         ever = self._ever.get(name, set())
         for (table, key), row in rows.items():
-            if (table, key, row.values) not in ever and document_of(key) not in lettered:
+            if (table, key, row.values) not in ever and document_of(key) not in refused:
                 raise Violation(f"{name}: a row that no document ever was: {table} {key!r} {row.values[:100]}")
         exact = self._exact_rows(known, mapping, documents, is_converging=is_converging)
         if exact is not None:
@@ -214,9 +219,9 @@ class Checker:
                 name,
                 exact[0],
                 {place: row for place, row in rows.items() if exact[1] is None or document_of(place[1]) in exact[1]},
-                lettered,
+                refused,
             )
-            self._check_letters(known, mapping, documents, lettered)
+            self._check_dead_letters(known, mapping, documents, refused)
         for table, each in zip(tables, relations, strict=True):
             self._before.rows[table] = each or {}
         self._passed[name] = concerned
@@ -251,13 +256,13 @@ class Checker:
             case _:
                 return None
 
-    def _check_letters(
-        self, known: Registered, mapping: CollectionMapping, documents: Documents, lettered: set[str]
+    def _check_dead_letters(
+        self, known: Registered, mapping: CollectionMapping, documents: Documents, refused: set[str]
     ) -> None:
         if known.state is not CollectionState.STREAMING:
             return
         keys = {document_rows(mapping, each.bson)[0] for each in documents.values()}
-        stale = lettered - keys
+        stale = refused - keys
         if stale:
             raise Violation(f"{known.collection}: dead letters of documents that do not exist: {sorted(stale)}")
 
@@ -267,7 +272,7 @@ class Checker:
         mapping: CollectionMapping,
         rows: dict[tuple[str, object], Row],
         expected: Rows,
-        lettered: set[str],
+        refused: set[str],
     ) -> None:
         """Rows whose documents are still what they were are still there; chunks and sweeps have not touched them."""
         name = known.collection
@@ -277,7 +282,7 @@ class Checker:
         has_moved = before.position.cluster_time != after.position.cluster_time
         for table in _table_names(mapping):
             for key, old in self._before.rows.get(table, {}).items():
-                if expected.get((table, key)) != old.values or document_of(key) in lettered:
+                if expected.get((table, key)) != old.values or document_of(key) in refused:
                     continue
                 if rows.get((table, key)) == old:
                     continue
@@ -316,16 +321,16 @@ class Checker:
                     ever |= {(table, key, values) for (table, key), values in made.items()}
 
 
-def _compare(name: str, expected: Rows, rows: dict[tuple[str, object], Row], lettered: set[str]) -> None:
+def _compare(name: str, expected: Rows, rows: dict[tuple[str, object], Row], refused: set[str]) -> None:
     for (table, key), values in expected.items():
         row = rows.get((table, key))
         if row is None:
-            if document_of(key) not in lettered:
+            if document_of(key) not in refused:
                 raise Violation(f"{name}: a row is missing: {table} {key!r}")
-        elif row.values != values and document_of(key) not in lettered:
+        elif row.values != values and document_of(key) not in refused:
             raise Violation(f"{name}: a row is different: {table} {key!r}: {row.values[:80]} instead of {values[:80]}")
     for table, key in rows:
-        if (table, key) not in expected and document_of(key) not in lettered:
+        if (table, key) not in expected and document_of(key) not in refused:
             raise Violation(f"{name}: a row is unexpected: {table} {key!r}")
 
 

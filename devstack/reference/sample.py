@@ -9,11 +9,11 @@ from replicator_service.core.abilities import Abilities, Ability, Found
 from replicator_service.core.overview import (
     CollectionView,
     DatabaseView,
+    DeadLetterGroup,
     DifferenceGroup,
     FindingGroup,
     LastReconciliation,
     Leader,
-    LetterGroup,
     MartView,
     SourceView,
 )
@@ -81,8 +81,8 @@ SERVICE = ServiceView(
             groups=(DifferenceGroup("SupportTickets", DifferenceKind.MISSING, 1, are_dead_letters=True),),
         ),
         leader=Leader(pid=4711, application="replicator writer", address="10.0.0.7", since=_at(1)),
-        letter_groups=(
-            LetterGroup(
+        dead_letter_groups=(
+            DeadLetterGroup(
                 "SupportTickets",
                 'new row for relation "support_tickets" violates check constraint "no_urgency"',
                 1,

@@ -46,7 +46,7 @@ def status_lines(found: Json, series: Series, next_sample: int, width: int, *, i
     table.add_row("oplog headroom", *_headroom(found))
     for label, value, note in _indexes(found):
         table.add_row(label, value, note)
-    table.add_row("dead letters", *_letters(found))
+    table.add_row("dead letters", *_dead_letters(found))
     table.add_row("reconciled", *_reconciled(found))
     for label, value, note in _marts(found):
         table.add_row(label, value, note)
@@ -101,7 +101,7 @@ def _index(each: Json) -> str:
     return f"{each['table']} ({', '.join(each['columns'])})"
 
 
-def _letters(found: Json) -> tuple[Text, Text]:
+def _dead_letters(found: Json) -> tuple[Text, Text]:
     count = found.get("dead_letters") or 0
     reasons = found.get("dead_letter_reasons") or []
     note = f"{reasons[0]['collection']}: {' '.join(str(reasons[0]['reason']).split())}" if reasons else ""

@@ -76,7 +76,7 @@ class LoadView:
 
 
 @dataclass(frozen=True, slots=True)
-class LetterGroup:
+class DeadLetterGroup:
     """Dead letters of one collection with the same reason: the error without the numbers that vary in it."""
 
     collection: str
@@ -239,7 +239,7 @@ class DatabaseView:
     last_reconciliation: LastReconciliation | None = None
     leader: Leader | None = None
     is_writing: bool = False
-    letter_groups: tuple[LetterGroup, ...] = ()
+    dead_letter_groups: tuple[DeadLetterGroup, ...] = ()
     reconciliation_attempt: Attempt | None = None
     marts: tuple[MartView, ...] = ()
     checkpoint_age: float | None = None

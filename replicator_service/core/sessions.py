@@ -106,7 +106,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class RetriedLetter:
+class RetriedDeadLetter:
     """A dead letter that is to be tried again. ``source_id`` is its key, ``id_document`` the BSON of ``{_id: ...}``."""
 
     id: int
@@ -234,7 +234,7 @@ class OperatorSession(Protocol):
         """Requests that nobody has handled, the oldest first."""
         ...
 
-    def retried_letters(self, after: int, limit: int) -> Sequence[RetriedLetter]:
+    def retried_dead_letters(self, after: int, limit: int) -> Sequence[RetriedDeadLetter]:
         """Dead letters with a larger ``id`` than ``after`` that are to be tried again, in its order."""
         ...
 

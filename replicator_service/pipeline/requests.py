@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from replicator_service.pipeline.planner import Planner
 
 _ATTEMPTS = 3
-_LETTERS = 100
+_DEAD_LETTERS = 100
 
 
 class Requests:
@@ -110,13 +110,13 @@ class Requests:
         """Write the present version of each document; of what is gone the row is deleted, if there is one still."""
         at = self._planner.position.cluster_time
         after = 0
-        while letters := self._operator.retried_letters(after, _LETTERS):
-            after = letters[-1].id
+        while dead_letters := self._operator.retried_dead_letters(after, _DEAD_LETTERS):
+            after = dead_letters[-1].id
             by_collection: dict[str, list[Change]] = {}
-            for letter in letters:
-                source_id = ExactId(letter.id_document)
-                change = Change(letter.collection, letter.source_id, Operation.UPDATE, at, None, 0, source_id)
-                by_collection.setdefault(letter.collection, []).append(change)
+            for dead_letter in dead_letters:
+                source_id = ExactId(dead_letter.id_document)
+                change = Change(dead_letter.collection, dead_letter.source_id, Operation.UPDATE, at, None, 0, source_id)
+                by_collection.setdefault(dead_letter.collection, []).append(change)
             for name, changes in by_collection.items():
                 collection = self._planner.collections.get(name)
                 if collection is not None and collection.is_streamed:
@@ -126,7 +126,7 @@ class Requests:
     def _retried(self, name: str, changes: list[Change], at: int) -> Iterator[Step]:
         gone: list[Change] = []
         if self._source.hides_ids(name):
-            # A letter is as masked as a row.
+            # A dead letter is as masked as a row.
             found_again = self._planner.reads.found_again(name, {each.key for each in changes})
             gone = [each._replace(operation=Operation.DELETE) for each in changes if each.key not in found_again]
             changes = [each._replace(source_id=found_again[each.key]) for each in changes if each.key in found_again]

@@ -120,7 +120,7 @@ class Start:
 
 
 def _removals(excluded: Iterable[Registered]) -> Iterator[Step]:
-    """Collections that do not cross any more leave nothing behind: no table, no letter, no finding."""
+    """Collections that do not cross any more leave nothing behind: no table, no dead letter, no finding."""
     for each in excluded:
         names = dict.fromkeys([each.table_name, *each.tables])
         yield RemoveTables(each.collection, tuple(TableSpec(name, (), ()) for name in names))

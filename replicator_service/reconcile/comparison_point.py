@@ -17,7 +17,7 @@ from replicator_service.sink.control.checkpoint import read_checkpoint
 from replicator_service.sink.control.registry import registered
 from replicator_service.sink.errors import translated
 from replicator_service.sink.overview.stream import lease_holder
-from replicator_service.sink.reconcile.reconciliation import letters_of
+from replicator_service.sink.reconcile.reconciliation import dead_letter_keys
 
 if TYPE_CHECKING:
     from replicator_service.core.sessions import Registered
@@ -41,7 +41,7 @@ class NeverNow(ReplicatorError):
 
 @dataclass(frozen=True, slots=True)
 class ComparisonPoint:
-    """``found`` is the collection at the source at the time ``present``, ``letters`` the keys of its dead letters.
+    """``found`` is the collection at the source at the time ``present``, ``dead_letters`` the keys of its dead letters.
 
     ``is_dropped``: the stream has seen the collection go, so its tables must be empty.
     """
@@ -49,7 +49,7 @@ class ComparisonPoint:
     cluster_time: int
     present: int
     found: SourceCollection | None
-    letters: frozenset[str]
+    dead_letters: frozenset[str]
     is_dropped: bool
 
     @property
@@ -108,8 +108,8 @@ def _comparison_point(
     is_dropped = state is CollectionState.DROPPED
     if not is_dropped:
         _require_comparable(compared, known, found)
-    letters = letters_of(servers.read, servers.stream, compared.collection)
-    return ComparisonPoint(at, present, found, letters, is_dropped)
+    dead_letters = dead_letter_keys(servers.read, servers.stream, compared.collection)
+    return ComparisonPoint(at, present, found, dead_letters, is_dropped)
 
 
 def _require_comparable(compared: ComparedCollection, known: Registered | None, found: SourceCollection | None) -> None:

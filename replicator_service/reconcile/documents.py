@@ -165,9 +165,9 @@ class DocumentPass:
             self.counted.rows[row.table] += row.is_extra - row.is_missing
 
     def _add_differences(self, reply: Reply, rows: Sequence[RowDifference], unwritable: Sequence[int]) -> None:
-        letters = self._point.letters
-        differences = differences_of_rows(rows, self._compared.tables, letters)
-        ids = self._ids(reply, {each.key for each in differences} - letters)
+        dead_letters = self._point.dead_letters
+        differences = differences_of_rows(rows, self._compared.tables, dead_letters)
+        ids = self._ids(reply, {each.key for each in differences} - dead_letters)
         self._findings.expect(differences)
         differences += self._unwritable(reply, unwritable)
         self._findings.add(differences, self._repair(ids) if ids else set())
@@ -182,7 +182,7 @@ class DocumentPass:
             self.counted.rows[number] += sum(counts.values())
         for key in keys:
             kind = DifferenceKind.DIFFERENT if key in there[0] else DifferenceKind.MISSING
-            yield Difference(key, kind, detail_of(["the document cannot be written"], key, self._point.letters))
+            yield Difference(key, kind, detail_of(["the document cannot be written"], key, self._point.dead_letters))
 
     @staticmethod
     def _ids(reply: Reply, keys: set[str]) -> dict[str, Any]:

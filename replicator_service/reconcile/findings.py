@@ -59,32 +59,32 @@ class Findings:
 
 
 def differences_of_rows(
-    rows: Sequence[RowDifference], tables: Sequence[TableSpec], letters: frozenset[str]
+    rows: Sequence[RowDifference], tables: Sequence[TableSpec], dead_letters: frozenset[str]
 ) -> list[Difference]:
     """Put the rows of each key together: a key is missing when its row in the parent table is."""
     by_key: dict[str, list[RowDifference]] = {}
     for row in rows:
         by_key.setdefault(row.key, []).append(row)
-    return [_difference(key, found, tables, letters) for key, found in by_key.items()]
+    return [_difference(key, found, tables, dead_letters) for key, found in by_key.items()]
 
 
 def _difference(
-    key: str, rows: Sequence[RowDifference], tables: Sequence[TableSpec], letters: frozenset[str]
+    key: str, rows: Sequence[RowDifference], tables: Sequence[TableSpec], dead_letters: frozenset[str]
 ) -> Difference:
     if any(row.table == 0 and row.is_missing for row in rows):
-        return Difference(key, DifferenceKind.MISSING, detail_of([], key, letters))
+        return Difference(key, DifferenceKind.MISSING, detail_of([], key, dead_letters))
     columns = sorted({column for row in rows if row.table == 0 for column in row.columns})
     details = [f"columns {', '.join(columns)}"] if columns else []
     for number, table in enumerate(tables):
         children = [row for row in rows if row.table == number]
         if number and children:
             details.append(f"{table.name}: {_told(children)}")
-    return Difference(key, DifferenceKind.DIFFERENT, detail_of(details, key, letters))
+    return Difference(key, DifferenceKind.DIFFERENT, detail_of(details, key, dead_letters))
 
 
-def detail_of(details: Sequence[str], key: str, letters: frozenset[str]) -> str:
+def detail_of(details: Sequence[str], key: str, dead_letters: frozenset[str]) -> str:
     """One line; that a document waits in the dead letters explains everything else."""
-    return "; ".join([DEAD_LETTER, *details] if key in letters else details)
+    return "; ".join([DEAD_LETTER, *details] if key in dead_letters else details)
 
 
 def _told(rows: Sequence[RowDifference]) -> str:

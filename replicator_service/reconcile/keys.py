@@ -89,8 +89,8 @@ class KeyPass:
     def _take(self, batch: Sequence[Sequence[RowVersion]], *, is_repaired: bool) -> None:
         if not batch:
             return
-        letters = self._point.letters
-        deleted = [row for rows in batch for row in rows if row.key not in letters]
+        dead_letters = self._point.dead_letters
+        deleted = [row for rows in batch for row in rows if row.key not in dead_letters]
         differences = [self._difference(rows) for rows in batch]
         self._findings.expect(differences)
         gone = self._delete(deleted) if is_repaired and deleted else set()
@@ -101,7 +101,9 @@ class KeyPass:
         details = (
             [] if tables[0] == 0 else [f"rows of {', '.join(self._compared.tables[each].name for each in tables)}"]
         )
-        return Difference(rows[0].key, DifferenceKind.UNEXPECTED, detail_of(details, rows[0].key, self._point.letters))
+        return Difference(
+            rows[0].key, DifferenceKind.UNEXPECTED, detail_of(details, rows[0].key, self._point.dead_letters)
+        )
 
     def _refusal(self) -> Refusal | None:
         counted = zip(

@@ -89,7 +89,7 @@ def apply_step(server: Server, transaction: Transaction, step: ControlStep) -> i
         case RequestTried() | RequestHandled():
             _note_request(transaction, step)
         case MoveDeadLetters():
-            _move_letters(transaction, step)
+            _move_dead_letters(transaction, step)
         case Sweep() | EmptyTables() | RemoveTables():
             return _delete(transaction, step)
         case _:
@@ -235,13 +235,13 @@ def _progress(
 
 def _delete(transaction: Transaction, step: Sweep | EmptyTables | RemoveTables) -> int:
     known = _registered(transaction, step.collection)
-    letters = [key for key in transaction.rows(DEAD_LETTER) if key[0] == step.collection]  # type: ignore[index]  # pairs
+    dead_letters = [key for key in transaction.rows(DEAD_LETTER) if key[0] == step.collection]  # type: ignore[index]  # pairs
     deleted = 0
     match step:
         case Sweep():
             require_tables(transaction, step.tables)
             deleted = sum(delete_keys(transaction, table, step.keys) for table in step.tables)
-            letters = [key for key in letters if key[1] in step.keys]  # type: ignore[index]  # pairs
+            dead_letters = [key for key in dead_letters if key[1] in step.keys]  # type: ignore[index]  # pairs
             progress = replace(known.progress or Progress(), sweep_place=step.place)
             transaction.put(COLLECTION, step.collection, replace(known, progress=progress))
         case EmptyTables():
@@ -252,7 +252,7 @@ def _delete(transaction: Transaction, step: Sweep | EmptyTables | RemoveTables) 
             for table in step.tables:
                 _remove_table(transaction, table.name)
             transaction.delete(COLLECTION, step.collection)
-    for key in letters:
+    for key in dead_letters:
         transaction.delete(DEAD_LETTER, key)
     return deleted
 
@@ -265,14 +265,14 @@ def _registered(transaction: Transaction, name: str) -> Registered:
     return known
 
 
-def _move_letters(transaction: Transaction, step: MoveDeadLetters) -> None:
+def _move_dead_letters(transaction: Transaction, step: MoveDeadLetters) -> None:
     concerned = (step.collection, step.target)
-    letters: list[DeadLetter] = [
+    dead_letters: list[DeadLetter] = [
         each for each in transaction.rows(DEAD_LETTER).values() if each.collection in concerned
     ]
-    for letter in letters:
-        transaction.delete(DEAD_LETTER, (letter.collection, letter.key))
-    for letter in letters:
-        if letter.collection == step.collection:
-            moved = replace(letter, collection=step.target)
-            transaction.put(DEAD_LETTER, (step.target, letter.key), moved)
+    for dead_letter in dead_letters:
+        transaction.delete(DEAD_LETTER, (dead_letter.collection, dead_letter.key))
+    for dead_letter in dead_letters:
+        if dead_letter.collection == step.collection:
+            moved = replace(dead_letter, collection=step.target)
+            transaction.put(DEAD_LETTER, (step.target, dead_letter.key), moved)

@@ -181,8 +181,8 @@ class ModelLeaderSession(Client):
             for each in rejected:
                 change = each.change
                 number = self.server.storage.next_number()
-                letter = DeadLetter(number, change.collection, change.key, id_document(each.document()))
-                transaction.put(DEAD_LETTER, (change.collection, change.key), letter)
+                dead_letter = DeadLetter(number, change.collection, change.key, id_document(each.document()))
+                transaction.put(DEAD_LETTER, (change.collection, change.key), dead_letter)
             return 0
 
         self._work(add)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replicator_service.core.sessions import Pace, Request, RetriedLetter
+from replicator_service.core.sessions import Pace, Request, RetriedDeadLetter
 from simulation.postgres.client import Client
 from simulation.postgres.control import DEAD_LETTER, PACE, PAUSE, REQUEST, DeadLetter, RequestRow
 from simulation.postgres.rows import document_of
@@ -36,11 +36,11 @@ class ModelOperatorSession(Client):
         rows: list[RequestRow] = sorted(self._view().rows(REQUEST).values(), key=lambda row: row.id)
         return [Request(row.id, row.kind, row.collection, row.attempts) for row in rows if not row.is_handled]
 
-    def retried_letters(self, after: int, limit: int) -> list[RetriedLetter]:
+    def retried_dead_letters(self, after: int, limit: int) -> list[RetriedDeadLetter]:
         """Dead letters that are to be tried again."""
         rows: list[DeadLetter] = sorted(self._view().rows(DEAD_LETTER).values(), key=lambda row: row.id)
         wanted = [row for row in rows if row.is_retried and row.id > after][:limit]
-        return [RetriedLetter(row.id, row.collection, row.key, row.id_document) for row in wanted]
+        return [RetriedDeadLetter(row.id, row.collection, row.key, row.id_document) for row in wanted]
 
     def snapshot_pace(self) -> Pace:
         """How fast snapshots may be read."""
@@ -49,9 +49,9 @@ class ModelOperatorSession(Client):
     def with_rows(self, tables: Mapping[str, Tables]) -> set[str]:
         """Those that have a row or a dead letter."""
         view = self._view()
-        lettered = {key[0] for key in view.rows(DEAD_LETTER)}  # type: ignore[index]  # pairs
+        refused = {key[0] for key in view.rows(DEAD_LETTER)}  # type: ignore[index]  # pairs
         filled = {name for name, specs in tables.items() if any(view.rows(rows_of(spec.name)) for spec in specs)}
-        return filled | (lettered & tables.keys())
+        return filled | (refused & tables.keys())
 
     def keys_after(self, collection: str, tables: Tables, after: str, limit: int) -> list[str]:
         """Distinct keys behind ``after``, in the server's order of text."""

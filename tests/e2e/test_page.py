@@ -15,11 +15,11 @@ from replicator_service.core.errors import Fatal, ResyncRequired, SinkUnavailabl
 from replicator_service.core.overview import (
     CollectionView,
     DatabaseView,
+    DeadLetterGroup,
     DifferenceGroup,
     FindingGroup,
     LastReconciliation,
     Leader,
-    LetterGroup,
     MartView,
 )
 from replicator_service.core.reconciliation import DifferenceKind
@@ -220,8 +220,10 @@ def test_a_snapshot_shows_how_far_it_is_and_how_long_it_takes(shown: Shown) -> N
 def test_dead_letters_come_with_their_reasons_and_the_commands(shown: Shown) -> None:
     shown.around.lead()
     reason = 'new row violates check constraint "positive" (SQLSTATE 23514)'
-    groups = (LetterGroup("Orders", reason, 40, NOW - timedelta(minutes=9)), LetterGroup("Carts", "…", 1, NOW))
-    shown.around.see_database(database(collection("Orders", dead_letters=40), dead_letters=43, letter_groups=groups))
+    groups = (DeadLetterGroup("Orders", reason, 40, NOW - timedelta(minutes=9)), DeadLetterGroup("Carts", "…", 1, NOW))
+    shown.around.see_database(
+        database(collection("Orders", dead_letters=40), dead_letters=43, dead_letter_groups=groups)
+    )
     page = shown.visit()
     assert page.texts("#reasons li") == [f"40 Orders {reason} 9 min ago", "1 Carts … now"]
     assert page.text("#letters-empty") == "2 letters more."
@@ -345,7 +347,7 @@ def test_texts_from_the_database_cannot_become_markup(shown: Shown) -> None:
             collection(HOSTILE, table=HOSTILE),
             collection("__proto__"),
             dead_letters=1,
-            letter_groups=(LetterGroup(HOSTILE, HOSTILE, 1, NOW),),
+            dead_letter_groups=(DeadLetterGroup(HOSTILE, HOSTILE, 1, NOW),),
             leader=Leader(1, HOSTILE, HOSTILE, NOW),
             last_reconciliation=LastReconciliation(
                 NOW, 1, 0, 1, (DifferenceGroup(HOSTILE, DifferenceKind.MISSING, 1),)
@@ -423,7 +425,7 @@ def test_nothing_has_to_be_scrolled_sideways_on_a_phone(shown: Shown) -> None:
             collection(long, rows=10**12, dead_letters=10**6),
             collection("Orders", CollectionState.SNAPSHOTTING, documents=1, expected=9),
             dead_letters=10**6,
-            letter_groups=(LetterGroup(long, "z" * 200, 10**6, NOW - timedelta(days=400)),),
+            dead_letter_groups=(DeadLetterGroup(long, "z" * 200, 10**6, NOW - timedelta(days=400)),),
             last_reconciliation=LastReconciliation(
                 NOW, 10**6, 0, 10**12, (DifferenceGroup(long, DifferenceKind.UNEXPECTED, 10**6),)
             ),

@@ -171,8 +171,8 @@ def test_letters_of_documents_that_went_unseen_are_settled(source: Source, sink:
         replication.start()
         report = replication.catch_up()
         with sink.connect() as connection:
-            letters = connection.execute("select source_id from replicator.dead_letter").fetchall()
-        assert letters == [("$number:3",)]
+            dead_letters = connection.execute("select source_id from replicator.dead_letter").fetchall()
+        assert dead_letters == [("$number:3",)]
         assert report.dead_letters == 1
     finally:
         replication.stop()

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from replicator_service.core.errors import Fatal
 from replicator_service.core.mapping.model import ChildTable, ColumnType, MappedColumn, Mapping, TypedCollection
-from replicator_service.sink.control.dead_letters import DeadLetter, document_of, list_letters, mark_retried
+from replicator_service.sink.control.dead_letters import DeadLetter, document_of, list_dead_letters, mark_retried
 from replicator_service.sink.control.requests import add_request
 from tests.support.bson_bytes import document, element, integer, text
 from tests.support.limits import LIVELY
@@ -48,20 +48,20 @@ def run(sink: Sink, source: Source, statement: str) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-def kept_document(sink: Sink, source: Source, letter: DeadLetter) -> bytes:
+def kept_document(sink: Sink, source: Source, dead_letter: DeadLetter) -> bytes:
     with sink.connect() as connection:
-        return document_of(connection, source.name, letter.id)
+        return document_of(connection, source.name, dead_letter.id)
 
 
-def letters(sink: Sink, source: Source) -> dict[str, DeadLetter]:
+def dead_letters(sink: Sink, source: Source) -> dict[str, DeadLetter]:
     with sink.connect() as connection:
-        return {each.source_id: each for each in list_letters(connection, source.name)}
+        return {each.source_id: each for each in list_dead_letters(connection, source.name)}
 
 
 def retry(sink: Sink, source: Source) -> None:
     """Try every letter again, and wait until that was done."""
     with sink.connect() as connection:
-        mark_retried(connection, source.name, [each.id for each in list_letters(connection, source.name)])
+        mark_retried(connection, source.name, [each.id for each in list_dead_letters(connection, source.name)])
         request = add_request(connection, source.name, "retry", None)
         query = "select from replicator.request where id = %s and handled_at is not null"
         wait_until(lambda: connection.execute(query, (request,)).fetchall(), message="the retry")
@@ -114,7 +114,7 @@ def test_a_refused_document_holds_up_nobody(source: Source, sink: Sink, refusal:
         replication.catch_up()
         assert time.monotonic() - began < SOON
 
-        found = letters(sink, source)
+        found = dead_letters(sink, source)
         assert found.keys() == {"bad", "$number:2"}
         assert kept_document(sink, source, found["bad"]) == documents_at(source, "orders")["bad"]
         assert kept_document(sink, source, found["$number:2"]) == documents_at(source, "orders")["$number:2"]
@@ -123,7 +123,7 @@ def test_a_refused_document_holds_up_nobody(source: Source, sink: Sink, refusal:
         source.db.orders.update_one({"_id": 2}, {"$set": {"total": 5, "name": "short", "lines": []}})
         source.db.orders.delete_one({"_id": "bad"})
         replication.catch_up()
-        assert letters(sink, source) == {}
+        assert dead_letters(sink, source) == {}
         assert totals(sink, source)["$number:2"] == 5
 
 
@@ -147,21 +147,21 @@ def test_letters_are_written_when_nothing_refuses_them_any_more(source: Source, 
         source.db.orders.delete_one({"_id": 1})
         source.db.orders.update_one({"_id": "kept"}, {"$set": {"total": -1}})
         replication.catch_up()
-        found = letters(sink, source)
+        found = dead_letters(sink, source)
         assert len(found) == 5
         assert {kept_document(sink, source, each) for each in found.values()} >= set(texts)
         assert decoded(kept_document(sink, source, found["$number:1"])) == {"_id": 1}
 
         retry(sink, source)
         replication.catch_up()
-        assert letters(sink, source).keys() == found.keys(), "refused again, and kept"
+        assert dead_letters(sink, source).keys() == found.keys(), "refused again, and kept"
 
         run(sink, source, "alter table {}.orders drop constraint positive")
         # Locks in the order in which a write takes them: the table first, then what refers to it.
         run(sink, source, "lock table {0}.orders in access exclusive mode; drop table {0}.notes")
         retry(sink, source)
         replication.catch_up()
-        assert letters(sink, source) == {}
+        assert dead_letters(sink, source) == {}
         rows = run(sink, source, "select coalesce(_bson, ''::bytea), doc->>'total' from {}.orders")
         assert {bytes(row[0]) for row in rows} >= set(texts)
         assert sorted(int(row[1]) for row in rows) == [-3, -2, -1, -1]
@@ -178,12 +178,12 @@ def test_a_retry_writes_the_present_version(source: Source, sink: Sink) -> None:
         source.db.orders.update_one({"_id": 1}, {"$set": {"total": -2}})
         source.db.orders.replace_one({"_id": 2}, {"total": -2, "again": True})
         replication.catch_up()
-        found = letters(sink, source)
+        found = dead_letters(sink, source)
         assert {decoded(kept_document(sink, source, each))["total"] for each in found.values()} == {-2}
         run(sink, source, "alter table {}.orders drop constraint positive")
         retry(sink, source)
         replication.catch_up()
-        assert letters(sink, source) == {}
+        assert dead_letters(sink, source) == {}
         assert assert_same_documents(source, sink, "orders") == 2
 
 
@@ -199,12 +199,12 @@ def test_when_everything_is_refused_the_service_stops_and_loses_nothing(source: 
         assert isinstance(error, Fatal)
         assert "dead-letters list" in error.hint
         assert time.monotonic() - began < SOON
-        assert len(letters(sink, source)) < 5_000
+        assert len(dead_letters(sink, source)) < 5_000
         run(sink, source, "alter table {}.orders drop constraint positive")
         replication.start()
         replication.catch_up()
         assert assert_same_documents(source, sink, "orders") == 5_000
-        assert letters(sink, source) == {}
+        assert dead_letters(sink, source) == {}
 
 
 def test_a_snapshot_leaves_letters_too(source: Source, sink: Sink) -> None:
@@ -220,14 +220,14 @@ def test_a_snapshot_leaves_letters_too(source: Source, sink: Sink) -> None:
         replication.catch_up()
         resync(sink, source)
         replication.catch_up()
-        found = letters(sink, source)
+        found = dead_letters(sink, source)
         assert len(found) == 40
         assert decoded(kept_document(sink, source, found["$number:2"])) == {"_id": 2, "total": -38}
         assert found["$number:2"].operation == "read"
         assert totals(sink, source) == {"$number:1": 5} | {f"$number:{n}": n - 40 for n in range(41, 200)}
         run(sink, source, "alter table {}.orders drop constraint positive")
         retry(sink, source)
-        assert letters(sink, source) == {}
+        assert dead_letters(sink, source) == {}
         assert len(totals(sink, source)) == 199
 
 
@@ -249,7 +249,7 @@ def test_a_resync_leaves_the_row_of_a_refused_document_as_it_was(source: Source,
         for _ in range(2):
             resync(sink, source)
             replication.catch_up()
-            assert letters(sink, source).keys() == {"$number:1"}
+            assert dead_letters(sink, source).keys() == {"$number:1"}
             assert totals(sink, source) == {"$number:1": 1, "$number:2": 2}
             assert run(sink, source, "select _id from {}.order_lines order by 1") == [("$number:1",), ("$number:2",)]
 
@@ -261,7 +261,7 @@ def test_many_refused_documents_among_more_healthy_ones(source: Source, sink: Si
         run(sink, source, "alter table {}.orders add constraint positive check ((doc->>'total')::int > 0)")
         source.db.orders.insert_many([{"_id": n, "total": -1 if n % 67 == 5 else 1} for n in range(20_000)])
         behind(replication)
-        assert len(letters(sink, source)) == 299
+        assert len(dead_letters(sink, source)) == 299
         ((rows,),) = run(sink, source, "select count(*) from {}.orders")
         assert rows == 20_001 - 299
 
@@ -282,5 +282,5 @@ def test_retries_that_fail_again_stop_nothing(source: Source, sink: Sink) -> Non
         for _ in range(3):
             retry(sink, source)
             replication.catch_up()
-        assert len(letters(sink, source)) == 100
+        assert len(dead_letters(sink, source)) == 100
         assert replication.is_running

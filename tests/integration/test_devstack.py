@@ -93,7 +93,7 @@ def test_a_primary_that_steps_down_is_primary_again_later(own_mongo: MongoReplic
         own_mongo.step_down(seconds=1)
         assert own_mongo.primary() == 0
         assert client.admin.command("replSetGetStatus")["term"] > term
-        client.shop.letters.insert_one({"_id": 1})
+        client.shop.dead_letters.insert_one({"_id": 1})
 
 
 def test_three_nodes_elect_a_new_primary_after_a_kill_and_take_the_old_one_back() -> None:

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from devstack.binaries import find_postgres
 from replicator_service.core.naming import schema_name
-from tests.integration.test_privacy import POISON, assert_nowhere, everything, letters_of, marker, person, user
+from tests.integration.test_privacy import POISON, assert_nowhere, dead_letter_keys, everything, marker, person, user
 from tests.marts.shop import MAPPING as SHOP
 from tests.support.doc_blocks import ROOT
 from tests.support.processes import Operator, RunningService
@@ -293,8 +293,8 @@ def test_a_marker_is_in_no_dump_log_answer_or_file(
         db.persons.insert_one(people(marker, 400)[0])
         db.persons.rename("people")
         caught_up(service, source)
-        letters = letters_of(sink)
-        assert letters
+        dead_letters = dead_letter_keys(sink)
+        assert dead_letters
         shown = json.loads(ask("dead-letters", "list", "--json"))["dead_letters"]
         ask("dead-letters", "show", str(shown[0]["id"]))
         ask("dead-letters", "retry", "--all")
@@ -313,7 +313,7 @@ def test_a_marker_is_in_no_dump_log_answer_or_file(
         ask("reconcile", "--repair", code=1)
         result = json.loads(ask("reconcile", "--deep", "--json", code=1))
         told.append(str(result))
-        assert result["differences"] == letters_of(sink)
+        assert result["differences"] == dead_letter_keys(sink)
         done = CliRunner().invoke(
             warehouse,
             ["marts", "load", "--json"],

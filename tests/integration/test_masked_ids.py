@@ -26,7 +26,7 @@ from replicator_service.core.mapping.loader import load_mapping
 from replicator_service.reconcile.options import Options
 from replicator_service.reconcile.run import reconcile
 from replicator_service.sink.control.requests import add_request
-from tests.integration.test_privacy import assert_nowhere, everything, letters_of, marker, reconciled, table
+from tests.integration.test_privacy import assert_nowhere, dead_letter_keys, everything, marker, reconciled, table
 from tests.support.replication import Replication, replicating
 from tests.support.waiting import wait_until
 
@@ -240,13 +240,13 @@ def test_a_refused_document_is_written_when_it_is_retried(source: Source, sink: 
             name = f'"{source.name}".people'
             connection.execute(f"alter table {name} add constraint short check (name <> 'bad') not valid")
             source.db.people.insert_many([{"_id": f"{marker}{each}", "name": "bad"} for each in range(3)])
-            wait_until(lambda: letters_of(sink) == 3, message="the dead letters")
+            wait_until(lambda: dead_letter_keys(sink) == 3, message="the dead letters")
             assert_nowhere(marker, everything(sink))
             connection.execute(f"alter table {name} drop constraint short")
             source.db.people.update_one({"_id": f"{marker}0"}, {"$set": {"more": 1}})
             connection.execute("update replicator.dead_letter set retried_at = now()")
             add_request(connection, source.name, "retry", None)
-            wait_until(lambda: letters_of(sink) == 0, message="the retry")
+            wait_until(lambda: dead_letter_keys(sink) == 0, message="the retry")
         replication.catch_up()
         assert_same(replication, source, sink, "people")
 

@@ -74,10 +74,10 @@ def documents_of(source: Source, collection: str) -> list[bytes]:
     return [bytes(each.raw) for each in found]
 
 
-def assert_no_letters(sink: Sink) -> None:
+def assert_no_dead_letters(sink: Sink) -> None:
     with sink.connect() as connection:
-        letters = connection.execute("select collection, source_id, error from replicator.dead_letter").fetchall()
-    assert letters == []
+        dead_letters = connection.execute("select collection, source_id, error from replicator.dead_letter").fetchall()
+    assert dead_letters == []
 
 
 def test_every_value_arrives_by_every_way(source: Source, sink: Sink) -> None:
@@ -100,7 +100,7 @@ def test_every_value_arrives_by_every_way(source: Source, sink: Sink) -> None:
         catch_up(replication)
         for collection in ("loaded", "inserted", "updated", "replaced"):
             assert differences(source, sink, collection) == []
-        assert_no_letters(sink)
+        assert_no_dead_letters(sink)
 
 
 def _text(name: str) -> bytes:
@@ -144,7 +144,7 @@ def test_every_value_is_a_key_of_its_own(source: Source, sink: Sink) -> None:
         catch_up(replication)
         assert differences(source, sink, "loaded") == []
         assert differences(source, sink, "streamed") == []
-        assert_no_letters(sink)
+        assert_no_dead_letters(sink)
 
 
 def _similar_ids() -> list[tuple[str, int, bytes]]:

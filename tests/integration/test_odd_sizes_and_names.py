@@ -12,7 +12,7 @@ import pytest
 from bson import Binary
 from pymongo.errors import WriteError
 
-from tests.integration.test_odd_documents import assert_no_letters, differences, inserted
+from tests.integration.test_odd_documents import assert_no_dead_letters, differences, inserted
 from tests.support.bson_bytes import document, element, integer
 from tests.support.bson_corpus import corpus
 from tests.support.limits import LIVELY
@@ -45,7 +45,7 @@ def test_snapshots_in_single_documents_pass_every_kind_of_id(source: Source, sin
     with replicating(source, sink, limits=replace(LIVELY, chunk_documents=1)) as replication:
         replication.catch_up(60)
         assert differences(source, sink, "things") == []
-        assert_no_letters(sink)
+        assert_no_dead_letters(sink)
 
 
 def test_deep_and_wide_documents_arrive(source: Source, sink: Sink) -> None:
@@ -70,7 +70,7 @@ def test_deep_and_wide_documents_arrive(source: Source, sink: Sink) -> None:
         replication.catch_up()
         for collection in ("loaded", "streamed", "updated"):
             assert differences(source, sink, collection) == []
-        assert_no_letters(sink)
+        assert_no_dead_letters(sink)
 
 
 def _large(number: int, room: int) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def test_documents_of_sixteen_megabytes_arrive(source: Source, sink: Sink) -> No
         replication.catch_up(90)
         for collection in ("loaded", "streamed"):
             assert differences(source, sink, collection) == []
-        assert_no_letters(sink)
+        assert_no_dead_letters(sink)
 
 
 NAMES = (

@@ -149,7 +149,7 @@ def test_dead_letters_are_listed_shown_tried_again_and_dropped(operator: Operato
         listed = operator.answer("dead-letters", "list")
         assert listed["total"] == 2
         assert "positive" in listed["dead_letters"][0]["error"]
-        first, second = (letter["id"] for letter in listed["dead_letters"])
+        first, second = (dead_letter["id"] for dead_letter in listed["dead_letters"])
         # Both by their one reason; the times of both are told.
         (reason,) = listed["reasons"]
         assert (reason["collection"], reason["count"]) == ("orders", 2)

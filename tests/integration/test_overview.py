@@ -12,7 +12,7 @@ from replicator_service.core.overview import Attempt, DatabaseView, DifferenceGr
 from replicator_service.core.reconciliation import Difference, DifferenceKind, PartResult
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.control.migrations import migrate
-from replicator_service.sink.overview.dead_letter_groups import GROUPS, LETTERS
+from replicator_service.sink.overview.dead_letter_groups import DEAD_LETTERS, GROUPS
 from replicator_service.sink.overview.failures import Told, remember_failure
 from replicator_service.sink.overview.stream import read_overview
 from replicator_service.sink.reconcile.reconciliation import finish_run, record_part, start_run
@@ -42,7 +42,7 @@ def overview(connection: Connection) -> DatabaseView:
     return read_overview(connection, "shop", "shop")
 
 
-def add_letters(connection: Connection, collection: str, errors: list[str], stream: str = "shop") -> None:
+def add_dead_letters(connection: Connection, collection: str, errors: list[str], stream: str = "shop") -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into replicator.dead_letter (stream, collection, source_id, operation, error) "
@@ -52,16 +52,16 @@ def add_letters(connection: Connection, collection: str, errors: list[str], stre
 
 
 def groups(connection: Connection) -> list[tuple[str, str, int]]:
-    return [(each.collection, each.reason, each.count) for each in overview(connection).letter_groups]
+    return [(each.collection, each.reason, each.count) for each in overview(connection).dead_letter_groups]
 
 
 def test_dead_letters_are_grouped_by_what_is_wrong_and_not_by_the_numbers_in_it(connection: Connection) -> None:
     sizes = [
         f'index row size {size} exceeds maximum 2704 for index "by_2_names" (SQLSTATE 54000)' for size in (2712, 99)
     ]
-    add_letters(connection, "Orders", [f"PostgreSQL refuses the row: {each}" for each in sizes])
-    add_letters(connection, "Carts", ["x" * 1_000, *["no total (SQLSTATE 23514)"] * 3])
-    add_letters(connection, "Orders", ["of another stream"], stream="other")
+    add_dead_letters(connection, "Orders", [f"PostgreSQL refuses the row: {each}" for each in sizes])
+    add_dead_letters(connection, "Carts", ["x" * 1_000, *["no total (SQLSTATE 23514)"] * 3])
+    add_dead_letters(connection, "Orders", ["of another stream"], stream="other")
     assert groups(connection) == [
         ("Carts", "no total (SQLSTATE 23514)", 3),
         ("Orders", 'index row size … exceeds maximum … for index "by_2_names" (SQLSTATE 54000)', 2),
@@ -69,16 +69,18 @@ def test_dead_letters_are_grouped_by_what_is_wrong_and_not_by_the_numbers_in_it(
     ]
     seen = overview(connection)
     assert seen.dead_letters == 6
-    assert abs(seen.letter_groups[0].latest - datetime.now(UTC)) < timedelta(minutes=1)
+    assert abs(seen.dead_letter_groups[0].latest - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_however_many_letters_there_are_few_groups_of_the_latest_are_read(connection: Connection) -> None:
-    add_letters(connection, "Orders", ["old"] * 300)
-    add_letters(connection, "Orders", [f"reason {'abcdefghijklmnopqrstuvwxyz'[at % 26]}" for at in range(LETTERS)])
+    add_dead_letters(connection, "Orders", ["old"] * 300)
+    add_dead_letters(
+        connection, "Orders", [f"reason {'abcdefghijklmnopqrstuvwxyz'[at % 26]}" for at in range(DEAD_LETTERS)]
+    )
     found = groups(connection)
     assert len(found) == GROUPS
     assert "old" not in {reason for _, reason, _ in found}
-    assert overview(connection).dead_letters == LETTERS + 300
+    assert overview(connection).dead_letters == DEAD_LETTERS + 300
 
 
 def reconcile(connection: Connection, name: str | None, *found: Difference, error: str | None = None) -> int:

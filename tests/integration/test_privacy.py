@@ -133,7 +133,7 @@ def reconciled(replication: Replication) -> int:
     return sum(part.differences for part in result.parts)
 
 
-def letters_of(sink: Sink) -> int:
+def dead_letter_keys(sink: Sink) -> int:
     with sink.connect() as connection:
         row = connection.execute("select count(*) from replicator.dead_letter").fetchone()
     return 0 if row is None else int(row[0])
@@ -190,7 +190,7 @@ def test_a_marker_is_nowhere_after_everything_that_can_happen(source: Source, si
             add_request(connection, source.name, "resync", "users")
             query = "select count(*), count(handled_at) from replicator.request"
             wait_until(lambda: connection.execute(query).fetchone() == (2, 2), message="the resyncs to begin")
-        assert reconciled(replication) == letters_of(sink) > 0
+        assert reconciled(replication) == dead_letter_keys(sink) > 0
         assert_nowhere(marker, everything(sink), str(replication.log.lines), str(replication.health.report()))
         assert not {"secrets", "audit_2026", "audit_2027", "audit_secrets"} & tables(sink, source)
         (first,) = [row for row in table(sink, source, "users", "_id", "doc") if row[0] == "$number:1"]
@@ -200,7 +200,7 @@ def test_a_marker_is_nowhere_after_everything_that_can_happen(source: Source, si
         assert document["by_day"] == {"monday": {"n": 1}}
         (email,) = {row[1] for row in table(sink, source, "people", "_id", "email")}
         assert email == document["email"]
-        assert len(table(sink, source, "people", "_id")) == db.people.count_documents({}) - letters_of(sink)
+        assert len(table(sink, source, "people", "_id")) == db.people.count_documents({}) - dead_letter_keys(sink)
 
 
 def test_a_process_shows_a_marker_in_no_log_no_answer_and_no_metric(
@@ -230,12 +230,14 @@ def test_a_process_shows_a_marker_in_no_log_no_answer_and_no_metric(
         source.db.people.insert_one(person(3, marker, **POISON))
         wait_until(lambda: service.status()["dead_letters"], message="the dead letter")
         answers = [service.get(path)[1] for path in ("/status", "/metrics", "/", "/readyz?verbose")]
-        letters = operator.replicator("dead-letters", "list", "--json").output
-        letters += operator.replicator("dead-letters", "show", str(json.loads(letters)["dead_letters"][0]["id"])).output
+        dead_letters = operator.replicator("dead-letters", "list", "--json").output
+        dead_letters += operator.replicator(
+            "dead-letters", "show", str(json.loads(dead_letters)["dead_letters"][0]["id"])
+        ).output
         shown = operator.replicator("config", "show").output
         status = operator.replicator("status", REPLICATOR_HTTP_PORT=service.url.rsplit(":", 1)[1].strip("/")).output
         assert service.end(signal.SIGKILL) == -signal.SIGKILL
-        assert_nowhere(marker, *answers, letters, status, service.log.read_text())
+        assert_nowhere(marker, *answers, dead_letters, status, service.log.read_text())
         assert "kept secret" not in "".join((*answers, shown, service.log.read_text()))
     reconciliation = operator.replicator("reconcile")
     assert reconciliation.exit_code == 1
@@ -276,7 +278,7 @@ collections:
     others = table(sink, source, "others", "xmin", "doc")
     with replicating(source, sink, mapping(after), **KEY) as replication:
         replication.catch_up()
-        assert reconciled(replication) == letters_of(sink) > 0
+        assert reconciled(replication) == dead_letter_keys(sink) > 0
     assert_nowhere(marker, everything(sink))
     assert "secrets" not in tables(sink, source)
     assert table(sink, source, "others", "xmin", "doc") == others

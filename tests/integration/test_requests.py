@@ -160,9 +160,9 @@ def test_a_letter_outlives_the_renaming_of_its_collection(source: Source, sink: 
             rows = connection.execute(
                 sql.SQL("select _id from {} order by 1").format(sql.Identifier(source.name, "others"))
             ).fetchall()
-            letters = connection.execute("select collection, source_id from replicator.dead_letter").fetchall()
+            dead_letters = connection.execute("select collection, source_id from replicator.dead_letter").fetchall()
             connection.execute("update replicator.dead_letter set retried_at = now()")
-        assert len(rows) + len(letters) == 3, "each document has a row or a letter"
+        assert len(rows) + len(dead_letters) == 3, "each document has a row or a letter"
         ask(sink, source, "retry")
         wait_until(lambda: open_requests(sink) == 0)
         replication.catch_up()

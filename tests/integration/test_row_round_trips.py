@@ -116,9 +116,9 @@ def test_what_is_refused_in_a_later_group_leaves_the_earlier_ones_and_their_comm
     good = [insert("c3", {"_id": "good", "name": "z"})]
     leader.commit(changes(8, name="z"), [*bad, *good], [insert("c4", {"_id": "last", "name": "z"})])
     names = leader.tables.run("select distinct name from c3")
-    letters = leader.tables.run("select source_id from replicator.dead_letter order by source_id")
+    dead_letters = leader.tables.run("select source_id from replicator.dead_letter order by source_id")
     assert names == [("z",)]
-    assert letters == [("a",), ("b",)]
+    assert dead_letters == [("a",), ("b",)]
     assert leader.tables.run("select name from c4 where _id = 'last'") == [("z",)]
     found = read_checkpoint(leader.tables.connection, SCHEMA)
     assert found is not None

@@ -64,8 +64,8 @@ def test_missing_settings_end_every_command_with_exit_code_2(command: list[str])
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["dead-letters", "retry"], "no letters are chosen"),
-        (["dead-letters", "drop", "1", "--all"], "the letters are chosen in several ways"),
+        (["dead-letters", "retry"], "no dead letters are chosen"),
+        (["dead-letters", "drop", "1", "--all"], "the dead letters are chosen in several ways"),
         (["snapshot", "pace", "--reset", "--workers", "3"], "--reset and a pace exclude each other"),
         (["resync", "Orders", "--all"], "name one collection, or give --all"),
     ],

@@ -15,8 +15,8 @@ from replicator_service.core.errors import Retryable
 from replicator_service.core.overview import (
     CollectionView,
     DatabaseView,
+    DeadLetterGroup,
     LastReconciliation,
-    LetterGroup,
     MartView,
 )
 from replicator_service.core.steps import CollectionState
@@ -55,7 +55,7 @@ def test_state_lag_letters_comparison_and_marts_are_shown() -> None:
     view = DatabaseView(
         is_installed=True,
         dead_letters=3,
-        letter_groups=(LetterGroup("orders", "violates [bold]positive[/bold]", 3, NIGHT),),
+        dead_letter_groups=(DeadLetterGroup("orders", "violates [bold]positive[/bold]", 3, NIGHT),),
         collections={"orders": READING},
         last_reconciliation=LastReconciliation(NIGHT, differences=4, repaired=4, documents=1_000),
         marts=(MartView("user_activity", NIGHT, NIGHT, 1.0, 77, 0, 0, 0, 0),),

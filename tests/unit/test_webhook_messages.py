@@ -56,7 +56,7 @@ def world() -> World:
     return World()
 
 
-def letters(count: int) -> dict[str, object]:
+def dead_letters(count: int) -> dict[str, object]:
     return {"dead_letters": count}
 
 
@@ -69,7 +69,7 @@ def test_nothing_is_told_of_a_service_that_is_well(world: World) -> None:
 
 
 def test_a_cause_is_told_when_it_begins_and_when_it_is_over(world: World) -> None:
-    world.see(**letters(3))
+    world.see(**dead_letters(3))
     assert world.causes() == [(Event.RAISED, "dead_letters")]
     assert world.causes(1) == []
     world.see()
@@ -80,7 +80,7 @@ def test_a_cause_is_told_when_it_begins_and_when_it_is_over(world: World) -> Non
 def test_a_cause_that_comes_and_goes_is_told_once_a_minute_and_ends_with_how_it_is(world: World) -> None:
     told = []
     for second in range(121):
-        world.see(**letters(second % 2))
+        world.see(**dead_letters(second % 2))
         told += [(second, message) for message in world.causes(1)]
     events = [event for _, (event, _) in told]
     assert events == [Event.RAISED, Event.RESOLVED, Event.RAISED][: len(events)]
@@ -90,9 +90,9 @@ def test_a_cause_that_comes_and_goes_is_told_once_a_minute_and_ends_with_how_it_
 
 
 def test_words_that_change_are_told_once_an_hour(world: World) -> None:
-    world.see(**letters(1))
+    world.see(**dead_letters(1))
     world.causes()
-    world.see(**letters(2))
+    world.see(**dead_letters(2))
     assert world.causes(120) == []
     assert world.causes(HOUR) == [(Event.UPDATED, "dead_letters")]
 
@@ -150,13 +150,13 @@ def test_lost_history_and_a_failure_are_told_as_what_they_are(world: World) -> N
 
 
 def test_a_standby_does_not_repeat_what_the_leader_tells(world: World) -> None:
-    world.see(**letters(3))
+    world.see(**dead_letters(3))
     world.around.health.standing_by(cluster_time=None)
     assert [cause for _, cause in world.causes()] == ["no_leader"]
 
 
 def test_an_outage_does_not_tell_everything_again(world: World) -> None:
-    world.see(**letters(3))
+    world.see(**dead_letters(3))
     assert world.causes() == [(Event.RAISED, "dead_letters")]
     world.around.health.waits(AWAY)
     world.around.now += 100
@@ -166,7 +166,7 @@ def test_an_outage_does_not_tell_everything_again(world: World) -> None:
 
 
 def test_the_json_has_every_field_and_a_line_for_chat_programs(world: World) -> None:
-    world.see(**letters(3))
+    world.see(**dead_letters(3))
     (message,) = world.messages()
     found = document(message, identity="1", stream="shop", instance="host:1", state="streaming")
     assert list(found) == list(FIELDS)

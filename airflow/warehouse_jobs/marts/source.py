@@ -109,11 +109,11 @@ def read_source(cursor: Cursor, mart: Mart, max_lag: timedelta | None) -> Source
         f"{each.collection} {_NOT_WHOLE[each.state]}" for each in _by_collection(used) if each.state in _NOT_WHOLE
     ]
     streams = tuple(each.stream for each in behind)
-    letters = _dead_letters(cursor, used, streams) if "dead_letter" in readable else ()
+    dead_letters = _dead_letters(cursor, used, streams) if "dead_letter" in readable else ()
     found = misfits(cursor, mart, used) if "schema_finding" in readable else ()
     times = [each.time for each in behind if each.time is not None]
     tables = tuple((schema, table, stream_of.get(schema, ""), columns) for schema, table, columns, _ in read)
-    return Source(min(times, default=None), streams, tuple(obstacles), (*letters, *found), tables)
+    return Source(min(times, default=None), streams, tuple(obstacles), (*dead_letters, *found), tables)
 
 
 def require_whole(mart: Mart, source: Source, *, allow_stale: bool) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def dead_letter_reasons(view: DatabaseView | None) -> list[Json]:
     """Why there are dead letters, the most frequent reasons first: those of the latest few thousand."""
     return [
         {"collection": each.collection, "reason": each.reason, "count": each.count, "latest": utc(each.latest)}
-        for each in (view.letter_groups if view else ())
+        for each in (view.dead_letter_groups if view else ())
     ]
 
 

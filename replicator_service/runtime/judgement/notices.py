@@ -271,7 +271,7 @@ def _differences(service: ServiceView, at: datetime) -> Iterator[Notice]:
             Severity.INFO,
             "differences",
             "The differences of the last reconciliation are the dead letters.",
-            "Nothing else differs. They are equal as soon as the letters are written.",
+            "Nothing else differs. They are equal as soon as the dead letters are written.",
         )
     elif last is not None and last.outstanding > 0:
         yield Notice(

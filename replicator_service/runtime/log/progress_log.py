@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from replicator_service.core.steps import CollectionState
-from replicator_service.runtime.log.repeated_warnings import Letters, Outage
+from replicator_service.runtime.log.repeated_warnings import DeadLetters, Outage
 from replicator_service.runtime.state.health import State
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class ProgressLog:
         self._rows_at_change = 0
         self._outage = Outage(log, summary_seconds)
         self._collections: dict[str, CollectionState] | None = None
-        self._letters = Letters(log, summary_seconds)
+        self._dead_letters = DeadLetters(log, summary_seconds)
         self._summed_at = first.now
         self._events = 0
         self._rows = 0
@@ -71,7 +71,7 @@ class ProgressLog:
         self._outage.observe(service)
         self._tell_state(service)
         self._tell_collections(service)
-        self._letters.observe(service)
+        self._dead_letters.observe(service)
         if service.now - self._summed_at >= self._summary_seconds:
             self._sum_up(service)
 

@@ -80,7 +80,7 @@ class Outage:
         self._began, self._over_at, self._attempts, self._causes = None, None, 0, set()
 
 
-class Letters:
+class DeadLetters:
     """Dead letters: a line when there are more, at most one a minute, and one when none is left."""
 
     def __init__(self, log: Logger, every_seconds: float) -> None:

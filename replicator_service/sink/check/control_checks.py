@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 TABLES = "control tables"
 LEASE = "lease"
 HELD = "stream not paused"
-LETTERS = "dead letters"
+DEAD_LETTERS = "dead letters"
 SCHEMA = "documents fit"
-NAMES = (TABLES, LEASE, HELD, LETTERS, SCHEMA)
+NAMES = (TABLES, LEASE, HELD, DEAD_LETTERS, SCHEMA)
 _NAMED = 3
 
 _FORBIDDEN = """
@@ -50,7 +50,7 @@ def check_control_tables(connection: Connection, stream: str, checks: Checklist)
     """Look at the schema ``replicator``."""
     _check_version(connection, checks)
     if checks.failed(TABLES) or not is_installed(connection):
-        checks.skip(LEASE, HELD, LETTERS, SCHEMA)
+        checks.skip(LEASE, HELD, DEAD_LETTERS, SCHEMA)
         return
     view = read_overview(connection, stream, "")
     if view.leader is None:
@@ -65,12 +65,12 @@ def check_control_tables(connection: Connection, stream: str, checks: Checklist)
         checks.ok(HELD, "not paused")
     if view.dead_letters:
         checks.warn(
-            LETTERS,
+            DEAD_LETTERS,
             f"{view.dead_letters} documents wait for a person",
             "replicator dead-letters list; after the cause is removed: replicator dead-letters retry --all",
         )
     else:
-        checks.ok(LETTERS, "none")
+        checks.ok(DEAD_LETTERS, "none")
     _check_schema(view, checks)
 
 

@@ -33,8 +33,8 @@ class DeadLetter:
 _COLUMNS = "id, stream, collection, source_id, operation, error, cluster_time, created_at, retried_at"
 
 
-def add_letters(connection: Connection, stream: str, rejected: Sequence[Rejected]) -> None:
-    """Add letters inside the open transaction; an older letter of the same key is replaced."""
+def add_dead_letters(connection: Connection, stream: str, rejected: Sequence[Rejected]) -> None:
+    """Add dead letters inside the open transaction; an older dead letter of the same key is replaced."""
     statement = (
         "insert into replicator.dead_letter (stream, collection, source_id, operation, document, error, cluster_time) "
         "values (%s, %s, %s, %s, %s, %s, %s)"
@@ -56,14 +56,14 @@ def add_letters(connection: Connection, stream: str, rejected: Sequence[Rejected
 
 
 def settle(connection: Connection, stream: str, collection: str, keys: Collection[str]) -> int:
-    """Remove the letters of keys whose later version was written (or whose document is gone)."""
+    """Remove the dead letters of keys whose later version was written (or whose document is gone)."""
     statement = "delete from replicator.dead_letter where stream = %s and collection = %s and source_id = any(%s)"
     with translated():
         return connection.execute(statement, (stream, collection, list(keys))).rowcount
 
 
 def move(connection: Connection, stream: str, collection: str, target: str) -> None:
-    """The collection has another name now, and so have its letters; those of a collection that it replaced go."""
+    """The collection has another name now, and so have its dead letters; those of a collection that it replaced go."""
     settle_collection(connection, stream, target)
     statement = "update replicator.dead_letter set collection = %s where stream = %s and collection = %s"
     with translated():
@@ -71,14 +71,14 @@ def move(connection: Connection, stream: str, collection: str, target: str) -> N
 
 
 def settle_collection(connection: Connection, stream: str, collection: str) -> int:
-    """Remove the letters of a collection that was dropped."""
+    """Remove the dead letters of a collection that was dropped."""
     statement = "delete from replicator.dead_letter where stream = %s and collection = %s"
     with translated():
         return connection.execute(statement, (stream, collection)).rowcount
 
 
 def retried(connection: Connection, stream: str, after: int, limit: int) -> Iterator[tuple[int, str, str, bytes]]:
-    """Number, collection, key and document of letters that were marked for another try, one document at a time."""
+    """Number, collection, key and document of dead letters that were marked for another try, one document at a time."""
     marked = (
         "select id from replicator.dead_letter where stream = %s and retried_at is not null and id > %s "
         "order by id limit %s"
@@ -93,16 +93,16 @@ def retried(connection: Connection, stream: str, after: int, limit: int) -> Iter
 
 
 def open_keys(connection: Connection, stream: str) -> set[tuple[str, str]]:
-    """Collection and key of every letter."""
+    """Collection and key of every dead letter."""
     query = "select collection, source_id from replicator.dead_letter where stream = %s"
     with translated():
         return {(collection, key) for collection, key in connection.execute(query, (stream,))}
 
 
-def list_letters(
+def list_dead_letters(
     connection: Connection, stream: str, *, collection: str | None = None, ids: Sequence[int] | None = None
 ) -> list[DeadLetter]:
-    """Letters of a stream, the oldest first."""
+    """Dead letters of a stream, the oldest first."""
     query = (
         f"select {_COLUMNS} from replicator.dead_letter where stream = %s "  # noqa: S608 - constant column list
         "and (%s::text is null or collection = %s) and (%s::bigint[] is null or id = any(%s)) order by id"
@@ -122,14 +122,14 @@ def document_of(connection: Connection, stream: str, number: int) -> bytes:
 
 
 def mark_retried(connection: Connection, stream: str, ids: Sequence[int]) -> int:
-    """Remember that these letters were tried again."""
+    """Remember that these dead letters were tried again."""
     statement = "update replicator.dead_letter set retried_at = now() where stream = %s and id = any(%s)"
     with translated():
         return connection.execute(statement, (stream, list(ids))).rowcount
 
 
-def drop_letters(connection: Connection, stream: str, ids: Sequence[int]) -> int:
-    """Give up these documents: their letters are deleted."""
+def drop_dead_letters(connection: Connection, stream: str, ids: Sequence[int]) -> int:
+    """Give up these documents: their dead letters are deleted."""
     statement = "delete from replicator.dead_letter where stream = %s and id = any(%s)"
     with translated():
         return connection.execute(statement, (stream, list(ids))).rowcount

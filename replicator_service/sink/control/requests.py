@@ -10,7 +10,7 @@ from psycopg import sql
 
 from replicator_service.core.codec.elements import id_document
 from replicator_service.core.naming import schema_name
-from replicator_service.core.sessions import Request, RetriedLetter
+from replicator_service.core.sessions import Request, RetriedDeadLetter
 from replicator_service.sink.control import dead_letters, snapshot_pace
 from replicator_service.sink.errors import translated
 from replicator_service.sink.write.statements import beside_parameters
@@ -42,10 +42,10 @@ class PostgresOperator:
     def open_requests(self) -> Sequence[Request]:
         return open_requests(self._connection, self._stream)
 
-    def retried_letters(self, after: int, limit: int) -> Sequence[RetriedLetter]:
+    def retried_dead_letters(self, after: int, limit: int) -> Sequence[RetriedDeadLetter]:
         """One document is fetched at a time: a hundred may be 16 MB each, and only their ``_id`` is wanted."""
         return [
-            RetriedLetter(number, collection, key, id_document(document))
+            RetriedDeadLetter(number, collection, key, id_document(document))
             for number, collection, key, document in dead_letters.retried(self._connection, self._stream, after, limit)
         ]
 
@@ -66,11 +66,11 @@ class PostgresOperator:
             )
             for collection, table in arms
         ]
-        letters = sql.SQL(
+        dead_letters = sql.SQL(
             "select distinct collection from replicator.dead_letter where stream = {} and collection = any({})"
         ).format(sql.Literal(self._stream), sql.Literal(list(tables)))
         with translated():
-            return {name for (name,) in self._connection.execute(sql.SQL(" union ").join([*queries, letters]))}
+            return {name for (name,) in self._connection.execute(sql.SQL(" union ").join([*queries, dead_letters]))}
 
     def keys_after(self, collection: str, tables: Tables, after: str, limit: int) -> list[str]:
         # At the beginning everything is wanted: the empty text is a key as well.
@@ -81,11 +81,11 @@ class PostgresOperator:
             )
             for table in tables
         ]
-        letters = sql.SQL(
+        dead_letters = sql.SQL(
             "(select distinct source_id from replicator.dead_letter where stream = %(stream)s "
             "and collection = %(collection)s{} order by source_id limit %(limit)s)"
         ).format(behind.format(sql.SQL("source_id")))
-        query = sql.SQL("{} order by 1 limit %(limit)s").format(sql.SQL(" union ").join([*arms, letters]))
+        query = sql.SQL("{} order by 1 limit %(limit)s").format(sql.SQL(" union ").join([*arms, dead_letters]))
         values = {"stream": self._stream, "collection": collection, "after": after, "limit": limit}
         with translated():
             return [key for (key,) in self._connection.execute(query, values)]

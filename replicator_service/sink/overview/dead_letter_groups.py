@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replicator_service.core.overview import LetterGroup
+from replicator_service.core.overview import DeadLetterGroup
 from replicator_service.sink.errors import translated
 
 if TYPE_CHECKING:
     from replicator_service.sink.connect.connection import Connection
 
 GROUPS = 20
-LETTERS = 5_000
-"""So many of the latest letters are looked at: a table of millions must not slow the look of every other second."""
+DEAD_LETTERS = 5_000
+"""So many of the latest are read: a table of millions must not slow the poll of every other second."""
 
 _PREFIX = "PostgreSQL refuses the row: "
 """What most reasons begin with, and a list of them says already."""
@@ -23,7 +23,7 @@ with latest as (
     from replicator.dead_letter
     where stream = %(stream)s
     order by id desc
-    limit %(letters)s
+    limit %(dead_letters)s
 ),
 
 reasons as (
@@ -42,12 +42,12 @@ limit %(groups)s
 """
 
 
-def letter_groups(connection: Connection, stream: str) -> tuple[LetterGroup, ...]:
-    """The reasons of the latest letters, the most frequent first; numbers inside a reason are left out."""
-    parameters = {"stream": stream, "letters": LETTERS, "groups": GROUPS}
+def dead_letter_groups(connection: Connection, stream: str) -> tuple[DeadLetterGroup, ...]:
+    """The reasons of the latest dead letters, the most frequent first; numbers inside a reason are left out."""
+    parameters = {"stream": stream, "dead_letters": DEAD_LETTERS, "groups": GROUPS}
     with translated():
         rows = connection.execute(_GROUPS, parameters).fetchall()
     return tuple(
-        LetterGroup(collection, reason.removeprefix(_PREFIX), count, latest)
+        DeadLetterGroup(collection, reason.removeprefix(_PREFIX), count, latest)
         for collection, reason, count, latest in rows
     )

@@ -8,7 +8,7 @@ from replicator_service.core.overview import CollectionView, DatabaseView, Leade
 from replicator_service.core.steps import CollectionState
 from replicator_service.sink.control.lease import HELD, NAMESPACE
 from replicator_service.sink.errors import translated
-from replicator_service.sink.overview.dead_letter_groups import letter_groups
+from replicator_service.sink.overview.dead_letter_groups import dead_letter_groups
 from replicator_service.sink.overview.failures import failed_requests, last_failure
 from replicator_service.sink.overview.last_reconciliation import last_reconciliation, later_attempt
 from replicator_service.sink.overview.loads import read_loads
@@ -86,7 +86,7 @@ def read_overview(connection: Connection, stream: str, schema: str) -> DatabaseV
     with translated():
         checkpoint = connection.execute(_STREAM, named).fetchone() or (None, None, 0, False, 0, None)
         collections = connection.execute(_COLLECTIONS, named).fetchall()
-        letters: dict[str, int] = dict(connection.execute(_DEAD_LETTERS, named).fetchall())
+        dead_letters: dict[str, int] = dict(connection.execute(_DEAD_LETTERS, named).fetchall())
     leader = _leader_row(connection, stream)
     findings = finding_groups(connection, stream)
     cluster_time, converging_until, epoch, is_paused, open_requests, age = checkpoint
@@ -97,12 +97,12 @@ def read_overview(connection: Connection, stream: str, schema: str) -> DatabaseV
         epoch=epoch,
         is_paused=is_paused,
         open_requests=open_requests,
-        dead_letters=sum(letters.values()),
-        collections={row[0]: _collection(row, letters.get(row[0], 0)) for row in collections},
+        dead_letters=sum(dead_letters.values()),
+        collections={row[0]: _collection(row, dead_letters.get(row[0], 0)) for row in collections},
         last_reconciliation=last_reconciliation(connection, stream),
         leader=None if leader is None else Leader(*leader[:4]),
         is_writing=bool(leader and leader[4]),
-        letter_groups=letter_groups(connection, stream) if letters else (),
+        dead_letter_groups=dead_letter_groups(connection, stream) if dead_letters else (),
         reconciliation_attempt=later_attempt(connection, stream),
         marts=last_loads(connection, stream),
         checkpoint_age=age,

@@ -201,7 +201,7 @@ def _fitting(key: str) -> str:
     return key[: _KEY_CHARACTERS - 65] + ":" + hashlib.sha256(key.encode()).hexdigest()
 
 
-def letters_of(connection: Connection, stream: str, collection: str) -> frozenset[str]:
+def dead_letter_keys(connection: Connection, stream: str, collection: str) -> frozenset[str]:
     """The keys of a collection that wait in the dead letters, as the open transaction sees them."""
     query = "select source_id from replicator.dead_letter where stream = %s and collection = %s"
     with translated():

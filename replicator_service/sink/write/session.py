@@ -211,7 +211,7 @@ class PostgresLeader:
 
     def add_dead_letters(self, rejected: Sequence[Rejected]) -> None:
         self._send()
-        dead_letters.add_letters(self._connection, self._stream, rejected)
+        dead_letters.add_dead_letters(self._connection, self._stream, rejected)
 
     def settle_dead_letters(self, collection: str, keys: Sequence[str]) -> int:
         self._send()
