@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
-from replicator_service.cli.service_http import START_IT, ask_service, silence_told
+from replicator_service.cli.service_http import START_IT, ask_service, connection_error_text
 from replicator_service.configuration.environment import PREFIX, load_http_address
 from replicator_service.core.errors import ConfigurationError, Retryable
 
@@ -53,10 +53,10 @@ def ask(address: str, probe: str) -> tuple[bool, list[str]]:
     try:
         status, content = ask_service(address, f"/{probe}?verbose")
     except (OSError, http.client.HTTPException) as error:
-        raise _silence(f"no service answers at {address}: {silence_told(error)}") from None
+        raise _no_service(f"no service answers at {address}: {connection_error_text(error)}") from None
     lines = content.decode("utf-8", "replace").splitlines()
     if _LAST_LINES.get(status) != "".join(lines[-1:]):
-        raise _silence(f"what answers at {address} is no replicator (status {status})")
+        raise _no_service(f"what answers at {address} is no replicator (status {status})")
     return status == HTTPStatus.OK, lines[:-1]
 
 
@@ -69,5 +69,5 @@ def _own_address() -> str:
     return settings.url
 
 
-def _silence(message: str) -> Retryable:
+def _no_service(message: str) -> Retryable:
     return Retryable(message, hint=START_IT)

@@ -34,7 +34,7 @@ def ask_service(address: str, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def silence_told(error: Exception) -> str:
+def connection_error_text(error: Exception) -> str:
     """Why there was no answer, in words."""
     match error:
         case socket.gaierror():

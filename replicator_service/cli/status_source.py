@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from replicator_service.cli.service_http import START_IT, ask_service, silence_told
+from replicator_service.cli.service_http import START_IT, ask_service, connection_error_text
 from replicator_service.core.errors import Retryable
 
 Json = dict[str, Any]
@@ -35,17 +35,17 @@ class Source:
         try:
             found = _get(self.address, "/status")
         except (OSError, http.client.HTTPException, ValueError) as error:
-            silence = f"no service answers at {self.address}: {silence_told(error)}"
+            reason = f"no service answers at {self.address}: {connection_error_text(error)}"
         else:
             if found.keys() >= _OURS:
                 return found
-            silence = f"what answers at {self.address} is no replicator"
+            reason = f"what answers at {self.address} is no replicator"
         if not self.may_fall_back:
-            raise Retryable(silence, hint=START_IT)
+            raise Retryable(reason, hint=START_IT)
         # Only when nobody answers: this takes a driver and all that a status is made of.
         from replicator_service.cli.stored import from_postgresql
 
-        return from_postgresql(silence, START_IT)
+        return from_postgresql(reason, START_IT)
 
     def history(self, since: int) -> Json:
         """The service's samples from number ``since`` on; nothing where there is no service, or an older one."""

@@ -29,8 +29,8 @@ _STILL_SECONDS = 60.0
 """MongoDB's time moves every ten seconds, also when nothing happens, and the checkpoint follows it."""
 
 
-def from_postgresql(silence: str, hint: str) -> Json:
-    """The status as PostgreSQL knows it; ``silence`` says why the service was not asked, ``hint`` what to do.
+def from_postgresql(reason: str, hint: str) -> Json:
+    """The status as PostgreSQL knows it; ``reason`` says why the service was not asked, ``hint`` what to do.
 
     Raises :class:`Retryable` when it cannot be asked either, :class:`ConfigurationError` for settings that do not lead
     to it.
@@ -42,16 +42,16 @@ def from_postgresql(silence: str, hint: str) -> Json:
             view = read_overview(connection, stream, schema_name(stream))
     except ConfigurationError as error:
         # Settings do not come by waiting; a server may.
-        unasked = ConfigurationError(f"{silence}, and PostgreSQL cannot be asked instead", hint=hint)
+        unasked = ConfigurationError(f"{reason}, and PostgreSQL cannot be asked instead", hint=hint)
         raise ConfigurationError.together([unasked, *error.parts]) from None
     except ReplicatorError as error:
         raise Retryable(
-            f"{silence}, and PostgreSQL cannot be asked instead: {error.message}", hint=f"{hint} {error.hint}"
+            f"{reason}, and PostgreSQL cannot be asked instead: {error.message}", hint=f"{hint} {error.hint}"
         ) from None
-    return from_database(stream, view, silence, hint, at=datetime.now(UTC))
+    return from_database(stream, view, reason, hint, at=datetime.now(UTC))
 
 
-def from_database(stream: str, view: DatabaseView, silence: str, hint: str, *, at: datetime) -> Json:
+def from_database(stream: str, view: DatabaseView, reason: str, hint: str, *, at: datetime) -> Json:
     """The status as far as the control tables know it; lag, headroom and counters are unknown from there."""
     state = _state(view)
     # To this process, the one that leads is another one.
@@ -62,7 +62,7 @@ def from_database(stream: str, view: DatabaseView, silence: str, hint: str, *, a
         database_seen=Sighting(0.0),
     )
     known = status(seen, at=at, max_lag_seconds=0.0)
-    error = {"class": "Unreachable", "message": f"{silence}; this is what PostgreSQL knows", "hint": hint}
+    error = {"class": "Unreachable", "message": f"{reason}; this is what PostgreSQL knows", "hint": hint}
     severity = "critical" if state in (STOPPED, State.WAITING) else "warning"
     sentence = error["message"][:1].upper() + error["message"][1:] + "."
     notice = {"severity": severity, "subject": "service", "message": sentence, "hint": hint, "command": None}

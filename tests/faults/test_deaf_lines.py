@@ -104,7 +104,7 @@ def test_a_long_statement_is_heard_although_nothing_comes(sink: Sink) -> None:
     with connect(sink.dsn, application_name="patient") as connection:
         row = connection.execute("select pg_backend_pid()").fetchone()
         assert row is not None
-        connection.listen(Listener(sink.dsn, row[0]), silence_seconds=0.1)
+        connection.listen(Listener(sink.dsn, row[0]), idle_seconds=0.1)
         assert connection.execute("select pg_sleep(1), 1").fetchall()
 
 
@@ -115,7 +115,7 @@ def test_a_server_that_works_on_nothing_of_ours_cannot_be_heard(sink: Sink) -> N
     ):
         row = idle.execute("select pg_backend_pid()").fetchone()
         assert row is not None
-        connection.listen(Listener(sink.dsn, row[0]), silence_seconds=0.1)
+        connection.listen(Listener(sink.dsn, row[0]), idle_seconds=0.1)
         with pytest.raises(Unheard):
             connection.execute("select pg_sleep(20)")
         assert connection.closed

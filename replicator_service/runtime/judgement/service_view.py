@@ -87,10 +87,10 @@ class ServiceView:
         if self.now - turned <= SILENT_SECONDS:
             return None
         hint = "Nothing to do if it happens once. Otherwise look for a firewall that forgets connections, and at the "
-        silence = ErrorReport(
+        no_answer = ErrorReport(
             "NoAnswer", "MongoDB does not answer the change stream", f"{hint}load of the server.", Server.MONGODB
         )
-        return Wait(turned, silence)
+        return Wait(turned, no_answer)
 
     @property
     def error(self) -> ErrorReport | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from psycopg.abc import PQGen
 
-SILENCE_SECONDS = 4.0
+IDLE_SECONDS = 4.0
 """After so long without a byte the server is asked."""
 
 ANSWER_SECONDS = 3
@@ -51,12 +51,12 @@ class HeardConnection(psycopg.Connection[tuple[Any, ...]]):
     """
 
     _is_at_work: Callable[[], bool] | None = None
-    _silence_seconds = SILENCE_SECONDS
+    _idle_seconds = IDLE_SECONDS
 
-    def listen(self, is_at_work: Callable[[], bool], *, silence_seconds: float = SILENCE_SECONDS) -> None:
-        """From now on, ask ``is_at_work`` whenever nothing has come for ``silence_seconds``."""
+    def listen(self, is_at_work: Callable[[], bool], *, idle_seconds: float = IDLE_SECONDS) -> None:
+        """From now on, ask ``is_at_work`` whenever nothing has come for ``idle_seconds``."""
         self._is_at_work = is_at_work
-        self._silence_seconds = silence_seconds
+        self._idle_seconds = idle_seconds
 
     def wait(self, gen: PQGen[Any], *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the driver has it
         """Wait as the driver does, and listen meanwhile."""
@@ -66,19 +66,19 @@ class HeardConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def _listening(self, gen: PQGen[Any], is_at_work: Callable[[], bool]) -> PQGen[Any]:
         strikes = 0
-        due = time.monotonic() + self._silence_seconds
+        due = time.monotonic() + self._idle_seconds
         try:
             waits_for = next(gen)
             while True:
                 ready = yield waits_for
                 if ready:
-                    strikes, due = 0, time.monotonic() + self._silence_seconds
+                    strikes, due = 0, time.monotonic() + self._idle_seconds
                 elif time.monotonic() >= due:
                     strikes = 0 if is_at_work() else strikes + 1
                     if strikes == _STRIKES:
                         self.close()
                         raise Unheard("the server cannot be heard any more")
-                    due = time.monotonic() + (_AGAIN_SECONDS if strikes else self._silence_seconds)
+                    due = time.monotonic() + (_AGAIN_SECONDS if strikes else self._idle_seconds)
                 waits_for = gen.send(ready)
         except StopIteration as end:
             return end.value
@@ -101,7 +101,7 @@ class Listener:
             with HeardConnection.connect(
                 self._dsn, autocommit=True, connect_timeout=ANSWER_SECONDS, application_name="replicator listener"
             ) as connection:
-                connection.listen(lambda: False, silence_seconds=ANSWER_SECONDS - _AGAIN_SECONDS)
+                connection.listen(lambda: False, idle_seconds=ANSWER_SECONDS - _AGAIN_SECONDS)
                 connection.execute(session_settings(connection.info.server_version))
                 row = connection.execute(_IS_AT_WORK, (self._pid,)).fetchone()
         except (Unheard, psycopg.errors.ConnectionTimeout):

@@ -55,7 +55,7 @@ def bound(connection: HeardConnection) -> None:
 
     A pooler lets everybody in, and answers once it has a server session.
     """
-    connection.listen(lambda: False, silence_seconds=ANSWER_SECONDS)
+    connection.listen(lambda: False, idle_seconds=ANSWER_SECONDS)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _CLOSE_SECONDS = 1.0
 """For how long a server that may be away is asked to free a cursor."""
 
-_SILENCE_SECONDS = 5.0
+_DEADLINE_SECONDS = 5.0
 """How much longer than it was asked to wait a server may take, at first: a stream that resumes far back may rightly be
 silent for minutes, since it scans the oplog."""
 
@@ -111,8 +111,8 @@ class ChangeStream:
         self._member: Member | None = None
         """Who delivers this stream; None is the primary."""
         self._checked_at = clock()
-        self._deadline = Deadline(_SILENCE_SECONDS)
-        self._opening = Deadline(_SILENCE_SECONDS)
+        self._deadline = Deadline(_DEADLINE_SECONDS)
+        self._opening = Deadline(_DEADLINE_SECONDS)
         """Apart: that a stream opens quickly says nothing of the scan that its first answer may take."""
         self._singly = 0
         """So many events are still asked for one by one, to find the one that the server cannot deliver."""
