@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from devstack.airflow_api import AirflowApi
 from devstack.airflow_configuration import USER, AirflowOptions, Keys, write_configuration
-from devstack.airflow_executors import EDGE_PATIENCE, Executor, Fleet
+from devstack.airflow_executors import EDGE_RETRIES, Executor, Fleet
 from devstack.errors import DevstackError
 from devstack.ports import LOOPBACK, PortTakenError
 from devstack.process import ServerProcess
@@ -62,7 +62,7 @@ class AirflowProcesses:
             "REPLICATOR_PAGE_URL": options.page_url,
             "AIRFLOW_HOME": str(self.home),
             "PYTHONUNBUFFERED": "1",
-            **EDGE_PATIENCE,
+            **EDGE_RETRIES,
         }
         self._options = options
         self._keys, self._fleet = Keys(), Fleet(options.executor)

@@ -16,7 +16,7 @@ _CONCURRENCY = 2
 _LOST_AFTER_SECONDS = 10
 _EDGE_LOST_AFTER_SECONDS = 30
 
-EDGE_PATIENCE = {"AIRFLOW__EDGE__API_RETRIES": "100", "AIRFLOW__EDGE__API_RETRY_WAIT_MAX": "5"}
+EDGE_RETRIES = {"AIRFLOW__EDGE__API_RETRIES": "100", "AIRFLOW__EDGE__API_RETRY_WAIT_MAX": "5"}
 """Edge reads these from the environment alone: a worker that finds no API server asks again within five seconds, not
 within ninety."""
 

@@ -36,11 +36,11 @@ def erase_document(
     key: str,
     *,
     mart_keys: Sequence[str] = (),
-    patience: float,
+    timeout_seconds: float,
 ) -> Receipt:
     """Erase a document, by the text that ``_id`` has in its row, or would have without a mask.
 
-    Waits ``patience`` seconds for the stream to pass its delete.
+    Waits ``timeout_seconds`` seconds for the stream to pass its delete.
 
     Raises :class:`StillThere` while MongoDB has it, :class:`NotYet` when the stream did not come so far.
     """
@@ -53,7 +53,7 @@ def erase_document(
     retrying = Retrying(
         retry=retry_if_exception_type(NotYet),
         wait=wait_fixed(_RETRY_SECONDS),
-        stop=stop_after_delay(patience),
+        stop=stop_after_delay(timeout_seconds),
         reraise=True,
     )
     receipt: Receipt = retrying(

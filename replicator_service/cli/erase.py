@@ -23,7 +23,7 @@ def erase_command(
         list[str] | None,
         typer.Option("--mart-key", help="A value by which marts know it, as a user_id; may be given again."),
     ] = None,
-    patience: Annotated[
+    timeout_seconds: Annotated[
         float, typer.Option("--patience", min=0.0, help="Seconds to wait for the stream to pass the delete.")
     ] = 30.0,
     *,
@@ -38,7 +38,9 @@ def erase_command(
     with control_tables(settings) as connection:
         name = known_collection(connection, stream, collection)
         (known,) = registered(connection, stream, name)
-        receipt = erase_document(settings, connection, known, document, mart_keys=mart_key or (), patience=patience)
+        receipt = erase_document(
+            settings, connection, known, document, mart_keys=mart_key or (), timeout_seconds=timeout_seconds
+        )
     at = time_text(wall_time(receipt.cluster_time))
     if wants_json(context):
         print_json(

@@ -35,7 +35,7 @@ AllowDeletes = Annotated[
     float,
     typer.Option("--allow-deletes", min=0.0, max=1.0, help="The share of a table's rows that a repair may delete."),
 ]
-Patience = Annotated[
+Timeout = Annotated[
     float, typer.Option("--patience", min=0.0, help="Seconds to wait until a collection can be compared exactly.")
 ]
 
@@ -48,7 +48,7 @@ def reconcile_command(
     context: typer.Context,
     collection: Collections = None,
     allow_deletes: AllowDeletes = _DEFAULTS.allow_deletes,
-    patience: Patience = _DEFAULTS.patience,
+    timeout_seconds: Timeout = _DEFAULTS.timeout_seconds,
     processes: Processes = 1,
     *,
     repair: Repair = False,
@@ -58,7 +58,7 @@ def reconcile_command(
     """Compare PostgreSQL with MongoDB exactly, under live writes. Exit code 1 when differences remain."""
     settings = load_settings()
     mapping = read_mapping(settings.mapping)
-    options = Options(repair=repair, deep=deep, allow_deletes=allow_deletes, patience=patience)
+    options = Options(repair=repair, deep=deep, allow_deletes=allow_deletes, timeout_seconds=timeout_seconds)
     with Bars() as bars:
         result = reconcile(
             settings, mapping, collections=collection, options=options, progress=bars, processes=processes

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = "the comparison was interrupted before its end"
 
-_SHORT_PATIENCE = 1.0
+_SHORT_TIMEOUT_SECONDS = 1.0
 _SHOWN = 20
 
 
@@ -43,7 +43,11 @@ class Attempt:
 
     def options(self, options: Options) -> Options:
         """The options for the next collection: after one was waited for in vain, the others of the part are not."""
-        return replace(options, patience=min(options.patience, _SHORT_PATIENCE)) if self.error else options
+        return (
+            replace(options, timeout_seconds=min(options.timeout_seconds, _SHORT_TIMEOUT_SECONDS))
+            if self.error
+            else options
+        )
 
     def take(self, collection: str, findings: Findings, outcome: Outcome) -> None:
         """A collection is done.

@@ -73,7 +73,7 @@ def compare_part(
             raise
 
     try:
-        return Outcome(retrying(options.patience, lambda reason: _passes(servers, reason))(attempt))
+        return Outcome(retrying(options.timeout_seconds, lambda reason: _passes(servers, reason))(attempt))
     except NeverNow as reason:
         return Outcome(skipped=reason.message)
     except Retryable as reason:
@@ -127,7 +127,10 @@ class _Attempt:
         point = open_comparison_point(self._servers, self._compared)
         self.cluster_time = point.cluster_time
         repair = Repair(
-            self._servers, self._compared, patience=self._options.patience, repairing=self._findings.repairing
+            self._servers,
+            self._compared,
+            timeout_seconds=self._options.timeout_seconds,
+            repairing=self._findings.repairing,
         )
         try:
             self._compare(point, repair)

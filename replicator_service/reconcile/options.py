@@ -12,11 +12,11 @@ ALWAYS_ALLOWED_DELETES = 100
 class Options:
     """``allow_deletes`` is the share of a table's rows (0 to 1) that a repair may delete.
 
-    ``patience`` is for how many seconds a part waits until it can be compared exactly: until a snapshot is complete,
-    until the stream has converged, until a lock is free.
+    ``timeout_seconds`` is how long a part waits until it can be compared exactly: until a snapshot is complete, until
+    the stream has converged, until a lock is free.
     """
 
     repair: bool = False
     deep: bool = False
     allow_deletes: float = 0.05
-    patience: float = 60.0
+    timeout_seconds: float = 60.0

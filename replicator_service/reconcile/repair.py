@@ -35,13 +35,13 @@ class Repair:
         servers: Servers,
         compared: ComparedCollection,
         *,
-        patience: float,
+        timeout_seconds: float,
         repairing: Callable[[set[str]], None] = lambda _: None,
     ) -> None:
         self._repairing = repairing
         self._servers = servers
         self._compared = compared
-        self._patience = patience
+        self._timeout_seconds = timeout_seconds
         self._encoder = Encoder(lambda _: compared.transform)
 
     def write(self, ids: dict[str, Any]) -> set[str]:
@@ -54,7 +54,7 @@ class Repair:
         while waiting:
             keys = waiting.pop()
             try:
-                mended |= retrying(self._patience)(self._write_once, {key: ids[key] for key in keys})
+                mended |= retrying(self._timeout_seconds)(self._write_once, {key: ids[key] for key in keys})
             except RecordRejected:
                 if len(keys) > 1:
                     middle = len(keys) // 2
@@ -75,7 +75,7 @@ class Repair:
                 self._repairing(gone)
                 return gone
 
-        return retrying(self._patience)(once)
+        return retrying(self._timeout_seconds)(once)
 
     def _write_once(self, ids: dict[str, Any]) -> set[str]:
         mended: set[str] = set()

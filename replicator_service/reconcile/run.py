@@ -84,7 +84,7 @@ def reconcile_part(
     had found before, but for what it has repaired. A process that is killed loses nothing: repairs are remembered in
     their own transactions.
 
-    Raises :class:`Retryable` when something could not be compared within the patience, :class:`Fatal` and
+    Raises :class:`Retryable` when something could not be compared within ``timeout_seconds``, :class:`Fatal` and
     :class:`ConfigurationError` when a person has to act. What was found until then is remembered.
     """
     options, progress = options or Options(), progress or NoProgress()

@@ -108,11 +108,13 @@ def airflow(
         wait_until(lambda: not pids & sessions(), message=lambda: f"the end of {pids & sessions()}")
 
 
-def ended(airflow: AirflowProcesses, run: DagRun, state: str = "success", *, patience: float = 150) -> DagRun:
+def ended(airflow: AirflowProcesses, run: DagRun, state: str = "success", *, timeout_seconds: float = 150) -> DagRun:
     """Wait for the end of a run, which must be as expected."""
     airflow.require_running()
     api = airflow.api
-    wait_until(lambda: api.run(run).has_ended, timeout=patience, message=lambda: f"the end of {run}: {api.tasks(run)}")
+    wait_until(
+        lambda: api.run(run).has_ended, timeout=timeout_seconds, message=lambda: f"the end of {run}: {api.tasks(run)}"
+    )
     now = api.run(run)
     assert now.state == state, (api.tasks(run), api.note(run))
     return now
@@ -306,13 +308,13 @@ def test_workers_that_are_killed_at_random_under_traffic_leave_whole_reports_and
 
             proof = api.trigger(REPLICATOR)
             kill_at_random(airflow, proof, chance, times=2)
-            ended(airflow, proof, patience=400)
+            ended(airflow, proof, timeout_seconds=400)
             facts = api.result(proof, "finish_run")
             assert (facts["differences"], facts["repaired"], facts["is_whole"]) == (15, 15, True)
 
             marts = newest(api, MARTS, "asset_triggered", marts_before)
             kill_at_random(airflow, marts, chance, times=1)
-            ended(airflow, marts, patience=400)
+            ended(airflow, marts, timeout_seconds=400)
             twice = connection.execute(
                 "select user_id from mart.user_activity_history where etl_valid_to is null "
                 "group by user_id having count(*) > 1"

@@ -110,7 +110,7 @@ def reads_at(server: MongoReplicaSet, member: int) -> list[dict[str, Any]]:
 def compared(replication: Replication) -> int:
     """The differences that a comparison on the primary finds at the checkpoint of the moment."""
     settings = replication.settings.model_copy(update={"read_from": ReadFrom.PRIMARY})
-    return reconcile(settings, replication.mapping, options=Options(patience=20.0)).differences
+    return reconcile(settings, replication.mapping, options=Options(timeout_seconds=20.0)).differences
 
 
 @contextmanager

@@ -150,7 +150,7 @@ def test_an_idle_leader_renews_its_lease(source: Source, sink: Sink) -> None:
         wait_until(is_renewed, timeout=6, message="the leader to show life")
 
 
-class Patience:
+class ManualClock:
     """A clock that somebody else moves."""
 
     now = 0.0
@@ -160,8 +160,8 @@ class Patience:
 
 
 @pytest.fixture
-def clock() -> Patience:
-    return Patience()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
@@ -174,12 +174,12 @@ def holder(sink: Sink) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def watch(sink: Sink, clock: Patience) -> Iterator[HolderWatch]:
+def watch(sink: Sink, clock: ManualClock) -> Iterator[HolderWatch]:
     with sink.connect() as connection:
         yield HolderWatch(connection, "any", seconds=30, clock=clock)
 
 
-def ends_within(watch: HolderWatch, clock: Patience, seconds: float) -> bool:
+def ends_within(watch: HolderWatch, clock: ManualClock, seconds: float) -> bool:
     """Look every five seconds; whether the last look ended the leader."""
     ended = watch.end_if_frozen()
     until = clock.now + seconds
@@ -189,7 +189,7 @@ def ends_within(watch: HolderWatch, clock: Patience, seconds: float) -> bool:
     return ended
 
 
-def test_a_leader_that_shows_no_life_is_ended(holder: Connection, watch: HolderWatch, clock: Patience) -> None:
+def test_a_leader_that_shows_no_life_is_ended(holder: Connection, watch: HolderWatch, clock: ManualClock) -> None:
     assert not ends_within(watch, clock, 25)
     assert ends_within(watch, clock, 5)
     with pytest.raises(Retryable):
@@ -197,14 +197,14 @@ def test_a_leader_that_shows_no_life_is_ended(holder: Connection, watch: HolderW
     wait_until(lambda: not watch.end_if_frozen(), message="nothing left to end")
 
 
-def test_a_leader_that_renews_its_lease_keeps_it(holder: Connection, watch: HolderWatch, clock: Patience) -> None:
+def test_a_leader_that_renews_its_lease_keeps_it(holder: Connection, watch: HolderWatch, clock: ManualClock) -> None:
     holder.execute("begin")
     for _ in range(8):
         assert not ends_within(watch, clock, 25)
         renew(holder)
 
 
-def test_a_leader_that_has_not_begun_to_write_is_left_alone(sink: Sink, watch: HolderWatch, clock: Patience) -> None:
+def test_a_leader_that_has_not_begun_to_write_is_left_alone(sink: Sink, watch: HolderWatch, clock: ManualClock) -> None:
     with sink.connect() as starting:
         assert try_lease(starting, "any")
         assert not ends_within(watch, clock, 100)
@@ -212,7 +212,7 @@ def test_a_leader_that_has_not_begun_to_write_is_left_alone(sink: Sink, watch: H
         assert ends_within(watch, clock, 100)
 
 
-def test_time_in_which_nobody_looked_does_not_count(holder: Connection, watch: HolderWatch, clock: Patience) -> None:
+def test_time_in_which_nobody_looked_does_not_count(holder: Connection, watch: HolderWatch, clock: ManualClock) -> None:
     assert not ends_within(watch, clock, 10)
     clock.now += 1_000
     assert not ends_within(watch, clock, 25)
@@ -220,7 +220,7 @@ def test_time_in_which_nobody_looked_does_not_count(holder: Connection, watch: H
 
 
 def test_a_standby_that_may_not_end_a_frozen_leader_says_so_and_goes_on(
-    holder: Connection, sink: Sink, clock: Patience
+    holder: Connection, sink: Sink, clock: ManualClock
 ) -> None:
     renew(holder)
     with sink.connect() as admin:
@@ -237,7 +237,7 @@ def test_a_standby_that_may_not_end_a_frozen_leader_says_so_and_goes_on(
 
 
 def test_a_leader_that_waits_for_postgresql_keeps_its_lease(
-    holder: Connection, watch: HolderWatch, clock: Patience, sink: Sink
+    holder: Connection, watch: HolderWatch, clock: ManualClock, sink: Sink
 ) -> None:
     with sink.connect() as other, ThreadPoolExecutor() as pool:
         other.execute("select pg_advisory_lock(1)")
@@ -249,7 +249,7 @@ def test_a_leader_that_waits_for_postgresql_keeps_its_lease(
 
 
 def test_a_leader_frozen_in_the_middle_of_a_copy_is_ended_and_a_slow_one_is_not(
-    holder: Connection, watch: HolderWatch, clock: Patience, sink: Sink
+    holder: Connection, watch: HolderWatch, clock: ManualClock, sink: Sink
 ) -> None:
     def has_arrived(more_than: int) -> bool:
         with sink.connect() as connection:

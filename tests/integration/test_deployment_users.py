@@ -89,7 +89,9 @@ def airflow_settings(mongo: MongoOrigin, postgres: Destination) -> Settings:
 
 
 def reconciled(settings: Settings, *, repair: bool) -> Any:
-    return reconcile(settings, read_mapping(MAPPING), options=Options(repair=repair, patience=20.0, allow_deletes=1.0))
+    return reconcile(
+        settings, read_mapping(MAPPING), options=Options(repair=repair, timeout_seconds=20.0, allow_deletes=1.0)
+    )
 
 
 def checked(operator: Operator) -> dict[str, tuple[str, str]]:

@@ -198,7 +198,7 @@ def test_heavy_writes_never_look_like_differences(source: Source, sink: Sink) ->
         replication.catch_up()
         with traffic(write):
             for turn in range(4):
-                found = reconciled(replication, repair=turn % 2 == 1, patience=60.0)
+                found = reconciled(replication, repair=turn % 2 == 1, timeout_seconds=60.0)
                 assert found.kinds == {}
 
 
@@ -235,7 +235,7 @@ def test_a_repair_reads_what_the_document_is_now(source: Source, sink: Sink) -> 
         replication.catch_up()
         with opened(replication.settings) as servers, sink.connect() as connection:
             compared = compared_collection(MAPPING, "Orders", registered(servers.write, servers.stream))
-            repair = Repair(servers, compared, patience=10.0)
+            repair = Repair(servers, compared, timeout_seconds=10.0)
             corrupt(connection, source, "delete from {orders} where number < 5")
             source.db.Orders.delete_one({"_id": 1})
             source.db.Orders.update_one({"_id": 2}, {"$set": {"address.city": "moved"}})

@@ -204,7 +204,7 @@ def test_what_cannot_be_compared_yet_is_waited_for_and_then_told(source: Source,
         with sink.connect() as connection:
             connection.execute("update replicator.collection set state = 'snapshotting' where collection = 'notes'")
             with pytest.raises(Retryable, match="snapshot of notes is not complete"):
-                reconciled(replication, patience=0.3)
+                reconciled(replication, timeout_seconds=0.3)
             timer = threading.Timer(
                 0.5,
                 lambda: connection.execute(
@@ -212,13 +212,13 @@ def test_what_cannot_be_compared_yet_is_waited_for_and_then_told(source: Source,
                 ),
             )
             timer.start()
-            assert reconciled(replication, patience=20.0).kinds == {}
+            assert reconciled(replication, timeout_seconds=20.0).kinds == {}
             timer.join()
         replication.stop()
         with sink.connect() as connection:
             connection.execute("update replicator.checkpoint set converging_until = cluster_time + 1")
             with pytest.raises(Retryable, match="converging"):
-                reconciled(replication, patience=20.0)
+                reconciled(replication, timeout_seconds=20.0)
             connection.execute("update replicator.checkpoint set converging_until = null")
 
 
@@ -227,7 +227,7 @@ def test_another_mapping_than_the_service_has_is_refused(source: Source, sink: S
     with replicating(source, sink, MAPPING) as replication:
         replication.catch_up()
         with pytest.raises(ConfigurationError, match="Orders was written under another mapping"):
-            reconcile(replication.settings, Mapping(), options=Options(patience=1.0))
+            reconcile(replication.settings, Mapping(), options=Options(timeout_seconds=1.0))
 
 
 def test_a_repair_waits_for_whoever_writes_to_the_table(source: Source, sink: Sink) -> None:

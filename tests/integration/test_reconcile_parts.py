@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from tests.support.databases import Sink, Source
 
-REPAIR = Options(repair=True, allow_deletes=1, patience=20.0)
+REPAIR = Options(repair=True, allow_deletes=1, timeout_seconds=20.0)
 
 
 @pytest.fixture

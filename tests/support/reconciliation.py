@@ -84,7 +84,7 @@ class Reconciled:
 
 def reconciled(replication: Replication, *, collections: list[str] | None = None, **options: Any) -> Reconciled:
     """Reconcile what a test replicates."""
-    chosen = Options(**{"patience": 20.0, **options})
+    chosen = Options(**{"timeout_seconds": 20.0, **options})
     result = reconcile(replication.settings, replication.mapping, collections=collections, options=chosen)
     return Reconciled(replication, result)
 
