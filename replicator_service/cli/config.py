@@ -11,8 +11,8 @@ from rich.text import Text
 
 from replicator_service.cli.addresses import From, MappingFile, To  # noqa: TC001 - read when the command is made
 from replicator_service.cli.output import Json, print_json, print_table, wants_json
-from replicator_service.configuration.environment import PREFIX, Given
-from replicator_service.configuration.settings import Settings, given_settings
+from replicator_service.configuration.environment import PREFIX, RawSettings
+from replicator_service.configuration.settings import Settings, partial_settings
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.runtime.log.masking import mask_secret_address
 
@@ -37,8 +37,8 @@ def show_command(
 
     Ends with 2 when the service could not start with them.
     """
-    given, settings = given_settings()
-    shown = settings_shown(given, settings)
+    raw, settings = partial_settings()
+    shown = settings_shown(raw, settings)
     if wants_json(context):
         print_json(shown)
     else:
@@ -46,27 +46,27 @@ def show_command(
     if settings is None:
         if wants_json(context):
             raise typer.Exit(ConfigurationError.exit_code)
-        raise given.error
+        raise raw.error
 
 
-def settings_shown(given: Given, settings: Settings | None) -> dict[str, dict[str, Any]]:
+def settings_shown(raw: RawSettings, settings: Settings | None) -> dict[str, dict[str, Any]]:
     """Each setting by the name of its variable: its value, its origin, and what is wrong with it."""
     return {
         PREFIX + name.upper(): {
-            "value": _value(name, field, given, settings),
-            "from": given.origins.get(name, None if field.is_required() else "default"),
-            "problem": problem.message if (problem := given.problems.get(name)) else None,
+            "value": _value(name, field, raw, settings),
+            "from": raw.origins.get(name, None if field.is_required() else "default"),
+            "problem": problem.message if (problem := raw.problems.get(name)) else None,
             "description": field.description,
         }
         for name, field in Settings.model_fields.items()
     }
 
 
-def _value(name: str, field: FieldInfo, given: Given, settings: Settings | None) -> object:
+def _value(name: str, field: FieldInfo, raw: RawSettings, settings: Settings | None) -> object:
     if settings is not None:
         return _shown(field, getattr(settings, name))
-    if name in given.values:
-        return _shown(field, given.values[name])
+    if name in raw.values:
+        return _shown(field, raw.values[name])
     return None if field.is_required() else _shown(field, field.default)
 
 

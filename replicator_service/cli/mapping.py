@@ -11,7 +11,7 @@ from replicator_service.cli.drift import drift_command
 from replicator_service.cli.infer import infer_command
 from replicator_service.cli.output import Json, print_json, print_text, wants_json
 from replicator_service.configuration.mapping_file import read_mapping, schema_text
-from replicator_service.configuration.settings import given_settings
+from replicator_service.configuration.settings import partial_settings
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.ddl import render_ddl
 from replicator_service.core.mapping.model import tables_of
@@ -88,7 +88,7 @@ def schema_command(*, json: Json = False) -> None:  # noqa: ARG001 - it is JSON 
 
 
 def _database() -> str:
-    database = given_settings()[0].values.get("mongo_database")
+    database = partial_settings()[0].values.get("mongo_database")
     if not database:
         raise ConfigurationError(
             "the schema is called as the database, and none is named",

@@ -55,15 +55,15 @@ def load_http_address(environ: Mapping[str, str] = os.environ) -> HttpAddress:
 
     Raises :class:`ConfigurationError` as ``load_settings`` does.
     """
-    given = found(("http_host", "http_port"), environ)
-    if given.problems:
-        raise given.error
-    port = given.values.get("http_port", str(DEFAULT_HTTP_PORT))
-    return HttpAddress(given.values.get("http_host", DEFAULT_HTTP_HOST), int(port))
+    raw = raw_settings(("http_host", "http_port"), environ)
+    if raw.problems:
+        raise raw.error
+    port = raw.values.get("http_port", str(DEFAULT_HTTP_PORT))
+    return HttpAddress(raw.values.get("http_host", DEFAULT_HTTP_HOST), int(port))
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class RawSettings:
     """What the environment says: the text of each setting that has one, and what is wrong with which, by name.
 
     ``origins`` say where a value comes from: environment, file, address.
@@ -79,7 +79,7 @@ class Given:
         return ConfigurationError.together(list(self.problems.values()))
 
 
-def found(names: Iterable[str], environ: Mapping[str, str]) -> Given:
+def raw_settings(names: Iterable[str], environ: Mapping[str, str]) -> RawSettings:
     """Those of the settings that are set, and what is wrong with which; an empty variable counts as not set."""
     values: dict[str, str] = {}
     origins: dict[str, str] = {}
@@ -97,7 +97,7 @@ def found(names: Iterable[str], environ: Mapping[str, str]) -> Given:
         origins[name] = "file" if environ.get(variable + "_FILE") else "environment"
         if name in _FLAWS and (flaw := _FLAWS[name](value)):
             problems[name] = ConfigurationError(f"{variable} is wrong: it {flaw.cause}", hint=flaw.fix)
-    return Given(values, origins, problems)
+    return RawSettings(values, origins, problems)
 
 
 MISSING = {

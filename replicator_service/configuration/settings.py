@@ -19,8 +19,8 @@ from replicator_service.configuration.environment import (
     DEFAULT_HTTP_PORT,
     MISSING,
     PREFIX,
-    Given,
-    found,
+    RawSettings,
+    raw_settings,
 )
 from replicator_service.core.addresses import database_in
 from replicator_service.core.errors import ConfigurationError
@@ -161,32 +161,32 @@ def load_settings(environ: Mapping[str, str] = os.environ, **overrides: object) 
 
     Raises :class:`ConfigurationError` naming every variable that is missing or wrong, without its value.
     """
-    given, settings = _read(environ, {name: value for name, value in overrides.items() if value is not None})
+    raw, settings = _read(environ, {name: value for name, value in overrides.items() if value is not None})
     if settings is None:
-        raise given.error
+        raise raw.error
     return settings
 
 
-def given_settings(environ: Mapping[str, str] = os.environ) -> tuple[Given, Settings | None]:
+def partial_settings(environ: Mapping[str, str] = os.environ) -> tuple[RawSettings, Settings | None]:
     """Read what there is of the settings, right or wrong, and themselves unless something is wrong. Raises nothing."""
     return _read(environ, {})
 
 
-def _read(environ: Mapping[str, str], overrides: Mapping[str, object]) -> tuple[Given, Settings | None]:
-    given = found([name for name in Settings.model_fields if name not in overrides], environ)
-    uri = overrides.get("mongo_uri", given.values.get("mongo_uri"))
-    is_named = "mongo_database" in overrides or "mongo_database" in given.values
-    if not is_named and isinstance(uri, str) and "mongo_uri" not in given.problems and (name := database_in(uri)):
-        given = replace(
-            given,
-            values={**given.values, "mongo_database": name},
-            origins={**given.origins, "mongo_database": "address"},
+def _read(environ: Mapping[str, str], overrides: Mapping[str, object]) -> tuple[RawSettings, Settings | None]:
+    raw = raw_settings([name for name in Settings.model_fields if name not in overrides], environ)
+    uri = overrides.get("mongo_uri", raw.values.get("mongo_uri"))
+    is_named = "mongo_database" in overrides or "mongo_database" in raw.values
+    if not is_named and isinstance(uri, str) and "mongo_uri" not in raw.problems and (name := database_in(uri)):
+        raw = replace(
+            raw,
+            values={**raw.values, "mongo_database": name},
+            origins={**raw.origins, "mongo_database": "address"},
         )
     try:
-        settings = Settings.model_validate({**given.values, **overrides})
+        settings = Settings.model_validate({**raw.values, **overrides})
     except ValidationError as error:
-        return replace(given, problems=_problems(error, environ, given, has_uri=bool(uri))), None
-    return given, None if given.problems else settings
+        return replace(raw, problems=_problems(error, environ, raw, has_uri=bool(uri))), None
+    return raw, None if raw.problems else settings
 
 
 def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str | None]:
@@ -198,17 +198,17 @@ def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str 
 
 
 def _problems(
-    error: ValidationError, environ: Mapping[str, str], given: Given, *, has_uri: bool
+    error: ValidationError, environ: Mapping[str, str], raw: RawSettings, *, has_uri: bool
 ) -> dict[str, ConfigurationError]:
     """What is wrong with each setting, and what to write instead."""
     meant = {right: wrong for wrong, right in unknown_variables(environ).items() if right is not None}
-    problems = dict(given.problems)
+    problems = dict(raw.problems)
     for each in error.errors(include_input=False, include_url=False):
         name = str(each["loc"][0])
         variable = PREFIX + name.upper()
-        if name in given.problems:
+        if name in raw.problems:
             continue
-        if name == "mongo_database" and (not has_uri or "mongo_uri" in given.problems):
+        if name == "mongo_database" and (not has_uri or "mongo_uri" in raw.problems):
             # The address, once it is right, may well name it.
             continue
         if each["type"] != "missing":

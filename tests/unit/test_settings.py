@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replicator_service.configuration.settings import LogFormat, given_settings, load_settings, unknown_variables
+from replicator_service.configuration.settings import LogFormat, load_settings, partial_settings, unknown_variables
 from replicator_service.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -173,13 +173,13 @@ def test_files_and_values_that_are_wrong_are_named_together() -> None:
         assert variable in caught.value.message
 
 
-def test_given_settings_are_read_however_many_are_missing() -> None:
+def test_settings_are_read_however_many_are_missing() -> None:
     environ = {"REPLICATOR_MONGO_URI": "mongodb://u:hidden@h/data", "REPLICATOR_HTTP_PORT": "9000"}
-    given, settings = given_settings(environ)
+    raw, settings = partial_settings(environ)
     assert settings is None
-    assert given.values["mongo_database"] == "data"
-    assert given.origins == {"mongo_uri": "environment", "http_port": "environment", "mongo_database": "address"}
-    assert {name: each.message for name, each in given.problems.items()} == {
+    assert raw.values["mongo_database"] == "data"
+    assert raw.origins == {"mongo_uri": "environment", "http_port": "environment", "mongo_database": "address"}
+    assert {name: each.message for name, each in raw.problems.items()} == {
         "postgres_dsn": "REPLICATOR_POSTGRES_DSN is missing"
     }
 
