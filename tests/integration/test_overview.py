@@ -13,7 +13,7 @@ from replicator_service.core.reconciliation import Difference, DifferenceKind, P
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.control.migrations import migrate
 from replicator_service.sink.overview.dead_letter_groups import DEAD_LETTERS, GROUPS
-from replicator_service.sink.overview.failures import Told, remember_failure
+from replicator_service.sink.overview.failures import FailureRecord, record_failure
 from replicator_service.sink.overview.stream import read_overview
 from replicator_service.sink.reconcile.reconciliation import finish_run, record_part, start_run
 from replicator_service.source.connect.connection import connect as connect_source
@@ -182,7 +182,7 @@ def test_a_collection_that_was_compared_again_counts_once(connection: Connection
 
 def test_a_failure_is_over_once_the_checkpoint_has_moved(connection: Connection) -> None:
     assert overview(connection).failure is None
-    remember_failure(connection, "shop", "host-1, process 7", Told("the data are damaged", "Restore it.", 5))
+    record_failure(connection, "shop", "host-1, process 7", FailureRecord("the data are damaged", "Restore it.", 5))
     failure = overview(connection).failure
     assert failure is not None
     assert (failure.instance, failure.cause, failure.exit_code) == ("host-1, process 7", "the data are damaged", 5)

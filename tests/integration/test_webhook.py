@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.support.databases import Sink, Source
 
 
-class Told:
+class Latest:
     """What was heard of the deliveries, the latest."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ def test_a_receiver_that_is_not_there_is_named_without_its_address() -> None:
 
 def test_a_message_arrives_once_the_receiver_works_again_and_in_order(receiver: Receiver) -> None:
     receiver.manner = Manner.FAILS
-    told = Told()
+    told = Latest()
     delivery = Delivery(receiver.url, told=told, first_wait=0.01)
     delivery.start()
     delivery.give({"number": 1})
@@ -100,7 +100,7 @@ def test_a_message_arrives_once_the_receiver_works_again_and_in_order(receiver: 
 
 def test_what_a_receiver_refuses_for_good_is_given_up_at_once(receiver: Receiver) -> None:
     receiver.manner = Manner.REFUSES
-    told = Told()
+    told = Latest()
     delivery = Delivery(receiver.url, told=told)
     delivery.start()
     delivery.give({"number": 1})
@@ -111,7 +111,7 @@ def test_what_a_receiver_refuses_for_good_is_given_up_at_once(receiver: Receiver
 
 def test_a_receiver_that_hangs_keeps_nobody_waiting_and_the_queue_has_an_end(receiver: Receiver) -> None:
     receiver.manner = Manner.HANGS
-    told = Told()
+    told = Latest()
     delivery = Delivery(receiver.url, told=told)
     delivery.start()
     began = time.monotonic()

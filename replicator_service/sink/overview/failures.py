@@ -48,7 +48,7 @@ limit %(limit)s
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FailureRecord:
     """An error as it is remembered, without secrets."""
 
     cause: str
@@ -56,7 +56,7 @@ class Told:
     exit_code: int
 
 
-def remember_failure(connection: Connection, stream: str, instance: str, error: Told) -> None:
+def record_failure(connection: Connection, stream: str, instance: str, error: FailureRecord) -> None:
     """The service ends by this error."""
     values = (stream, instance, error.cause, error.hint, error.exit_code)
     with translated():

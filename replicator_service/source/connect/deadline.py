@@ -58,7 +58,7 @@ class Deadline:
         self.seconds = min(max(self._floor, took * 2), LONGEST_SECONDS)
 
 
-class _AsGiven(OrderedDict[str, Any]):
+class _CommandWithMaxTime(OrderedDict[str, Any]):
     """A command whose own ``maxTimeMS`` counts: with a deadline, the driver writes what is left of that into it.
 
     For a ``getMore`` that waits for events it says how long to wait. A read says that it has no limit: where the
@@ -98,7 +98,7 @@ def ask(
     try:
         with pymongo.timeout(wait_seconds + deadline.seconds), on_member(member) as preferred:
             reply = database.command(
-                _AsGiven(command), read_preference=preferred, session=session, codec_options=codec_options
+                _CommandWithMaxTime(command), read_preference=preferred, session=session, codec_options=codec_options
             )
     except (errors.NetworkTimeout, errors.ExecutionTimeout) as error:
         seconds = wait_seconds + deadline.seconds
