@@ -54,13 +54,13 @@ class TcpProxy:
         with self._lock:
             return self._turns_of_ended + sum(line.turns for line in self._lines)
 
-    def cut(self) -> None:
+    def reset(self) -> None:
         """Reset all connections; new ones are welcome."""
         with self._lock:
             lines, self._lines = self._lines, set()
             self._turns_of_ended += sum(line.turns for line in lines)
         for line in lines:
-            line.cut()
+            line.reset()
 
     def deaf(self) -> None:
         """Keep and accept connections but pass nothing on, as a network that drops packets does."""
@@ -77,7 +77,7 @@ class TcpProxy:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-        self.cut()
+        self.reset()
 
     def restore(self) -> None:
         """Pass everything on again, what was held back included, and accept connections on the same port."""
@@ -168,7 +168,7 @@ class _Line:
         self._ends = (client, server)
         self._passing = passing
         self._ended = ended
-        self._cut = False
+        self._is_reset = False
         self.marker: bytes | None = None
         self._swallows = False
         self._threads = [
@@ -182,9 +182,9 @@ class _Line:
         for thread in self._threads:
             thread.start()
 
-    def cut(self) -> None:
+    def reset(self) -> None:
         """Reset both connections and wait for the threads to end."""
-        self._cut = True
+        self._is_reset = True
         for end in self._ends:
             _reset(end)
         for thread in self._threads:
@@ -197,13 +197,13 @@ class _Line:
                     self._speaker = source
                     self.turns += source is self._ends[0]
                 while not self._passing.wait(0.05):
-                    if self._cut:
+                    if self._is_reset:
                         break
                 if self.marker is not None and self.marker in data:
                     self._swallows = True
                 if self._swallows:
                     continue
-                if self._cut:
+                if self._is_reset:
                     break
                 send(data)
         # The end of one direction ends the other: database protocols know no half-open connection.

@@ -174,16 +174,16 @@ class Actor:
             self._world.start_instance(number)
 
     def _cut_mongo(self, number: int, seconds: float) -> None:
-        self._cut(self._world.mongo_network, number, seconds)
+        self._partition(self._world.mongo_network, number, seconds)
 
     def _cut_postgres(self, number: int, seconds: float) -> None:
-        self._cut(self._world.postgres_network, number, seconds)
+        self._partition(self._world.postgres_network, number, seconds)
 
-    def _cut(self, network: Network, number: int, seconds: float) -> None:
+    def _partition(self, network: Network, number: int, seconds: float) -> None:
         instance = self._world.instances[number % len(self._world.instances)]
         if instance is not None:
-            network.cut.add(instance.process)
-            self._world.later(seconds, "reconnect", lambda: network.cut.discard(instance.process))
+            network.partitioned.add(instance.process)
+            self._world.later(seconds, "reconnect", lambda: network.partitioned.discard(instance.process))
 
     # PostgreSQL
 

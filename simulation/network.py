@@ -24,7 +24,7 @@ class Network:
         self._random = scheduler.random
         self.loss = loss
         self.delay = delay
-        self.cut: set[Process] = set()
+        self.partitioned: set[Process] = set()
         """Processes that cannot reach the server."""
 
     def travel(self, process: Process) -> None:
@@ -40,7 +40,7 @@ class Network:
         """Raise :class:`Retryable` when the process cannot reach the server."""
         if self._scheduler.is_closed:
             raise GreenletExit
-        if process in self.cut:
+        if process in self.partitioned:
             raise Retryable("the server cannot be reached")
 
     def chance(self, probability: float) -> bool:

@@ -95,7 +95,7 @@ class Director:
         world.mongo.is_up = world.postgres.is_up = True
         world.mongo.stalled_until = 0.0
         for network in (world.mongo_network, world.postgres_network):
-            network.cut.clear()
+            network.partitioned.clear()
             network.loss = 0.0
         self._actor.act_quietly("resume_all")
         for number, instance in world.instances.items():

@@ -167,8 +167,8 @@ class World:
         instance = self.instances.get(number)
         if instance is not None:
             instance.process.kill()
-            self.mongo_network.cut.discard(instance.process)
-            self.postgres_network.cut.discard(instance.process)
+            self.mongo_network.partitioned.discard(instance.process)
+            self.postgres_network.partitioned.discard(instance.process)
             for session in list(self.postgres.sessions):
                 if session.process is instance.process:
                     if self.postgres_network.chance(0.8):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MOST = 64
 
 
-def cut(source: Source, reads: Reads, name: str, number: int, *, at: int, uuid: bytes | None) -> list[Range]:
+def split(source: Source, reads: Reads, name: str, number: int, *, at: int, uuid: bytes | None) -> list[Range]:
     """About so many ranges of about the same size, of a collection as it is at ``at``; one without an end, if need be.
 
     What exists at one time is in order, and not behind what is the last then.

@@ -26,7 +26,7 @@ from replicator_service.core.ports import CollectionKind
 from replicator_service.core.sessions import Range
 from replicator_service.pipeline.chunk_rows import SMALL_DOCUMENTS, SMALL_TOGETHER, ChunkRows
 from replicator_service.pipeline.collection import prepare_tables
-from replicator_service.pipeline.ranges import cut
+from replicator_service.pipeline.ranges import split
 from replicator_service.pipeline.readers import Chunk, Readers
 from replicator_service.pipeline.reading import exact_key
 from replicator_service.pipeline.sweep import sweep
@@ -295,7 +295,7 @@ class Snapshots:
         ranges = [Range(0, None, None)]
         if expected >= self._chunk_documents and at is not None:
             number = expected // self._range_documents
-            ranges = cut(self._source, self._planner.reads, collection.name, number, at=at, uuid=uuid)
+            ranges = split(self._source, self._planner.reads, collection.name, number, at=at, uuid=uuid)
         yield from collection.start(uuid, expected, ranges, sweeps=sweeps)
 
     def _prepare(self, first: Collection) -> Iterator[Step]:

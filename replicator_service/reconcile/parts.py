@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.mapping.problems import closest
 from replicator_service.reconcile.servers import Servers, opened
-from replicator_service.reconcile.shares import Cut, fitting, shares
+from replicator_service.reconcile.shares import PartLimits, enlarged, shares
 from replicator_service.sink.control.registry import registered
 from replicator_service.source.read.mongo import Range
 from replicator_service.source.read.size import Size
@@ -118,16 +118,16 @@ def plan_parts(
         _require_known(wanted, known)
         found = servers.source.sizes([name for name in wanted if name in existing], small=part_bytes)
         sizes = {name: found.get(name, Size(0, 0)) for name in wanted}
-        cut = fitting(Cut(part_documents, part_bytes), sizes, most)
+        limits = enlarged(PartLimits(part_documents, part_bytes), sizes, most)
         ranged: list[Part] = []
         whole: dict[str, Size] = {}
         for name, size in sizes.items():
-            parts = list(_ranges_of(servers, name, size, cut.ranges(size)))
+            parts = list(_ranges_of(servers, name, size, limits.ranges(size)))
             ranged += parts
             if not parts:
                 whole[name] = size
         left = None if most is None else most - len(ranged)
-        shared = shares(cut, whole, left) if whole else []
+        shared = shares(limits, whole, left) if whole else []
     return ranged + [Part(tuple(names), documents=sum(whole[name].documents for name in names)) for names in shared]
 
 

@@ -22,7 +22,7 @@ _COST_OF_A_COLLECTION = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class PartLimits:
     """How large a part may be."""
 
     documents: int
@@ -39,18 +39,22 @@ class Cut:
         return large + min(FEW, sum(count == 1 for count in ranges))
 
 
-def fitting(cut: Cut, sizes: Mapping[str, Size], most: int | None) -> Cut:
-    """The cut, or as much a larger one as it takes to have at most so many parts."""
-    while most is not None and cut.tasks(sizes) > max(most, 1) and any(cut.ranges(size) > 1 for size in sizes.values()):
-        cut = Cut(cut.documents * 2, cut.size * 2)
-    return cut
+def enlarged(limits: PartLimits, sizes: Mapping[str, Size], most: int | None) -> PartLimits:
+    """Return the limits, or as much larger ones as it takes to have at most so many parts."""
+    while (
+        most is not None
+        and limits.tasks(sizes) > max(most, 1)
+        and any(limits.ranges(size) > 1 for size in sizes.values())
+    ):
+        limits = PartLimits(limits.documents * 2, limits.size * 2)
+    return limits
 
 
-def shares(cut: Cut, sizes: Mapping[str, Size], most: int | None) -> list[Sequence[str]]:
+def shares(limits: PartLimits, sizes: Mapping[str, Size], most: int | None) -> list[Sequence[str]]:
     """Which of these collections, none of which has to be cut, share a part: neighbours by name, about equal work."""
     names = sorted(sizes)
     weights = [sizes[name].documents + _COST_OF_A_COLLECTION for name in names]
-    wanted = max(FEW, sum(weights) // cut.documents, sum(sizes[name].size for name in names) // cut.size)
+    wanted = max(FEW, sum(weights) // limits.documents, sum(sizes[name].size for name in names) // limits.size)
     parts = min(wanted, len(names), len(names) if most is None else max(most, 1))
     if parts == len(names):
         return [(name,) for name in names]

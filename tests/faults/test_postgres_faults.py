@@ -131,7 +131,7 @@ def test_a_cut_line_to_postgresql_is_opened_again(source: Source, sink: Sink, po
     ):
         for _ in range(3):
             load.go_on()
-            proxy.cut()
+            proxy.reset()
         load.stop()
         replication.catch_up()
         assert assert_same_documents(source, sink, "busy") > 50

@@ -92,5 +92,5 @@ def test_a_read_from_a_server_that_is_gone_ends_with_its_deadline(own_mongo: Mon
         thread = threading.Thread(target=read)
         thread.start()
         thread.join(10.0)
-        proxy.cut()
+        proxy.reset()
         assert ended.is_set()

@@ -50,7 +50,7 @@ def test_it_forgets_a_connection_that_has_ended(proxy: TcpProxy, proxied_dsn: st
 
 def test_a_cut_ends_connections_and_lets_new_ones_in(proxy: TcpProxy, proxied_dsn: str) -> None:
     with psycopg.connect(proxied_dsn, autocommit=True) as connection:
-        proxy.cut()
+        proxy.reset()
         assert proxy.connections == 0
         with pytest.raises(psycopg.OperationalError):
             connection.execute("select 1")
@@ -73,7 +73,7 @@ def test_a_deaf_connection_can_be_cut(proxy: TcpProxy, proxied_dsn: str) -> None
     with psycopg.connect(proxied_dsn, autocommit=True) as connection, ThreadPoolExecutor(1) as thread:
         proxy.deaf()
         answer = thread.submit(_answer, connection)
-        proxy.cut()
+        proxy.reset()
         with pytest.raises(psycopg.OperationalError):
             answer.result(timeout=10)
 

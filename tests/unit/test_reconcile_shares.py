@@ -9,10 +9,10 @@ from time import process_time
 import pytest
 
 from replicator_service.reconcile.parts import Part
-from replicator_service.reconcile.shares import FEW, Cut, fitting, shares
+from replicator_service.reconcile.shares import FEW, PartLimits, enlarged, shares
 from replicator_service.source.read.size import Size
 
-CUT = Cut(documents=2_000_000, size=2**31)
+CUT = PartLimits(documents=2_000_000, size=2**31)
 
 
 def test_a_hundred_thousand_collections_share_few_parts_and_each_has_its_place() -> None:
@@ -39,17 +39,17 @@ def test_a_collection_that_is_large_among_small_ones_shares_with_few() -> None:
 @pytest.mark.parametrize("most", [1, 7, 300, 1_024])
 def test_there_are_never_more_parts_than_asked_for(most: int) -> None:
     sizes = {f"{number:04d}": Size(10 ** (number % 10), 0) for number in range(400)}
-    cut = fitting(CUT, sizes, most)
-    large = sum(cut.ranges(size) + 1 for size in sizes.values() if cut.ranges(size) > 1)
-    small = {name: size for name, size in sizes.items() if cut.ranges(size) == 1}
-    found = shares(cut, small, most - large)
+    limits = enlarged(CUT, sizes, most)
+    large = sum(limits.ranges(size) + 1 for size in sizes.values() if limits.ranges(size) > 1)
+    small = {name: size for name, size in sizes.items() if limits.ranges(size) == 1}
+    found = shares(limits, small, most - large)
     assert large + len(found) <= most
     assert list(chain.from_iterable(found)) == sorted(small)
 
 
 def test_parts_are_as_large_as_asked_for_where_that_fits() -> None:
-    assert fitting(CUT, {"a": Size(10**9, 0)}, 1_024) == CUT
-    assert fitting(CUT, {"a": Size(10**10, 0)}, None) == CUT
+    assert enlarged(CUT, {"a": Size(10**9, 0)}, 1_024) == CUT
+    assert enlarged(CUT, {"a": Size(10**10, 0)}, None) == CUT
 
 
 def test_a_shared_part_is_the_same_after_its_way_through_json() -> None:

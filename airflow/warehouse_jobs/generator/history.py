@@ -97,7 +97,7 @@ class _History:
             deletions = self._deletions(kind, slot, ordinals)
             if slots_before <= kind.reach:
                 for index, life in enumerate(kind.lives(self.shop, slot, self.shop.updates(kind, ordinals))):
-                    yield from life if index not in deletions else self._cut(life, kind, slot, deletions[index])
+                    yield from life if index not in deletions else self._shortened(life, kind, slot, deletions[index])
             for index, time in deletions.items():
                 yield Delete(kind.collection, datetime_of(time), self.shop.key(kind.collection, slot, index))
         if slots_before <= 0:
@@ -117,7 +117,7 @@ class _History:
             times[index] = slot.end + int(min(slots, _LONGEST_LIFE - 1) * slot.seconds * 1000)
         return times
 
-    def _cut(self, life: list[Operation], kind: Kind, slot: Slot, time: int) -> Iterator[Operation]:
+    def _shortened(self, life: list[Operation], kind: Kind, slot: Slot, time: int) -> Iterator[Operation]:
         """Yield what happens to a document before its deletion; its insert names the witness."""
         for operation in life:
             if isinstance(operation, Insert):

@@ -162,12 +162,12 @@ def _network(bits: int, bits6: int, kind: int, raw: bytes) -> BsonValue:
         return MASKED_NULL
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
-            return _string(f"::ffff:{_cut(address.ipv4_mapped, bits)}")
+            return _string(f"::ffff:{_truncate(address.ipv4_mapped, bits)}")
         return _string(str(IPv6Address(int(address) >> (128 - bits6) << (128 - bits6))))
-    return _string(_cut(address, bits))
+    return _string(_truncate(address, bits))
 
 
-def _cut(address: IPv4Address, bits: int) -> str:
+def _truncate(address: IPv4Address, bits: int) -> str:
     return str(IPv4Address(int(address) >> (32 - bits) << (32 - bits)))
 
 
