@@ -167,7 +167,7 @@ class PostgresServer:
         }
         lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in values.items()]
         (self._data / "devstack.conf").write_text("".join(lines), encoding="utf-8")
-        give(self._data / "devstack.conf", self._account)
+        change_owner(self._data / "devstack.conf", self._account)
 
 
 def _initialised(program: PostgresBinaries, root: Path, password: str | None) -> str:
@@ -176,14 +176,14 @@ def _initialised(program: PostgresBinaries, root: Path, password: str | None) ->
     root.mkdir(parents=True, exist_ok=True)
     require_entry(account, root, hint="Choose a directory that other OS users may enter, such as one below /var/tmp.")
     require_entry(account, program.bindir, hint="Set DEVSTACK_CACHE or PG_BINDIR to a place that others may enter.")
-    give(root, account)
+    change_owner(root, account)
     kept = root / "superuser-password"
     if (root / "data" / "PG_VERSION").exists():
         return password or kept.read_text(encoding="utf-8")
     secret = password or secrets.token_urlsafe(18)
     kept.touch(mode=0o600)
     kept.write_text(secret, encoding="utf-8")
-    give(kept, account)
+    change_owner(kept, account)
     _initdb(program, root, account, kept)
     return secret
 
@@ -191,7 +191,7 @@ def _initialised(program: PostgresBinaries, root: Path, password: str | None) ->
 def _initdb(program: PostgresBinaries, root: Path, account: Account | None, password_file: Path) -> None:
     # Built beside its place, so that an interrupted start leaves no half-made data directory behind.
     building = Path(tempfile.mkdtemp(dir=root, prefix="initdb-"))
-    give(building, account)
+    change_owner(building, account)
     command = [
         str(program.bindir / "initdb"),
         "--pgdata",
@@ -232,7 +232,7 @@ def _initdb(program: PostgresBinaries, root: Path, account: Account | None, pass
     building.rename(root / "data")
 
 
-def give(path: Path, account: Account | None) -> None:
+def change_owner(path: Path, account: Account | None) -> None:
     """Let the account own a file; the process itself when there is none."""
     if account is not None:
         os.chown(path, account.uid, account.gid)

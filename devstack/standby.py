@@ -11,7 +11,7 @@ import psycopg
 from devstack.account import unprivileged
 from devstack.errors import DevstackError
 from devstack.ports import LOOPBACK
-from devstack.postgres import SUPERUSER, PostgresServer, give
+from devstack.postgres import SUPERUSER, PostgresServer, change_owner
 from devstack.process import remove_directory, temporary_directory
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def standby_of(
     """
     root = temporary_directory()
     account = unprivileged()
-    give(root, account)
+    change_owner(root, account)
     command = [str(binaries.bindir / "pg_basebackup"), "--pgdata", str(root / "data"), "--write-recovery-conf"]
     command += ["--checkpoint", "fast", "--no-sync", "--host", LOOPBACK, "--username", SUPERUSER]
     command += ["--port", str(through_port or primary.port)]

@@ -144,16 +144,16 @@ class Batching:
             return self._take_complete()
         if self._part_time is not None and self._position.cluster_time >= self._part_time:
             self._part_time = None
-            return Batch([], self._position.cluster_time, self._given(self._position))
+            return Batch([], self._position.cluster_time, self._stored_form(self._position))
         if self._items and self.is_full:
             return self._take_part()
         return None
 
     def idle_position(self) -> Position | None:
         """The position of a stream in which nothing happens, or None while anything is held."""
-        return None if self._items or self.is_open else self._given(self._position)
+        return None if self._items or self.is_open else self._stored_form(self._position)
 
-    def _given(self, position: Position) -> Position:
+    def _stored_form(self, position: Position) -> Position:
         return position.by_time() if self._by_time else position
 
     def _append(self, reply: Reply) -> None:
@@ -192,7 +192,7 @@ class Batching:
                 position = _position_after(self._items[end - 1])
         items = self._remove(end)
         self._part_time = None
-        return Batch(items, position.cluster_time, self._given(position), self._next_reply())
+        return Batch(items, position.cluster_time, self._stored_form(position), self._next_reply())
 
     def _take_part(self) -> Batch:
         self._part_time = event_time(self._items[-1].event)

@@ -130,7 +130,7 @@ class Collections:
         typed = self._typed.get(name)
         if typed is not None:
             return typed
-        given = self._tables.get(name)
-        if given is not None and given not in self._mapped_tables:
-            return self._mapping.document_collection(name, given)
+        kept = self._tables.get(name)
+        if kept is not None and kept not in self._mapped_tables:
+            return self._mapping.document_collection(name, kept)
         return mapping_for(self._mapping, name, [table for other, table in self._tables.items() if other != name])

@@ -5,9 +5,9 @@ Each turn:
 1. stop, if asked to;
 2. handle what operators asked for;
 3. take what the stream has brought, until a batch is full, or nothing more waits and the writer is ready for more;
-4. give the steps of every batch that may end;
+4. submit the steps of every batch that may end;
 5. if nothing happened for a while, move the position;
-6. give the steps of one transaction of snapshots.
+6. submit the steps of one transaction of snapshots.
 
 Between the parts of a transaction that is too large for one batch, only the stream goes on (3 and 4).
 
@@ -57,7 +57,7 @@ class Loop:
         planner: Planner,
         snapshots: Snapshots,
         requests: Requests,
-        give: Callable[[Step], None],
+        submit: Callable[[Step], None],
         is_writer_busy: Callable[[], bool],
         clock: Callable[[], float],
         pace: Pace,
@@ -70,7 +70,7 @@ class Loop:
         self._planner = planner
         self._snapshots = snapshots
         self._requests = requests
-        self._give = give
+        self._submit = submit
         self._is_writer_busy = is_writer_busy
         self._clock = clock
         self._pace = pace
@@ -98,16 +98,16 @@ class Loop:
                 self._stopping.wait(self._pace.request_seconds)
                 return
         self._gather()
-        self._give_batches()
+        self._submit_batches()
         self._move_idle_position()
         if self._snapshots.is_due(self._clock()) and not self._batching.is_parted:
-            self._give_all(self._snapshots.steps(self._clock()))
+            self._submit_all(self._snapshots.steps(self._clock()))
 
     def _handle_requests(self) -> None:
         now = self._clock()
         if now - self._requests_at >= self._pace.request_seconds:
             self._requests_at = now
-            self._give_all(self._requests.steps())
+            self._submit_all(self._requests.steps())
 
     def _gather(self) -> None:
         """Take answers: the first may be waited for; more as long as there is room and the writer is busy anyway."""
@@ -122,9 +122,9 @@ class Loop:
                 return
             answer = self._inbox.get(left, until=lambda: not self._is_writer_busy())
 
-    def _give_batches(self) -> None:
+    def _submit_batches(self) -> None:
         while (batch := self._batching.take()) is not None:
-            self._give_all(self._planner.batch(batch))
+            self._submit_all(self._planner.batch(batch))
             if batch.position is not None:
                 self._committed_at = self._clock()
 
@@ -138,9 +138,9 @@ class Loop:
             self._on_idle()
         if self._is_first or position.resume_token != self._planner.position.resume_token:
             self._is_first = False
-            self._give(self._planner.commit(position))
+            self._submit(self._planner.commit(position))
             self._committed_at = now
 
-    def _give_all(self, steps: Iterable[Step]) -> None:
+    def _submit_all(self, steps: Iterable[Step]) -> None:
         for step in steps:
-            self._give(step)
+            self._submit(step)

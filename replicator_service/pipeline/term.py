@@ -216,7 +216,7 @@ class Term:
                 doors.reads,
                 on_pause=lambda is_paused: self._observer.paused(is_paused=is_paused),
             ),
-            give=self._give,
+            submit=self._submit,
             is_writer_busy=lambda: self._outbox.is_waiting,
             clock=self._threads.monotonic,
             pace=limits.pace,
@@ -225,7 +225,7 @@ class Term:
             on_idle=gc.collect,
         )
 
-    def _give(self, step: Step) -> None:
+    def _submit(self, step: Step) -> None:
         """Hand a step to the writer; what bounds memory is how many row groups wait, not the small steps between."""
         self._outbox.put(step, _GROUP_WEIGHT if isinstance(step, RowGroup) else 1)
 

@@ -38,8 +38,8 @@ class ComparedCollection:
 
 def compared_collection(mapping: Mapping, collection: str, known: Sequence[Registered]) -> ComparedCollection:
     """A collection under the mapping file, with the table that it was given."""
-    given = {each.collection: each.table_name for each in known}
-    mapped = mapping_for(mapping, collection, [table for name, table in given.items() if name != collection])
-    if isinstance(mapped, DocumentCollection) and collection in given:
-        mapped = mapping.document_collection(collection, given[collection])
+    table_names = {each.collection: each.table_name for each in known}
+    mapped = mapping_for(mapping, collection, [table for name, table in table_names.items() if name != collection])
+    if isinstance(mapped, DocumentCollection) and collection in table_names:
+        mapped = mapping.document_collection(collection, table_names[collection])
     return ComparedCollection(collection, mapped, tables_of(mapped), compile_transform(mapped))

@@ -87,8 +87,8 @@ def test_a_message_arrives_once_the_receiver_works_again_and_in_order(receiver: 
     told = Latest()
     delivery = Delivery(receiver.url, told=told, first_wait=0.01)
     delivery.start()
-    delivery.give({"number": 1})
-    delivery.give({"number": 2})
+    delivery.enqueue({"number": 1})
+    delivery.enqueue({"number": 2})
     wait_until(lambda: told.latest.tries >= 2)
     assert told.latest.problem == "the receiver answers with the status 503"
     receiver.manner = Manner.TAKES
@@ -103,7 +103,7 @@ def test_what_a_receiver_refuses_for_good_is_given_up_at_once(receiver: Receiver
     told = Latest()
     delivery = Delivery(receiver.url, told=told)
     delivery.start()
-    delivery.give({"number": 1})
+    delivery.enqueue({"number": 1})
     wait_until(lambda: told.latest.failed == 1)
     assert receiver.requests == 1
     delivery.stop()
@@ -116,7 +116,7 @@ def test_a_receiver_that_hangs_keeps_nobody_waiting_and_the_queue_has_an_end(rec
     delivery.start()
     began = time.monotonic()
     for number in range(MOST + 50):
-        delivery.give({"number": number})
+        delivery.enqueue({"number": number})
     assert time.monotonic() - began < 1.0
     assert told.latest.dropped >= 49
     delivery.stop(0.2)

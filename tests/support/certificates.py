@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from devstack.account import unprivileged
-from devstack.postgres import give
+from devstack.postgres import change_owner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ class Certificate:
     def given_to_servers(self) -> Self:
         """Let the OS user that PostgreSQL runs as own the files: it reads no key of somebody else's."""
         for path in (self.certificate, self.key, self.both):
-            give(path, unprivileged())
+            change_owner(path, unprivileged())
         return self
 
 

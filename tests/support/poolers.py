@@ -14,7 +14,7 @@ import psycopg
 from devstack.account import unprivileged
 from devstack.debian import find_program
 from devstack.ports import LOOPBACK, PortTakenError, on_free_port, taken
-from devstack.postgres import give
+from devstack.postgres import change_owner
 from devstack.process import ServerProcess, remove_directory, temporary_directory
 from tests.support.waiting import wait_until
 
@@ -67,7 +67,7 @@ def pgbouncer(
     users.write_text(f'"postgres" "{server.password}"\n')
     configuration = directory / "pgbouncer.ini"
     for path in (directory, users):
-        give(path, unprivileged())
+        change_owner(path, unprivileged())
 
     def started(port: int) -> ServerProcess:
         lines = "\n".join(f"{name} = {value}" for name, value in (options or {}).items())

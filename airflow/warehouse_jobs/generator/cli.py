@@ -143,12 +143,12 @@ def _interval(start: str | None, days: int, now: datetime) -> Interval:
 
 def _refuse_other_mode(rate: float | None, live: dict[str, object], history: dict[str, object]) -> None:
     """An option of the mode that was not chosen would do nothing, without a word."""
-    if given := [name for name, value in history.items() if rate is not None and value is not None]:
+    if conflicting := [name for name, value in history.items() if rate is not None and value is not None]:
         raise ParametersError(
-            f"{', '.join(given)} and --rate exclude each other", hint="Leave one of them out: --rate begins now."
+            f"{', '.join(conflicting)} and --rate exclude each other", hint="Leave one of them out: --rate begins now."
         )
-    if given := [name for name, value in live.items() if rate is None and value is not None]:
-        raise ParametersError(f"{', '.join(given)} needs --rate", hint="Give --rate, or leave it out.")
+    if conflicting := [name for name, value in live.items() if rate is None and value is not None]:
+        raise ParametersError(f"{', '.join(conflicting)} needs --rate", hint="Give --rate, or leave it out.")
 
 
 @contextmanager

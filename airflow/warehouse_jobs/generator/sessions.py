@@ -72,8 +72,8 @@ def _growing(visit: Document, updates: int) -> list[Operation]:
     actions, pages, end = visit["actions"], visit["pages_visited"][1:], visit["end_time"]
     beginning = visit | {"end_time": None, "pages_visited": visit["pages_visited"][:1], "actions": []}
     life: list[Operation] = [Insert(COLLECTION, visit["start_time"], beginning)]
-    cuts = [(len(actions) * number // updates, len(pages) * number // updates) for number in range(updates + 1)]
-    for (action, page), (next_action, next_page) in pairwise(cuts):
+    bounds = [(len(actions) * number // updates, len(pages) * number // updates) for number in range(updates + 1)]
+    for (action, page), (next_action, next_page) in pairwise(bounds):
         new = actions[action:next_action]
         push = {"actions": {"$each": new}}
         if page < next_page:

@@ -86,8 +86,8 @@ def _lives(shop: Shop, slot: Slot, updates: Sequence[int]) -> Iterator[list[Oper
             "updated_at": datetime_of(written[-1].at),
         }
         life: list[Operation] = [Insert(COLLECTION, ticket["updated_at"], ticket)]
-        cuts = (1 + (len(steps) - 1) * number // count for number in range(count + 1) if count)
-        for start, end in pairwise(cuts):
+        bounds = (1 + (len(steps) - 1) * number // count for number in range(count + 1) if count)
+        for start, end in pairwise(bounds):
             at = datetime_of(steps[end - 1].at)
             changes: Document = {"$set": {"status": steps[end - 1].status, "updated_at": at}}
             if messages := _messages(steps[start:end]):

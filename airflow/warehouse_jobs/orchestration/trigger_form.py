@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-def require_known(declared: Iterable[str], given: Mapping[str, Any] | None) -> None:
+def require_known(declared: Iterable[str], conf: Mapping[str, Any] | None) -> None:
     """Raise :class:`FormError` for the first name that was given and not declared."""
     names = sorted(declared)
-    for name in given or {}:
+    for name in conf or {}:
         if name in names:
             continue
         meant = get_close_matches(name.lower(), names, n=1)

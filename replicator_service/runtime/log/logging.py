@@ -148,7 +148,7 @@ def _value(value: object) -> str:
 
 
 class _Routed(logging.Handler):
-    """A standard handler that gives records to our logger."""
+    """A standard handler that hands records over to our logger."""
 
     def __init__(self, logger: Logger) -> None:
         super().__init__()

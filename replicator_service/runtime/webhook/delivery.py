@@ -43,7 +43,7 @@ class Deliveries:
 
 
 class Delivery:
-    """A bounded queue and the thread that empties it. :meth:`give` never waits."""
+    """A bounded queue and the thread that empties it. :meth:`enqueue` never waits."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Delivery:
         self._told(self._deliveries)
         self._thread.start()
 
-    def give(self, document: Mapping[str, Any]) -> None:
+    def enqueue(self, document: Mapping[str, Any]) -> None:
         """Put a message at the end of the queue."""
         with self._changed:
             self._waiting.append(json.dumps(document, ensure_ascii=False).encode())

@@ -49,7 +49,7 @@ class Webhook:
         with self._lock:
             messages = self._announcer.messages(service)
         for message in messages:
-            self._delivery.give(
+            self._delivery.enqueue(
                 document(
                     message,
                     identity=str(uuid.uuid4()),

@@ -26,12 +26,12 @@ class Address:
     def of(cls, dsn: str) -> Self:
         """Read an address, with what the environment (``PGHOST``, ...) and libpq add to it. Never raises."""
         try:
-            given = conninfo.conninfo_to_dict(dsn)
+            parameters = conninfo.conninfo_to_dict(dsn)
         except psycopg.Error:
             return cls()
         defaults = pq.Conninfo.get_defaults()
         named = {each.keyword.decode(): each.val.decode() for each in defaults if each.val is not None}
-        named |= {name: str(value) for name, value in given.items() if value is not None}
+        named |= {name: str(value) for name, value in parameters.items() if value is not None}
         hosts = (named.get("host") or named.get("hostaddr") or "localhost").split(",")
         ports = (named.get("port") or "5432").split(",")
         places = tuple(

@@ -212,7 +212,7 @@ class RowWriter:
             statements = self.statements(merge.table).merge(only_different=merge.only_different)
             target = targets.get(id(merge))
             if target is None:
-                query = Query(statements.given, column_texts(merge.lines.each()))
+                query = Query(statements.arrays, column_texts(merge.lines.each()))
             else:
                 query = Query(statements.staged, (target,))
             checked.append(Checked(query, (merge.table,), expected=None))

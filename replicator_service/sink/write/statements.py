@@ -25,11 +25,11 @@ class MergeStatements:
     """One kind of merge, by where its rows come from.
 
     Each gives one row: how many rows were to be written, and how many are in the table as they should be.
-    ``staged`` takes the target's number; ``given`` takes one ``text[]`` a column.
+    ``staged`` takes the target's number; ``arrays`` takes one ``text[]`` a column.
     """
 
     staged: bytes
-    given: bytes
+    arrays: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +143,14 @@ _UNLESS_EQUAL = sql.SQL("""left join lateral (
 def _both_merges(target: sql.SQL, columns: sql.Composed, table: TableSpec, *, only_different: bool) -> MergeStatements:
     cells = [f"c{number}" for number, _ in enumerate(table.columns, 1)]
     staged = sql.SQL("{} where target = %s").format(STAGING)
-    given = sql.SQL("rows from ({}) as line ({})").format(
+    arrays = sql.SQL("rows from ({}) as line ({})").format(
         sql.SQL(", ").join(sql.SQL("pg_catalog.unnest(%s::text[])") for _ in cells),
         sql.SQL(", ").join(map(sql.Identifier, cells)),
     )
     return MergeStatements(
         *(
             _merge(target, columns, table, source=source, only_different=only_different).as_bytes()
-            for source in (staged, given)
+            for source in (staged, arrays)
         )
     )
 

@@ -122,15 +122,15 @@ class ReadCursor:
 
     def __iter__(self) -> Iterator[Reply]:
         """The replies that hold documents, in order."""
-        given, last = 0, b""
+        returned, last = 0, b""
         for reply in self._replies():
             if self._behind is not None:
-                given += reply.count
+                returned += reply.count
                 last = reply.key(reply.count - 1)
             yield reply
         if (
             self._behind is not None
-            and (not self._limit or given < self._limit)
+            and (not self._limit or returned < self._limit)
             and not is_max_key(self._line.door.opened(self._collection, last) if last else last)
         ):
             self._latest = self._first(self._behind)
