@@ -11,12 +11,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from replicator_service.app.preflight import SETTINGS, preflight
+from replicator_service.app.preflight import MAPPING, SETTINGS, preflight
 from replicator_service.cli.addresses import From, MappingFile, To  # noqa: TC001 - read when the command is made
 from replicator_service.cli.errors import address_mask
-from replicator_service.cli.output import Json, console, print_json, printable, wants_json
-from replicator_service.configuration.settings import load_settings, unknown_variables
-from replicator_service.core.errors import ConfigurationError
+from replicator_service.cli.output import Json, console, print_json, printable_lines, wants_json
+from replicator_service.configuration.configuration import read_configuration
+from replicator_service.configuration.settings import unknown_variables
 from replicator_service.core.findings import Finding, Level, exit_code
 from replicator_service.runtime.judgement.words import counted
 from replicator_service.sink.check.control_checks import TABLES as CONTROL_TABLES
@@ -56,12 +56,16 @@ def check_command(
     json: Json = False,  # noqa: ARG001 - read from the context
 ) -> None:
     """Check both servers, the credentials and the mapping, without changing anything."""
-    try:
-        settings = load_settings()
-    except ConfigurationError as error:
-        findings = [Finding(SETTINGS, Level.FAIL, each.message, each.hint, each.exit_code) for each in error.parts]
+    found = read_configuration()
+    if found.settings is None:
+        # No server can be asked. What is known without one is told all the same.
+        findings = [
+            Finding(MAPPING if name == "mapping" else SETTINGS, Level.FAIL, each.message, each.hint, each.exit_code)
+            for name, each in found.raw.problems.items()
+        ]
     else:
-        findings = [*_unknown_settings(), *preflight(settings, now=time.time())]
+        findings = preflight(found.settings, now=time.time())
+    findings = [*_unknown_settings(), *findings]
     mask = address_mask(os.environ)
     findings = [replace(found, cause=mask(found.cause), fix=mask(found.fix)) for found in findings]
     code = exit_code(findings)
@@ -133,9 +137,9 @@ def grouped(findings: list[Finding]) -> dict[str, list[Finding]]:
 def _show_problem(out: Console, found: Finding) -> None:
     """A problem in lines that break between words."""
     lines = Table.grid(padding=(0, 1))
-    lines.add_row(_SIGNS[found.level], Text.assemble((found.name, "bold"), ": ", str(printable(found.cause))))
+    lines.add_row(_SIGNS[found.level], Text.assemble((found.name, "bold"), ": ", printable_lines(found.cause)))
     if found.fix:
-        lines.add_row("", Text.assemble(("fix: ", "bold"), str(printable(found.fix))))
+        lines.add_row("", Text.assemble(("fix: ", "bold"), printable_lines(found.fix)))
     out.print(lines)
 
 

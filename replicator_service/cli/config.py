@@ -11,8 +11,9 @@ from rich.text import Text
 
 from replicator_service.cli.addresses import From, MappingFile, To  # noqa: TC001 - read when the command is made
 from replicator_service.cli.output import Json, print_json, print_table, wants_json
+from replicator_service.configuration.configuration import read_configuration
 from replicator_service.configuration.environment import PREFIX, RawSettings
-from replicator_service.configuration.settings import Settings, partial_settings
+from replicator_service.configuration.settings import Settings
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.runtime.log.masking import mask_secret_address
 
@@ -37,13 +38,14 @@ def show_command(
 
     Ends with 2 when the service could not start with them.
     """
-    raw, settings = partial_settings()
-    shown = settings_shown(raw, settings)
+    found = read_configuration()
+    raw = found.raw
+    shown = settings_shown(raw, found.settings)
     if wants_json(context):
         print_json(shown)
     else:
         print_table(("setting", "value", "from"), [_row(name, each) for name, each in shown.items()])
-    if settings is None:
+    if raw.problems:
         if wants_json(context):
             raise typer.Exit(ConfigurationError.exit_code)
         raise raw.error
@@ -74,7 +76,7 @@ def _row(name: str, setting: Mapping[str, Any]) -> tuple[object, ...]:
     if setting["problem"] is None:
         value = setting["value"]
         return name, "" if value is None else value, setting["from"] or "the address, once it is there"
-    told = "is wrong" if setting["from"] else "is missing"
+    told = "is missing" if setting["from"] in (None, "default") else "is wrong"
     return Text(name, "bold red"), Text(told, "bold red"), setting["from"] or ""
 
 

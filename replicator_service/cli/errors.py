@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from replicator_service.cli.output import console, print_json, printable, wants_json
+from replicator_service.cli.output import console, print_json, printable_lines, wants_json
 from replicator_service.configuration.environment import PREFIX
 from replicator_service.core.errors import ConfigurationError, Fatal, ReplicatorError
 from replicator_service.runtime.log.masking import Mask
@@ -55,14 +55,11 @@ def show_error(error: ReplicatorError, *, is_json: bool = False) -> None:
         return
     out = console(stderr=True)
     for each in error.parts if isinstance(error, ConfigurationError) else (error,):
-        out.print(f"error: {_shown(mask(each.message))}", style="bold red" if out.is_terminal else "", soft_wrap=True)
+        out.print(
+            f"error: {printable_lines(mask(each.message))}", style="bold red" if out.is_terminal else "", soft_wrap=True
+        )
         if each.hint:
-            out.print(f"hint:  {_shown(mask(each.hint))}", soft_wrap=True)
-
-
-def _shown(text: str) -> str:
-    """Text for a terminal, with its ends of lines."""
-    return "\n".join(str(printable(line)) for line in text.split("\n"))
+            out.print(f"hint:  {printable_lines(mask(each.hint))}", soft_wrap=True)
 
 
 def unexpected(error: Exception) -> ReplicatorError:

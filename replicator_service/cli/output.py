@@ -121,6 +121,11 @@ def printable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
             return value
 
 
+def printable_lines(text: str) -> str:
+    """Text for a terminal, with its ends of lines."""
+    return "\n".join(str(printable(line)) for line in text.split("\n"))
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
     """Print a table; columns named in ``right`` are flushed right."""
     from rich.table import Table

@@ -8,8 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from replicator_service.cli.output import Json, console, print_json, print_table, print_text, wants_json
-from replicator_service.configuration.mapping_file import read_mapping
-from replicator_service.configuration.settings import load_settings
+from replicator_service.configuration.configuration import load_configuration
 from replicator_service.core.position import wall_time
 from replicator_service.core.times import time_text
 from replicator_service.reconcile import Difference, Options, Part, PartResult, RunResult, differences_of, reconcile
@@ -56,8 +55,7 @@ def reconcile_command(
     json: Json = False,  # noqa: ARG001 - read from the context
 ) -> None:
     """Compare PostgreSQL with MongoDB exactly, under live writes. Exit code 1 when differences remain."""
-    settings = load_settings()
-    mapping = read_mapping(settings.mapping)
+    settings, mapping = load_configuration()
     options = Options(repair=repair, deep=deep, allow_deletes=allow_deletes, timeout_seconds=timeout_seconds)
     with Bars() as bars:
         result = reconcile(

@@ -24,9 +24,8 @@ from replicator_service.app.service import Service
 from replicator_service.cli.addresses import From, MappingFile, To  # noqa: TC001 - read when the command is made
 from replicator_service.cli.errors import unexpected
 from replicator_service.cli.output import Json  # noqa: TC001 - read when the command is made
-from replicator_service.configuration.mapping_file import read_mapping
-from replicator_service.configuration.privacy import door_of
-from replicator_service.configuration.settings import LogFormat, Settings, load_settings, unknown_variables
+from replicator_service.configuration.configuration import load_configuration
+from replicator_service.configuration.settings import LogFormat, Settings, unknown_variables
 from replicator_service.core.compiled import path_told
 from replicator_service.core.errors import ReplicatorError
 from replicator_service.pipeline.term import keep_collector_out
@@ -75,14 +74,12 @@ def run_command(
 
     All it needs is two addresses: replicator run --from mongodb://HOST/DATABASE --to postgresql://HOST/DATABASE
     """
-    settings = load_settings(
+    settings, mapping = load_configuration(
         http_host=http_host,
         http_port=http_port,
         log_level=log_level,
         log_format=LogFormat.JSON if json else None,
     )
-    mapping = read_mapping(settings.mapping)
-    door_of(settings, mapping)
     if mapping.selection.is_guarded:
         _leave_no_core_file()
     log = _logger(settings)

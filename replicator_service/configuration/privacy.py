@@ -28,16 +28,23 @@ def door_of(settings: Settings, mapping: Mapping | None = None) -> Door:
 
     Raises :class:`ConfigurationError` when a rule needs a key and there is none, or the key can be guessed or read.
     """
-    mapping = read_mapping(settings.mapping) if mapping is None else mapping
-    return Door(mapping.selection, mapping.rules, key_of(settings), compiled=native())
+    return door_with(read_mapping(settings.mapping) if mapping is None else mapping, _key_of(settings))
 
 
-def key_of(settings: Settings, environ: Environment[str, str] = os.environ) -> MaskKey | None:
-    """The key for ``hmac`` masks.
+def door_with(mapping: Mapping, key: MaskKey | None) -> Door:
+    """What lets documents through under this mapping with this key.
+
+    Raises :class:`ConfigurationError` when a rule needs a key and there is none.
+    """
+    return Door(mapping.selection, mapping.rules, key, compiled=native())
+
+
+def key_in(text: str | None, environ: Environment[str, str] = os.environ) -> MaskKey | None:
+    """The key for ``hmac`` masks, of the value of its setting.
 
     Raises :class:`ConfigurationError` for one that is too short, or in a file that everybody on this machine can read.
     """
-    key = mask_key(settings.mask_key.get_secret_value() if settings.mask_key is not None else None)
+    key = mask_key(text)
     path = environ.get(KEY_FILE, "")
     if key is not None and path and Path(path).stat().st_mode & stat.S_IROTH:
         raise ConfigurationError(
@@ -49,5 +56,9 @@ def key_of(settings: Settings, environ: Environment[str, str] = os.environ) -> M
 
 def key_fingerprint(settings: Settings, mapping: Mapping) -> str | None:
     """What tells this key from another, or None when no rule needs one."""
-    key = key_of(settings) if any(rules.needs_key for rules in mapping.rules.values()) else None
+    key = _key_of(settings) if any(rules.needs_key for rules in mapping.rules.values()) else None
     return None if key is None else key.fingerprint
+
+
+def _key_of(settings: Settings) -> MaskKey | None:
+    return key_in(settings.mask_key.get_secret_value() if settings.mask_key is not None else None)

@@ -161,18 +161,15 @@ def load_settings(environ: Mapping[str, str] = os.environ, **overrides: object) 
 
     Raises :class:`ConfigurationError` naming every variable that is missing or wrong, without its value.
     """
-    raw, settings = _read(environ, {name: value for name, value in overrides.items() if value is not None})
+    raw, settings = partial_settings(environ, **overrides)
     if settings is None:
         raise raw.error
     return settings
 
 
-def partial_settings(environ: Mapping[str, str] = os.environ) -> tuple[RawSettings, Settings | None]:
-    """Read what there is of the settings, right or wrong, and themselves unless something is wrong. Raises nothing."""
-    return _read(environ, {})
-
-
-def _read(environ: Mapping[str, str], overrides: Mapping[str, object]) -> tuple[RawSettings, Settings | None]:
+def partial_settings(environ: Mapping[str, str] = os.environ, **overrides: object) -> tuple[RawSettings, Settings | None]:
+    """Read what there is of the settings, right or wrong, and themselves unless one is wrong. Raises nothing."""
+    overrides = {name: value for name, value in overrides.items() if value is not None}
     raw = raw_settings([name for name in Settings.model_fields if name not in overrides], environ)
     uri = overrides.get("mongo_uri", raw.values.get("mongo_uri"))
     is_named = "mongo_database" in overrides or "mongo_database" in raw.values

@@ -102,7 +102,9 @@ class ConfigurationError(Fatal):
 
     @classmethod
     def together(cls, parts: Sequence[ConfigurationError]) -> ConfigurationError:
-        """One error of several, with the causes and the fixes of all."""
+        """One error of several, with the causes and the fixes of all; a single one stays what it is."""
+        if len(parts) == 1:
+            return parts[0]
         hints = dict.fromkeys(part.hint for part in parts if part.hint)
         return cls("; ".join(part.message for part in parts), hint=" ".join(hints), parts=parts)
 

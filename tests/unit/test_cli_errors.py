@@ -225,7 +225,7 @@ def test_a_fault_of_the_program_is_told_without_its_text(monkeypatch: pytest.Mon
     def fail(*_arguments: object) -> None:
         raise KeyError("the card number is 4711")
 
-    monkeypatch.setattr("replicator_service.cli.config.partial_settings", fail)
+    monkeypatch.setattr("replicator_service.cli.config.read_configuration", fail)
     result = replicator("config", "show")
     assert result.exit_code == 5
     assert "unexpected KeyError" in result.stderr

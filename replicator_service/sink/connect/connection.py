@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+from psycopg import conninfo
 
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.sink.connect.address import Address
@@ -62,6 +63,15 @@ def connect(dsn: str, *, application_name: str, durable: bool = True) -> HeardCo
             raise
         connection.listen(Listener(dsn, row[0] if row else 0))
     return connection
+
+
+def require_form(dsn: str) -> None:
+    """Judge an address as libpq does before it connects.
+
+    Raises :class:`ConfigurationError`.
+    """
+    with translated():
+        conninfo.conninfo_to_dict(dsn)
 
 
 def _require_supported(connection: Connection) -> None:
