@@ -44,5 +44,5 @@ def test_a_server_that_is_away_fails_the_run_with_its_cause_and_the_fix(airflow_
     variables = connection_variables("mongodb://127.0.0.1:1/", "nowhere", sink.dsn)
     (done,) = airflow_home.execute(variables, Wanted("mongo_data_generator", RUN_AFTER, FORM))
     assert done.state == "failed"
-    assert "MongoDB cannot be reached" in done.log
-    assert "What to do: See that the server runs" in done.log
+    assert "MongoDB cannot be reached: 127.0.0.1:1 refuses the connection" in done.log
+    assert "Check that MongoDB runs, and the host and port in the connection mongo_db_conn" in done.log

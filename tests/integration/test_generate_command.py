@@ -68,7 +68,12 @@ def test_options_go_before_the_environment(source: Source) -> None:
     [
         ((), 2, "no MongoDB address is given"),
         (("--uri", "mongo:/nonsense"), 2, "it does not begin with mongodb://"),
-        (("--uri", "mongodb://u:secret@127.0.0.1:1/?serverSelectionTimeoutMS=200"), 3, "cannot be reached"),
+        (
+            ("--uri", "mongodb://u:secret@127.0.0.1:1/?serverSelectionTimeoutMS=200"),
+            3,
+            "127.0.0.1:1 refuses the connection\nhint:  Check that MongoDB runs, and the host and port in --uri.",
+        ),
+        (("--uri", "mongodb://u:secret@h/?replicasett=rs0"), 2, "a value that it does not take: replicasett"),
         (("--uri", "mongodb://h", "--start", "yesterday"), 2, "is not a time"),
         (("--uri", "mongodb://h", "--update-share", "2"), 2, "leave nothing to insert"),
         (("--uri", "mongodb://h", "--rate", "5", "--start", "2026-03-02"), 2, "exclude each other"),
@@ -88,6 +93,12 @@ def test_what_is_wrong_is_told_in_one_message_without_a_trace(options: tuple[str
     assert "hint:" in done.stderr
     assert "Traceback" not in done.stderr
     assert "secret" not in done.stderr + done.stdout
+
+
+def test_an_address_of_the_environment_is_corrected_there() -> None:
+    done = run(WAREHOUSE_MONGO_URI="mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200")
+    assert done.returncode == 3
+    assert "the host and port in WAREHOUSE_MONGO_URI." in done.stderr
 
 
 def test_wrong_credentials_are_told_apart_from_a_server_that_is_away(source: Source) -> None:

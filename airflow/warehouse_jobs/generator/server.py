@@ -12,13 +12,16 @@ from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
     InvalidName,
-    InvalidURI,
     OperationFailure,
     PyMongoError,
+    ServerSelectionTimeoutError,
 )
 
 from replicator_service.configuration.environment import value_of
 from replicator_service.core.addresses import mongo_uri_flaw
+from replicator_service.core.errors import Fatal, Retryable
+from replicator_service.source.connect.address import parse
+from replicator_service.source.connect.unreachable import why_absent
 from warehouse_jobs.generator.errors import ParametersError, RefusedError, SourceError
 
 if TYPE_CHECKING:
@@ -36,14 +39,19 @@ _AUTHENTICATION_FAILED = 18
 
 @dataclass(frozen=True, slots=True)
 class MongoSettings:
-    """Where the shop's database is. The address holds a password and has no place in a repr."""
+    """Where the shop's database is. The address holds a password and has no place in a repr.
+
+    ``told_by`` is what a person corrects the address in.
+    """
 
     uri: str = field(repr=False)
     database: str
+    told_by: str = URI
 
 
 def read_settings(environ: Mapping[str, str], uri: str | None = None, database: str | None = None) -> MongoSettings:
     """Take ``uri`` and ``database`` where given, else ``WAREHOUSE_MONGO_URI`` (or ``_FILE``) and ``_DATABASE``."""
+    told_by = "--uri" if uri else URI
     uri = uri or value_of(URI, environ)
     if not uri:
         raise ParametersError(
@@ -52,7 +60,7 @@ def read_settings(environ: Mapping[str, str], uri: str | None = None, database: 
         )
     if flaw := mongo_uri_flaw(uri):
         raise ParametersError(f"the address of MongoDB is wrong: it {flaw.cause}", hint=flaw.fix)
-    return MongoSettings(uri, database or environ.get(DATABASE) or DEFAULT_DATABASE)
+    return MongoSettings(uri, database or environ.get(DATABASE) or DEFAULT_DATABASE, told_by)
 
 
 @contextmanager
@@ -63,6 +71,7 @@ def connect(settings: MongoSettings) -> Iterator[Database[dict[str, Any]]]:
     none of the driver's text, which may hold values, is kept.
     """
     try:
+        encryption = parse(settings.uri).encryption
         # The driver waits for thirty seconds, which is long for a person who mistyped a port.
         bound: dict[str, Any] = (
             {} if "serverselectiontimeoutms" in settings.uri.lower() else {"serverSelectionTimeoutMS": 5_000}
@@ -72,22 +81,30 @@ def connect(settings: MongoSettings) -> Iterator[Database[dict[str, Any]]]:
         )
         with client:
             target = client[settings.database]
-            # A ping needs no login; this does, and reads nothing.
-            target.command("listCollections", nameOnly=True, authorizedCollections=True, filter={"name": ""})
-            yield target
-    except (InvalidURI, ConfigurationError, ValueError) as error:
+            try:
+                # A ping needs no login; this does, and reads nothing.
+                target.command("listCollections", nameOnly=True, authorizedCollections=True, filter={"name": ""})
+                yield target
+            except ServerSelectionTimeoutError as error:
+                if (why := why_absent(client, encryption)) is None:
+                    raise
+                raise why from error
+    except (Retryable, Fatal) as error:
+        # The same words as the service has for it, and the place where its reader corrects it.
+        kind = SourceError if isinstance(error, Retryable) else ParametersError
+        raise kind(error.message, hint=error.hint.replace("REPLICATOR_MONGO_URI", settings.told_by)) from None
+    except (ConfigurationError, ValueError, OSError):
         raise ParametersError(
-            f"the MongoDB address is not valid: {type(error).__name__}",
-            hint="Write it as mongodb://USER:PASSWORD@HOST:PORT/?authSource=admin, with special characters escaped.",
+            "the MongoDB address cannot be used as a whole",
+            hint="Look at options that do not go together, and at the files of certificates and keys that it names.",
         ) from None
     except InvalidName:
         raise ParametersError(
             "the database name is not valid", hint='A name is not empty and has none of the characters /\\. "$.'
         ) from None
-    except ConnectionFailure as error:
+    except ConnectionFailure:
         raise SourceError(
-            f"MongoDB cannot be reached: {type(error).__name__}",
-            hint="See that the server runs and has a primary, and that host, port and TLS options are right.",
+            "the connection to MongoDB was lost", hint="Run the same command again: it completes what was begun."
         ) from None
     except OperationFailure as error:
         raise _refusal(error) from None
