@@ -6,10 +6,12 @@ The page shows what ``/status`` says, see ``tests/e2e/test_page.py``; dashboards
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 from pymongo import MongoClient
 
@@ -27,7 +29,13 @@ if TYPE_CHECKING:
     from tests.support.databases import Sink
 
 LONG_AGO = 1_600_000_000
-EXIT_CODES = {"waiting": 3, "resync_required": 4}
+OF_COLLECTIONS = {
+    "standby": {"streaming"},
+    "converging": {"streaming"},
+    "snapshotting": {"snapshotting", "streaming"},
+}
+"""What the collections say where it is not what the service says."""
+EXIT_CODES = {"waiting": 3, "resync_required": 4, "failed": 5}
 
 
 @dataclass
@@ -59,21 +67,22 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 def agree(place: Place, service: RunningService, state: str, *, server: str | None = None) -> None:
     """Wait until ``/status`` shows the state; everybody else has to say it as well, and so do the collections."""
-    found = service.wait_for_state(state, timeout=60)
-    kept = state in {"waiting", "paused", "resync_required"}
+    service.wait_for_state(state, timeout=60)
     wait_until(
         lambda: (
-            {each["state"] for each in service.status()["collections"].values()} == {state if kept else "streaming"}
+            {each["state"] for each in service.status()["collections"].values()} == OF_COLLECTIONS.get(state, {state})
         ),
-        message="the collections to say so",
+        message=lambda: f"the collections to say so: {service.status()['collections']}",
     )
+    found = service.status()
     metrics = service.get("/metrics")[1]
     shown = re.findall(r'^replicator_state\{state="(\w+)",stream="shop"\} 1\.0$', metrics, re.MULTILINE)
     away = re.findall(r'^replicator_waiting\{server="(\w+)".*\} 1\.0$', metrics, re.MULTILINE)
     told = place.operator.replicator("status", "--url", service.url)
 
     def states_in_the_log() -> list[str]:
-        return [line["state"] for line in service.lines() if line["event"] == "state changed"]
+        # What it begins with is no change.
+        return ["starting", *(line["state"] for line in service.lines() if line["event"] == "state changed")]
 
     # The log looks around every few seconds.
     wait_until(lambda: states_in_the_log()[-1:] == [state], message=f"the log to say {state}")
@@ -124,3 +133,39 @@ def test_everybody_says_the_same_in_each_state(place: Place) -> None:
         )
     with place.operator.running() as service:
         agree(place, service, "resync_required")
+
+
+@contextmanager
+def locked(place: Place, table: str) -> Iterator[None]:
+    """Somebody else has locked a table until the end of the block: it can be read, and whoever writes waits."""
+    with place.sink.connect() as connection, connection.transaction():
+        connection.execute(SQL("lock table {} in exclusive mode").format(Identifier(*table.split("."))))
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_everybody_says_the_same_of_what_soon_passes(place: Place) -> None:
+    place.source.db.orders.insert_many({"_id": number, "text": "x" * 50_000} for number in range(2, 22))
+    place.source.db.visits.insert_one({"_id": 1})
+    slow = {"REPLICATOR_CHUNK_DOCUMENTS": "1", "REPLICATOR_SNAPSHOT_MAX_MB_S": "0.001"}
+    with place.operator.running(**slow) as service:
+        agree(place, service, "snapshotting")
+        assert place.operator.replicator("snapshot", "pace", "--max-mb-s", "1000").exit_code == 0
+        agree(place, service, "streaming")
+
+    with locked(place, "replicator.checkpoint"), place.operator.running() as service:
+        agree(place, service, "starting")
+
+    with place.operator.running(REPLICATOR_BATCH_MAX_EVENTS="1") as service:
+        agree(place, service, "streaming")
+        assert place.operator.replicator("pause").exit_code == 0
+        service.wait_for_state("paused")
+        # What cannot be read as it was is read as it is: the rows are ahead of the checkpoint until it has come there.
+        place.source.client.admin.command("setParameter", 1, minSnapshotHistoryWindowInSeconds=0)
+        for collection in (place.source.db.orders, place.source.db.visits, place.source.db.orders):
+            collection.update_one({"_id": 1}, {"$inc": {"changes": 1}})
+        with locked(place, "shop.visits"):
+            assert place.operator.replicator("resume").exit_code == 0
+            agree(place, service, "converging")
+        agree(place, service, "streaming")
