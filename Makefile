@@ -35,7 +35,7 @@ DEMO_VENV = $(if $(or $(wildcard $(VENV)/.installed),$(filter-out 0,$(WORKERS)))
 
 .PHONY: install
 install: ## Create .venv with the console scripts, and no more than the demo needs
-	@$(MAKE) --no-print-directory $(DEMO_VENV)
+	@$(MAKE) --no-print-directory --silent $(DEMO_VENV)
 
 .PHONY: venv
 venv: $(VENV)/.installed ## Create .venv with everything that tests and checks need
@@ -49,12 +49,12 @@ WORKERS ?= 0
 
 .PHONY: demo
 demo: machine ## Run the whole system on this machine until Ctrl-C (WORKERS=2: Airflow's tasks in two workers)
-	@$(MAKE) --no-print-directory $(DEMO_VENV)
+	@$(MAKE) --no-print-directory --silent $(DEMO_VENV)
 	@$(BIN)/python -m devstack.demo --workers $(WORKERS)
 
 .PHONY: demo-check
 demo-check: machine ## The same, bounded in time, with an exit code
-	@$(MAKE) --no-print-directory $(DEMO_VENV)
+	@$(MAKE) --no-print-directory --silent $(DEMO_VENV)
 	@$(BIN)/python -m devstack.demo --check --workers $(WORKERS)
 
 .PHONY: test
