@@ -7,6 +7,8 @@
 
 create schema if not exists replicator;
 create schema if not exists mart;
+comment on schema replicator is 'Tables of the replicator itself: position, dead letters, comparisons.';
+comment on schema mart is 'Marts for analysts, the history of their rows, and how fresh every table is: freshness.';
 
 select format('create schema if not exists %I', :'source')
 \gexec

@@ -46,6 +46,12 @@ def test_every_column_of_the_marts_is_described_in_the_database(shop: Shop, dsn:
         assert own == (mart.description,)
 
 
+def test_the_schema_says_what_is_in_it(shop: Shop, dsn: str) -> None:
+    load(dsn, read_mart("user_activity"), FIRST)
+    (about,) = shop.connection.execute("select obj_description('mart'::regnamespace)").fetchone() or ("",)
+    assert str(about).startswith("Marts for analysts")
+
+
 def test_a_changed_description_is_written_and_an_equal_one_is_not(connection: Connection, dsn: str) -> None:
     set_things(connection, {"a": ("x", 1)})
     load(dsn, things(), FIRST)

@@ -17,6 +17,7 @@ LOAD_QUEUE = sql.Identifier(SCHEMA, "load_queue")
 OVERWRITTEN = sql.Identifier(SCHEMA, "overwritten")
 
 _SCHEMA_LOCK = "mart schema"
+_ABOUT = "Marts for analysts, the history of their rows, and how fresh every table is: freshness."
 
 _CREATE = {
     "load_run": """
@@ -130,6 +131,7 @@ def create_schema(cursor: Cursor) -> None:
     row = cursor.execute("select to_regnamespace(%s) is null", [SCHEMA]).fetchone()
     if cast("tuple[bool]", row)[0]:
         cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(SCHEMA)))
+        cursor.execute(sql.SQL("comment on schema {} is {}").format(sql.Identifier(SCHEMA), sql.Literal(_ABOUT)))
 
 
 def comment(cursor: Cursor, kind: str, name: str, wanted: dict[str, str]) -> None:

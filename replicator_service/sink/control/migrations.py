@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from replicator_service.sink.connect.connection import Connection
 
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('replicator:migrations', 0))"
+_ABOUT = "comment on schema replicator is 'Tables of the replicator itself: position, dead letters, comparisons.'"
 _SCHEMA = "select from pg_catalog.pg_namespace where nspname = 'replicator'"
 _TABLES = """
 select c.relname::text
@@ -98,6 +99,7 @@ def _apply(connection: Connection, wanted: list[Migration]) -> list[int]:
         # A user who may not create schemas may not even ask for one that is there.
         if not connection.execute(_SCHEMA).fetchall():
             connection.execute("create schema replicator")
+            connection.execute(_ABOUT)
     with _alone(), translated(step="create the table replicator.schema_migration"):
         if applied_versions(connection) is None:
             connection.execute(_HISTORY)
