@@ -35,7 +35,7 @@ OF_COLLECTIONS = {
     "snapshotting": {"snapshotting", "streaming"},
 }
 """What the collections say where it is not what the service says."""
-EXIT_CODES = {"waiting": 3, "resync_required": 4, "failed": 5}
+EXIT_CODES = {"waiting": 3, "resync_required": 4}
 
 
 @dataclass

@@ -132,7 +132,7 @@ def test_a_server_that_is_away_is_exit_code_3(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("WAREHOUSE_POSTGRES_DSN", "postgresql://loader:topsecret@127.0.0.1:1/destination")
     for command in (["load"], ["diff", "things"], ["as-of", "things", "2026-01-01"]):
         result = run(*command)
-        assert_refused(result, 3, "cannot connect to the warehouse")
+        assert_refused(result, 3, "PostgreSQL cannot be reached: 127.0.0.1:1 refuses the connection")
         assert "topsecret" not in result.output
 
 
@@ -258,5 +258,6 @@ def test_a_refused_login_names_what_to_correct_and_is_not_tried_again(connection
         with pytest.raises(LoginRefusedError) as caught:
             load(Address(address, "the connection postgres_conn"), things())
         assert not isinstance(caught.value, ServerError)
+        assert "connection failed" not in caught.value.message
         assert "postgres_conn" in caught.value.hint
         assert "WAREHOUSE" not in caught.value.hint

@@ -202,7 +202,7 @@ def test_a_role_without_privileges_hears_which_it_needs(connection: Connection, 
 
 
 def test_an_unreachable_server_is_named_without_the_password() -> None:
-    with pytest.raises(ServerError, match=r"cannot connect to the warehouse.*127.0.0.1") as caught:
+    with pytest.raises(ServerError, match=r"127.0.0.1:1 refuses the connection") as caught:
         load("postgresql://loader:topsecret@127.0.0.1:1/destination", things(), FIRST)
     assert "topsecret" not in str(caught.value)
 
@@ -212,7 +212,7 @@ def test_an_unreachable_server_is_named_without_the_password() -> None:
     ["postgresql://loader:top@secret@127.0.0.1:5433/destination", "postgresql://loader:topsecret@[::1/x", "topsecret"],
 )
 def test_a_malformed_connection_string_is_not_shown(malformed: str) -> None:
-    with pytest.raises(SettingsError, match="malformed") as caught:
+    with pytest.raises(SettingsError, match="the connection string is wrong: it") as caught:
         load(malformed, things(), FIRST)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None

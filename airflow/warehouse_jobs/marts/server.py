@@ -10,9 +10,12 @@ import psycopg
 from psycopg import conninfo, errors
 from psycopg.pq import TransactionStatus
 
+from replicator_service.core.addresses import postgres_dsn_flaw
+from replicator_service.core.errors import Fatal
+from replicator_service.sink.connect import address as postgres
+from replicator_service.sink.connect.connection_errors import why_refused
 from warehouse_jobs.marts.address import Address
-from warehouse_jobs.marts.errors import MartError, SettingsError
-from warehouse_jobs.marts.server_errors import why_refused
+from warehouse_jobs.marts.errors import LoginRefusedError, MartError, ServerError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +33,6 @@ DEFAULT_WORK_MEM = "64MB"
 # what it means.
 _TIMEZONE = re.compile(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*")
 _CONNECT_TIMEOUT_SECONDS = 10
-_SEVERAL_AT_SIGNS = re.compile(r"postgres(ql)?://[^/?]*@[^/?]*@")
 _VARIABLES = {"TimeZone": "MART_TIMEZONE", "work_mem": "MART_WORK_MEM"}
 
 
@@ -59,30 +61,23 @@ def _connect(address: Address) -> Connection:
             application_name=str(parameters.get("application_name") or "warehouse marts"),
         )
     except psycopg.OperationalError as error:
-        raise why_refused(_without_secrets(str(error), parameters), address.told_by) from None
+        # The same words as the service has for it, and the place where their reader corrects it.
+        why = why_refused(str(error), postgres.Address.of(address))
+        kind = LoginRefusedError if isinstance(why, Fatal) else ServerError
+        raise kind(why.message, hint=why.hint.replace("REPLICATOR_POSTGRES_DSN", address.told_by)) from None
 
 
 def _parameters(address: Address) -> Mapping[str, object]:
-    malformed = SettingsError(
-        f"{address.told_by} is malformed",
-        hint="Use postgresql://USER:PASSWORD@HOST:PORT/DATABASE; percent-encode special characters.",
-    )
-    # A second @ belongs to the password, but the driver takes what follows the first for a host, and shows it.
-    if _SEVERAL_AT_SIGNS.match(address):
-        raise malformed
+    if flaw := postgres_dsn_flaw(address):
+        raise SettingsError(f"{address.told_by} is wrong: it {flaw.cause}", hint=flaw.fix)
     try:
         return conninfo.conninfo_to_dict(address)
     except psycopg.ProgrammingError:
         # The driver's message quotes the string, and with it the password.
-        raise malformed from None
-
-
-def _without_secrets(text: str, parameters: Mapping[str, object]) -> str:
-    first_line = next(iter(text.splitlines()), "no reason given")
-    for name in ("password", "sslpassword"):
-        if secret := parameters.get(name):
-            first_line = first_line.replace(str(secret), "***")
-    return first_line
+        raise SettingsError(
+            f"{address.told_by} is wrong: it has an option, or a form, that PostgreSQL does not have",
+            hint="Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, and options as PostgreSQL spells them: sslmode.",
+        ) from None
 
 
 def settle(cursor: Cursor, timezone: str, work_mem: str) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import errors
 
-from warehouse_jobs.marts.errors import DefinitionError, LoginRefusedError, MartError, ServerError
+from warehouse_jobs.marts.errors import DefinitionError, MartError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,25 +16,6 @@ if TYPE_CHECKING:
 _DATA_EXCEPTION = "22"
 _CONNECTION_CLASSES = ("08", "57P")
 """Connection exceptions, and a server that shuts down or ends sessions (PostgreSQL, appendix A)."""
-
-_FOR_A_PERSON = re.compile(
-    "password authentication failed|no password supplied|no pg_hba.conf entry|does not exist"
-    "|is not permitted to log in|permission denied for database|not currently accepting connections"
-)
-"""What libpq says when trying again cannot help: it gives no SQLSTATE for a connection (docs/adr/0003)."""
-
-
-def why_refused(message: str, told_by: str) -> MartError:
-    """What keeps us from the warehouse, from libpq's message without secrets, and what the address is corrected in."""
-    if _FOR_A_PERSON.search(message):
-        return LoginRefusedError(
-            f"the warehouse refuses the login: {message}",
-            hint=f"Correct {told_by} (user, password, database), or let this user in; trying again does not help.",
-        )
-    return ServerError(
-        f"cannot connect to the warehouse: {message}",
-        hint=f"Is the server up? Its host and port are in {told_by}.",
-    )
 
 
 def describe(error: psycopg.Error) -> str:
