@@ -74,7 +74,7 @@ class _Failures:
         self._last = this
         if self._count < _REPEATED:
             return error
-        return type(error)(f"{error.message}; again and again at the same place", hint=error.hint)
+        return type(error)(f"{error.message} (at every attempt)", hint=error.hint)
 
 
 class Service:

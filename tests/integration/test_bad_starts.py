@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -417,3 +418,14 @@ def test_a_first_start_that_is_cut_short_anywhere_leaves_nothing(sink: Sink) -> 
                 break
     assert statements > 5
     assert applied == [each.version for each in read_migrations()]
+
+
+def test_a_server_that_takes_a_connection_and_never_says_a_word_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = "{}:{}".format(*silent.getsockname())
+        client = connect_source(f"mongodb://{place}/", server_selection_ms=200)
+        try:
+            with pytest.raises(SourceUnavailable, match=f"cannot be reached: {place} does not answer"):
+                server_facts(client, client.shop)
+        finally:
+            disconnect(client)

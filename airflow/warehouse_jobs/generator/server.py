@@ -86,9 +86,7 @@ def connect(settings: MongoSettings) -> Iterator[Database[dict[str, Any]]]:
                 target.command("listCollections", nameOnly=True, authorizedCollections=True, filter={"name": ""})
                 yield target
             except ServerSelectionTimeoutError as error:
-                if (why := why_absent(client, encryption)) is None:
-                    raise
-                raise why from error
+                raise why_absent(client, encryption) from error
     except (Retryable, Fatal) as error:
         # The same words as the service has for it, and the place where its reader corrects it.
         kind = SourceError if isinstance(error, Retryable) else ParametersError

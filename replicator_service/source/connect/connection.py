@@ -165,9 +165,9 @@ def replica_set_version(client: Client) -> tuple[int, ...]:
             info = client.server_info()
     except NoIdentity:
         raise
-    except Retryable as error:
+    except Retryable:
         encryption = client.encryption if isinstance(client, _EncryptedClient) else Encryption()
-        raise why_absent(client, encryption) or error from None
+        raise why_absent(client, encryption) from None
     if hello.get("msg") == "isdbgrid":
         raise ConfigurationError(
             "the address leads to a mongos: sharded clusters are not supported",

@@ -91,8 +91,8 @@ _ENDS_TLS = _Problem(
 )
 
 
-def why_absent(client: Client, encryption: Encryption) -> ReplicatorError | None:
-    """What keeps the client, whose address says so of TLS, from a primary; None when there is nothing to add."""
+def why_absent(client: Client, encryption: Encryption) -> ReplicatorError:
+    """What keeps the client, whose address says so of TLS, from a primary."""
     topology = client.topology_description
     servers = topology.server_descriptions()
     kinds = {each.server_type_name for each in servers.values()}
@@ -109,11 +109,11 @@ def why_absent(client: Client, encryption: Encryption) -> ReplicatorError | None
             "MongoDB's replica set has no primary now",
             hint="An election takes seconds. If it lasts, most of the members are away: rs.status() shows which.",
         )
+    # One that the driver has heard nothing of, not even a refusal, is frozen, or behind a firewall.
     problems = {
-        place: _problem(*place, each.error, encryption) for place, each in servers.items() if each.error is not None
+        place: _SILENT if each.error is None else _problem(*place, each.error, encryption)
+        for place, each in servers.items()
     }
-    if not problems:
-        return None
     shown = "; ".join(f"{_spelled(*place)} {each.cause}" for place, each in list(problems.items())[:_SHOWN])
     hints = dict.fromkeys(each.hint for each in problems.values())
     kind = ConfigurationError if all(each.is_final for each in problems.values()) else SourceUnavailable
