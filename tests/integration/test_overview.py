@@ -55,6 +55,27 @@ def groups(connection: Connection) -> list[tuple[str, str, int]]:
     return [(each.collection, each.reason, each.count) for each in overview(connection).dead_letter_groups]
 
 
+def test_the_number_of_rows_survives_the_loss_of_the_statistics_in_a_crash(connection: Connection) -> None:
+    def rows() -> int | None:
+        connection.execute("select pg_stat_force_next_flush()")
+        connection.execute("select")
+        return overview(connection).collections["Orders"].rows
+
+    connection.execute(
+        "insert into replicator.collection (stream, collection, table_name, state, mapping_hash) "
+        "values ('shop', 'Orders', 'orders', 'streaming', '')"
+    )
+    connection.execute("create schema shop")
+    connection.execute("create table shop.orders as select generate_series(1, 100) as _id")
+    assert rows() == 100
+    connection.execute("analyze shop.orders")
+    connection.execute("select pg_stat_reset_single_table_counters('shop.orders'::regclass)")
+    connection.execute("insert into shop.orders values (101), (102)")
+    assert rows() == 100
+    connection.execute("delete from shop.orders where _id > 40")
+    assert rows() == 38
+
+
 def test_dead_letters_are_grouped_by_what_is_wrong_and_not_by_the_numbers_in_it(connection: Connection) -> None:
     sizes = [
         f'index row size {size} exceeds maximum 2704 for index "by_2_names" (SQLSTATE 54000)' for size in (2712, 99)

@@ -35,7 +35,8 @@ select
     c.collection,
     c.table_name,
     c.state,
-    case when t.n_live_tup > 0 then t.n_live_tup else greatest(k.reltuples, 0)::bigint end,
+    -- A crash of the server loses the statistics, and they count from nothing again; what was analyzed last it keeps.
+    greatest(t.n_live_tup, k.reltuples::bigint - t.n_tup_del, 0),
     p.documents,
     p.expected
 from replicator.collection as c
