@@ -18,7 +18,7 @@ from replicator_service.cli.output import Json, console, print_json, printable_l
 from replicator_service.configuration.configuration import read_configuration
 from replicator_service.configuration.settings import unknown_variables
 from replicator_service.core.findings import Finding, Level, exit_code
-from replicator_service.runtime.judgement.words import counted
+from replicator_service.core.words import counted
 from replicator_service.sink.check.control_checks import TABLES as CONTROL_TABLES
 from replicator_service.sink.check.table_requirements import CONFLICTS
 from replicator_service.source.check.preflight import POSITION

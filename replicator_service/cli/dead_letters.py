@@ -16,7 +16,7 @@ from replicator_service.cli.output import Json, print_json, print_records, print
 from replicator_service.configuration.settings import Settings, load_settings
 from replicator_service.core.errors import ConfigurationError
 from replicator_service.core.times import time_text
-from replicator_service.runtime.judgement.words import counted, listed
+from replicator_service.core.words import counted, listed
 from replicator_service.sink.control import dead_letters
 from replicator_service.sink.control.requests import add_request
 

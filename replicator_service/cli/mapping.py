@@ -18,7 +18,7 @@ from replicator_service.core.mapping.model import tables_of
 from replicator_service.core.mapping.problems import MappingError
 from replicator_service.core.mapping.rule_paths import unmentioned_paths
 from replicator_service.core.naming import schema_name
-from replicator_service.runtime.judgement.words import counted
+from replicator_service.core.words import counted
 
 mapping_app = typer.Typer(help="Write a mapping file, check it, and show its tables.", no_args_is_help=True)
 

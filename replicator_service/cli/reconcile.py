@@ -11,6 +11,7 @@ from replicator_service.cli.output import Json, console, print_json, print_table
 from replicator_service.configuration.configuration import load_configuration
 from replicator_service.core.position import wall_time
 from replicator_service.core.times import time_text
+from replicator_service.core.words import counted
 from replicator_service.reconcile import Difference, Options, Part, PartResult, RunResult, differences_of, reconcile
 
 if TYPE_CHECKING:
@@ -176,12 +177,13 @@ def show(result: RunResult, found: Sequence[tuple[str, Difference]]) -> None:
 
 
 def _verdict(result: RunResult) -> str:
-    compared = f"{result.documents:,} documents compared"
+    compared = f"{counted(result.documents, 'document')} compared"
     skipped = sum(part.skipped is not None for part in result.parts)
     left_out = f" {skipped} not compared." if skipped else ""
     if not result.differences:
         return f"{compared}: no difference.{left_out}"
+    found = counted(result.differences, "difference")
     if not result.repair:
-        return f"{compared}: {result.differences:,} differences. --repair repairs them.{left_out}"
-    told = f"{compared}: {result.differences:,} differences, {result.repaired:,} repaired, {result.remaining:,} remain."
+        return f"{compared}: {found}. Repair with --repair.{left_out}"
+    told = f"{compared}: {found}, {result.repaired:,} repaired, {result.remaining:,} remain."
     return told + left_out

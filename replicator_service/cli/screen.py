@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from replicator_service.cli.status_lines import short, status_lines
-from replicator_service.runtime.judgement.words import spelled
+from replicator_service.core.words import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

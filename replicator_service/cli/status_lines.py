@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from replicator_service.cli.sparkline import ASCII, BLOCKS, condensed, sparkline
-from replicator_service.runtime.judgement.words import counted, spelled
+from replicator_service.core.words import counted, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +125,11 @@ def _reconciled(found: Json) -> tuple[Text, Text]:
 
 def _marts(found: Json) -> Iterator[tuple[str, Text, Text]]:
     for number, (name, mart) in enumerate((found.get("marts") or {}).items()):
-        yield "" if number else "marts", Text(_ago(mart["as_of"], found)), Text(f"{name}, {mart['rows']:,} rows", "dim")
+        yield (
+            "" if number else "marts",
+            Text(_ago(mart["as_of"], found)),
+            Text(f"{name}, {counted(mart['rows'], 'row')}", "dim"),
+        )
 
 
 def _ago(time: str, found: Json) -> str:

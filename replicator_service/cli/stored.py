@@ -10,10 +10,10 @@ from replicator_service.configuration.settings import load_settings
 from replicator_service.core.errors import ConfigurationError, ReplicatorError, Retryable
 from replicator_service.core.naming import schema_name
 from replicator_service.core.steps import CollectionState
+from replicator_service.core.words import spelled
 from replicator_service.runtime.http.status import status
 from replicator_service.runtime.judgement.guarantee import MEANINGS
 from replicator_service.runtime.judgement.service_view import ServiceView, Sighting
-from replicator_service.runtime.judgement.words import spelled
 from replicator_service.runtime.state.health import Report, State
 from replicator_service.sink.connect.connection import connect
 from replicator_service.sink.overview.stream import read_overview

@@ -14,7 +14,7 @@ from replicator_service.cli.output import console, print_json_line, print_text, 
 from replicator_service.cli.screen import Screen
 from replicator_service.cli.status_source import Recent, Source
 from replicator_service.core.errors import ReplicatorError
-from replicator_service.runtime.judgement.words import spelled
+from replicator_service.core.words import counted, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,7 @@ def line(status: Json) -> str:
         f"{status['time'][:19]}Z {status['stream']} {status['state'].replace('_', ' ')}",
         f"lag {'unknown' if lag is None else spelled(lag)}",
         f"{sum(rates):.0f} changes/s",
-        f"{status.get('dead_letters') or 0} dead letters",
+        counted(status.get("dead_letters") or 0, "dead letter"),
     ]
     return ", ".join([*parts, *(each["message"] for each in (status.get("notices") or [])[:1])])
 

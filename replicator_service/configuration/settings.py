@@ -167,7 +167,9 @@ def load_settings(environ: Mapping[str, str] = os.environ, **overrides: object) 
     return settings
 
 
-def partial_settings(environ: Mapping[str, str] = os.environ, **overrides: object) -> tuple[RawSettings, Settings | None]:
+def partial_settings(
+    environ: Mapping[str, str] = os.environ, **overrides: object
+) -> tuple[RawSettings, Settings | None]:
     """Read what there is of the settings, right or wrong, and themselves unless one is wrong. Raises nothing."""
     overrides = {name: value for name, value in overrides.items() if value is not None}
     raw = raw_settings([name for name in Settings.model_fields if name not in overrides], environ)

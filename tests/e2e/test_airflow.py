@@ -167,7 +167,7 @@ def test_the_shop_goes_from_the_generator_to_the_marts_by_way_of_the_proof(
     (event,) = [each for each in api.asset_events() if each["source_run_id"] == proof.run_id]
     facts = event["extra"]
     assert (facts["differences"], facts["repaired"], facts["not_proved"]) == (1, 1, [])
-    assert f"{facts['documents']:,} documents compared, 1 differences, 1 repaired, 0 remain" in api.note(proof)
+    assert f"{facts['documents']:,} documents compared, 1 difference, 1 repaired, 0 remain" in api.note(proof)
     assert facts["source_time"] in api.note(proof)
     assert "user_activity: " in api.note(marts)
 

@@ -426,6 +426,6 @@ def test_a_server_that_takes_a_connection_and_never_says_a_word_is_named() -> No
         client = connect_source(f"mongodb://{place}/", server_selection_ms=200)
         try:
             with pytest.raises(SourceUnavailable, match=f"cannot be reached: {place} does not answer"):
-                server_facts(client, client.shop)
+                server_info(client, client.shop)
         finally:
             disconnect(client)

@@ -139,8 +139,8 @@ def test_the_printed_lines_pass_the_check_and_take_what_did_not_fit(place: Place
     }
     remarks = "\n".join(answer["collections"]["Sessions"]["remarks"])
     for told in (
-        "Sessions details: 1 values where",
-        "Sessions messages: 1 values where",
+        "Sessions details: 1 value where",
+        "Sessions messages: 1 value where",
         "Sessions nothing: 1",
         "Sessions old: 4",
     ):

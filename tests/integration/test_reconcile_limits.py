@@ -334,7 +334,7 @@ def test_the_command_tells_the_result_by_its_exit_code_and_as_json(source: Sourc
             {"collection": "notes", "source_id": "n3", "kind": "missing", "detail": None, "repaired": False}
         ]
         shown = run(application, ["reconcile"], env=environ)
-        assert (shown.exit_code, "n3" in shown.output, "--repair repairs them" in shown.output) == (1, True, True)
+        assert (shown.exit_code, "n3" in shown.output, "Repair with --repair." in shown.output) == (1, True, True)
         mended = run(application, ["reconcile", "--repair"], env=environ)
         assert (mended.exit_code, "1 repaired, 0 remain" in mended.output) == (0, True)
         unknown = run(application, ["reconcile", "-c", "nobody", "--json"], env=environ)

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 FIRST, SECOND, THIRD = at("2026-01-01"), at("2026-01-02"), at("2026-01-03")
 
 CHECKS: list[tuple[object, str]] = [
-    ({"not_null": ["label"]}, r"not_null\(label\): 1 rows"),
-    ({"non_negative": ["amount"]}, r"non_negative\(amount\): 1 rows"),
-    ({"accepted_values": {"column": "label", "values": ["x", "it's"]}}, r"accepted_values\(label\): 1 rows"),
-    ({"unique": ["label"]}, r"unique\(label\): 1 rows"),
+    ({"not_null": ["label"]}, r"not_null\(label\): 1 row"),
+    ({"non_negative": ["amount"]}, r"non_negative\(amount\): 1 row"),
+    ({"accepted_values": {"column": "label", "values": ["x", "it's"]}}, r"accepted_values\(label\): 1 row"),
+    ({"unique": ["label"]}, r"unique\(label\): 1 row"),
     ({"row_count_drop": {"max_share": 0.2}}, r"row_count_drop\(0.2\): 4 rows before, 3 now"),
-    ({"expression": {"name": "few", "sql": "amount < 100 -- not many"}}, r"expression\(few\): 1 rows"),
+    ({"expression": {"name": "few", "sql": "amount < 100 -- not many"}}, r"expression\(few\): 1 row"),
 ]
 
 
@@ -60,13 +60,13 @@ def test_a_small_mart_may_shrink_below_the_guard(connection: Connection, dsn: st
 
 def test_a_repeated_key_is_refused(connection: Connection, dsn: str) -> None:
     set_things(connection, {"a": ("x", 1), "b": ("x", 1)})
-    with pytest.raises(ChecksFailedError, match=r"unique\(id\): 1 rows"):
+    with pytest.raises(ChecksFailedError, match=r"unique\(id\): 1 row"):
         load(dsn, things("select 'a' as id, label, amount from things"), FIRST)
 
 
 def test_a_missing_key_is_refused(connection: Connection, dsn: str) -> None:
     set_things(connection, {"a": ("x", 1)})
-    with pytest.raises(ChecksFailedError, match=r"not_null\(id\): 1 rows"):
+    with pytest.raises(ChecksFailedError, match=r"not_null\(id\): 1 row"):
         load(dsn, things("select null::text as id, label, amount from things"), FIRST)
 
 

@@ -75,9 +75,9 @@ def test_a_soundness_of_the_key_is_never_let_through(connection: Connection, dsn
 def test_a_warning_publishes_and_says_how_many(connection: Connection, dsn: str) -> None:
     mart = things(checks=[{"warning": {"name": "amounts are known", "sql": "amount is not null"}}])
     set_things(connection, {"a": ("x", None), "b": ("x", 1)})
-    assert load(dsn, mart, FIRST).warnings == ("warning(amounts are known): 1 rows",)
+    assert load(dsn, mart, FIRST).warnings == ("warning(amounts are known): 1 row",)
     assert connection.execute("select warnings from mart.load_run").fetchone() == (
-        ["warning(amounts are known): 1 rows"],
+        ["warning(amounts are known): 1 row"],
     )
 
 

@@ -221,7 +221,7 @@ def test_a_proof_names_the_keys_that_would_have_been_wrong(
     written.commit(written.put("EventLogs", event(1, "b", kind="order_placed")))
     connection.execute("update origin.event_logs set event_type = 'order_placed' where user_id = 'c'")
 
-    with pytest.raises(ChecksFailedError, match="incremental: 1 keys would have been left wrong: c"):
+    with pytest.raises(ChecksFailedError, match="incremental: 1 key would have been left wrong: c"):
         loads.load(later=timedelta(days=7))
     result = loads.load(later=timedelta(days=7), accept=["incremental"])
 

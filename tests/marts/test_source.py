@@ -203,7 +203,7 @@ def test_dead_letters_of_collections_that_the_mart_uses_are_warned_about(replica
             [collection],
         )
     assert loaded(replicated).warnings == (
-        "2 documents of EventLogs were refused by PostgreSQL (dead letters) and are missing or old",
+        "2 documents of EventLogs missing or old: PostgreSQL refused what came last (dead letters)",
     )
 
 

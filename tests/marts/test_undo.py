@@ -75,6 +75,6 @@ def test_what_cannot_be_taken_back_exactly_is_refused(connection: Connection, ds
         load(dsn, mart, at(f"2026-01-0{day}"))
     undo(dsn, mart)
     before = connection.execute("select * from mart.things_history").fetchall()
-    with pytest.raises(UndoRefusedError, match="overwrote 1 rows in place, and what they were is known of 0"):
+    with pytest.raises(UndoRefusedError, match="overwrote 1 row in place, and what they were is known of 0"):
         undo(dsn, mart)
     assert connection.execute("select * from mart.things_history").fetchall() == before

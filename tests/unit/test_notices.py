@@ -22,10 +22,10 @@ from replicator_service.core.overview import (
 )
 from replicator_service.core.reconciliation import DifferenceKind
 from replicator_service.core.schema_findings import FindingKind
+from replicator_service.core.words import spelled
 from replicator_service.runtime.judgement.guarantee import MEANINGS
 from replicator_service.runtime.judgement.notices import Notice, Severity, notices
 from replicator_service.runtime.judgement.probes import STUCK_SECONDS
-from replicator_service.runtime.judgement.words import spelled
 from replicator_service.runtime.state.health import State
 from tests.support.health import Surroundings, at_second
 

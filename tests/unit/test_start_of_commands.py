@@ -66,7 +66,7 @@ _SCREEN = {
     "replicator_service.cli.status_lines",
     "replicator_service.cli.screen",
     "replicator_service.cli.sparkline",
-    "replicator_service.runtime.judgement.words",
+    "replicator_service.core.words",
 }
 
 

@@ -15,6 +15,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from replicator_service.cli.output import Json, console, print_json, print_table, print_text, wants_json
+from replicator_service.core.times import time_text
 from warehouse_jobs.generator.errors import ParametersError
 from warehouse_jobs.generator.job import generate, run_live
 from warehouse_jobs.generator.parameters import (
@@ -113,7 +114,7 @@ def generate_command(
     print_text(f"{settings.database}, seed {seed}")
     print_table(("collection", *counts), rows, right=counts)
     print_text(
-        f"{outcome['start']} to {outcome['end']}: {outcome['documents_per_second']:,.0f} documents/s,"
+        f"{time_text(first)} to {time_text(end)}: {outcome['documents_per_second']:,.0f} documents/s,"
         f" {outcome['operations_per_second']:,.0f} operations/s in {seconds:.1f} s"
     )
 

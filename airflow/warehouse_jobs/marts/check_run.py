@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, assert_never, cast
 import psycopg
 from psycopg import sql
 
+from replicator_service.core.words import counted
 from warehouse_jobs.marts.checks import (
     AcceptedValues,
     Check,
@@ -58,7 +59,7 @@ def check_rows(
                 count = _count_repeated(cursor, mart, check, scoped=scoped)
             case RowCountDrop():
                 count = int(current_rows >= check.min_rows and rows < current_rows * (1 - check.max_share))
-                detail = f"{current_rows} rows before, {rows} now" if count else ""
+                detail = f"{counted(current_rows, 'row')} before, {rows} now" if count else ""
             case MassClose() | TurnedNull() | TurnedZero() | Incremental():
                 continue
             case _:
@@ -101,7 +102,9 @@ def check_proof(cursor: Cursor, mart: Mart, accept: Collection[str]) -> CheckRes
     """Whether an incremental load would have published the same as this full one; says which keys it would not."""
     count, keys = unproved(cursor, mart)
     shown = ", ".join(keys) + (", ..." if count > len(keys) else "")
-    return judged(Incremental(), count, f"{count} keys would have been left wrong: {shown}" if count else "", accept)
+    return judged(
+        Incremental(), count, f"{counted(count, 'key')} would have been left wrong: {shown}" if count else "", accept
+    )
 
 
 _OF_ROWS = NotNull | NonNegative | AcceptedValues | Expression | Warned

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from psycopg import sql
 
 from replicator_service.core.naming import column_name
+from replicator_service.core.words import counted
 from warehouse_jobs.marts.catalog import columns_of
 
 if TYPE_CHECKING:
@@ -76,9 +77,10 @@ def misfits(cursor: Cursor, mart: Mart, used: tuple[Used, ...]) -> tuple[str, ..
         concerned = ", ".join(_concerned(mart, hit))
         told = f" ({', '.join(hit)}; concerns {concerned})" if concerned else f" ({', '.join(hit)})" if hit else ""
         lines.append(
-            f"{count} values of {collection}.{path}{told} did not fit their column, the last on {last_seen:%Y-%m-%d}"
+            f"{counted(count, 'value')} of {collection}.{path}{told} did not fit the column, the last on "
+            f"{last_seen:%Y-%m-%d}"
             if kind == "misfit"
-            else f"{collection}.{path}{told} has no value in any of {count} rows"
+            else f"{collection}.{path}{told} has no value in any of {counted(count, 'row')}"
         )
     return tuple(lines)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from psycopg import sql
 
+from replicator_service.core.words import counted
 from warehouse_jobs.marts import key_journal, narrowing, staging
 from warehouse_jobs.marts.catalog import columns_of
 from warehouse_jobs.marts.control_tables import LOAD_RUN, SCHEMA
@@ -105,7 +106,7 @@ def plan(
         return Plan(Mode.FULL, reason, fingerprint=fingerprint, watched=watched)
     keys = narrowing.make_scope(cursor, mart, how, schemas, (cast("datetime", before), as_of), timezone)
     if keys > FEW_KEYS and keys > rows * MOST_CHANGED:
-        return Plan(Mode.FULL, f"{keys} keys have changed, of {rows}", fingerprint=fingerprint, watched=watched)
+        return Plan(Mode.FULL, f"{counted(keys, 'key')} changed, of {rows}", fingerprint=fingerprint, watched=watched)
     if told := _narrow(cursor, mart, found, as_of, timezone):
         return Plan(Mode.FULL, "the select cannot be narrowed", warning=told, fingerprint=fingerprint, watched=watched)
     last_full = last[3] if last else None

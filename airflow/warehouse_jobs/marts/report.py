@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicator_service.cli.errors import show_error
 from replicator_service.cli.output import print_json, print_records, print_text, print_warning, printable
+from replicator_service.core.words import counted
 from warehouse_jobs.marts.errors import ChecksFailedError, MartError
 from warehouse_jobs.marts.results import CheckOutcome, Mode
 
@@ -77,7 +78,7 @@ def show_rows(valid: ValidRows, *, as_json: bool) -> None:
         rows = [{name: plain(value) for name, value in zip(valid.columns, row, strict=True)} for row in valid.rows]
         print_json({"mart": valid.mart, "at": valid.at.isoformat(), "total": valid.total, "rows": rows})
         return
-    print_text(f"{valid.mart} as of {_told(valid.at)}: {_part(len(valid.rows), valid.total, 'rows')}")
+    print_text(f"{valid.mart} as of {_told(valid.at)}: {_part(len(valid.rows), valid.total, 'row')}")
     print_records(
         (f"row {place}", [(name, _told(value)) for name, value in zip(valid.columns, row, strict=True)])
         for place, row in enumerate(valid.rows, start=1)
@@ -92,8 +93,9 @@ def show_undone(result: UndoResult, *, as_json: bool) -> None:
         return
     last = f"the last load is that of {_told(result.last)}" if result.last else "no load is left"
     print_text(
-        f"{result.mart}: the load of {_told(result.as_of)} is taken back: {result.removed:,} versions removed, "
-        f"{result.reopened:,} opened again, {result.restored:,} restored; {last}"
+        f"{result.mart}: the load of {_told(result.as_of)} is taken back: "
+        f"{counted(result.removed, 'version')} removed, {result.reopened:,} opened again, "
+        f"{result.restored:,} restored; {last}"
     )
 
 
@@ -150,13 +152,14 @@ def _status_json(name: str, status: MartStatus | None) -> dict[str, object]:
 def _summary_line(summary: LoadResult) -> str:
     counts = ", ".join(f"{getattr(summary, name):,} {name}" for name in _COUNTS if name != "rows")
     passed = len(summary.checks) - len(summary.failed_checks)
+    rows = counted(summary.rows, "row")
     if summary.already_loaded:
-        return f"{summary.mart} had been loaded as of {_told(summary.as_of)}: nothing to do; {summary.rows:,} rows"
+        return f"{summary.mart} had been loaded as of {_told(summary.as_of)}: nothing to do; {rows}"
     accepted = ", ".join(check.told for check in summary.checks if check.outcome is CheckOutcome.ACCEPTED)
     let_through = f" (let through: {printable(accepted)})" if accepted else ""
     source = f", of MongoDB at {_told(summary.source_time)}" if summary.source_time else ""
     return (
-        f"{summary.mart} as of {_told(summary.as_of)}{source}: {summary.rows:,} rows: {counts}; "
+        f"{summary.mart} as of {_told(summary.as_of)}{source}: {rows}: {counts}; "
         f"{passed} of {len(summary.checks)} checks passed{let_through}; {computed(summary)}; {summary.seconds:.2f} s"
     )
 
@@ -165,13 +168,13 @@ def computed(told: LoadResult | MartStatus) -> str:
     """How a load computed its rows, in words."""
     if told.computed is None:
         return f"full ({told.reason})" if told.reason else "full"
-    keys = f"{told.computed:,} keys computed"
+    keys = f"{counted(told.computed, 'key')} computed"
     return f"incremental, {keys}" if told.mode == Mode.INCREMENTAL else f"full, to prove what {keys} would have been"
 
 
 def _show_changes(summary: LoadResult, changes: tuple[Change, ...]) -> None:
     if len(changes) < summary.changed:
-        print_text(_part(len(changes), summary.changed, "changes"))
+        print_text(_part(len(changes), summary.changed, "change"))
     print_records(
         (
             f"{change.kind} {', '.join(map(_told, change.key))}",
@@ -181,8 +184,9 @@ def _show_changes(summary: LoadResult, changes: tuple[Change, ...]) -> None:
     )
 
 
-def _part(shown: int, total: int, what: str) -> str:
-    return f"{total:,} {what}" if shown == total else f"the first {shown:,} of {total:,} {what}; --limit shows more"
+def _part(shown: int, total: int, noun: str) -> str:
+    told = counted(total, noun)
+    return told if shown == total else f"the first {shown:,} of {told}; --limit shows more"
 
 
 def _outcome_json(outcome: Outcome) -> dict[str, object]:
@@ -218,8 +222,8 @@ def _told(value: object) -> str:
         case None:
             return "null"
         case datetime():
-            shown = value.astimezone(UTC) if value.tzinfo else value
-            return shown.isoformat(sep=" ")
+            # Whole: what a mart is loaded as of may be given back as an option.
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value.tzinfo else value.isoformat()
         case Decimal():
             return format(value, "f")
         case timedelta():

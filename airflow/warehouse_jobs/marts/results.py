@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from replicator_service.core.words import counted
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -53,7 +55,7 @@ class CheckResult:
     @property
     def told(self) -> str:
         """The check with what it found."""
-        return f"{self.name}: {self.detail or f'{self.failing} rows'}"
+        return f"{self.name}: {self.detail or counted(self.failing, 'row')}"
 
 
 @dataclass(frozen=True, slots=True)

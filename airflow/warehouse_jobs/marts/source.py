@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from replicator_service.core.naming import schema_name
 from replicator_service.core.position import wall_time
+from replicator_service.core.words import counted
 from warehouse_jobs.marts.errors import SourceNotReadyError
 from warehouse_jobs.marts.findings import Used, misfits
 from warehouse_jobs.marts.staging import tables_read
@@ -170,7 +171,8 @@ def _dead_letters(cursor: Cursor, used: tuple[Used, ...], streams: tuple[str, ..
     rows = cursor.execute(_DEAD_LETTERS, [list(streams)]).fetchall()
     wanted = {(each.stream, each.collection) for each in used}
     return tuple(
-        f"{count} documents of {collection} were refused by PostgreSQL (dead letters) and are missing or old"
+        f"{counted(cast('int', count), 'document')} of {collection} missing or old: PostgreSQL refused what came last "
+        "(dead letters)"
         for stream, collection, count in sorted(rows, key=str)
         if (stream, collection) in wanted
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from psycopg import sql
 
+from replicator_service.core.words import counted
 from warehouse_jobs.marts import storage, times
 from warehouse_jobs.marts.control_tables import LOAD_RUN, OVERWRITTEN, SCHEMA
 from warehouse_jobs.marts.definition import COLUMN_TYPES, VALID_FROM, VALID_TO, Mart
@@ -88,7 +89,7 @@ def _restore(cursor: Cursor, mart: Mart, last: datetime) -> int:
         cursor.execute(sql.SQL("delete from {} where mart = %s").format(OVERWRITTEN), [mart.name])
     if restored != wanted:
         raise UndoRefusedError(
-            f"mart {mart.name}: the load as of {last.isoformat()} overwrote {wanted} rows in place, "
+            f"mart {mart.name}: the load as of {last.isoformat()} overwrote {counted(wanted, 'row')} in place, "
             f"and what they were is known of {restored}",
             hint="It cannot be taken back exactly, and nothing was changed.",
         )

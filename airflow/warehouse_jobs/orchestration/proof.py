@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from replicator_service.core.words import counted
+
 if TYPE_CHECKING:
     from replicator_service.reconcile import RunResult
 
@@ -12,7 +14,7 @@ _SHOWN = 10
 
 def sentences(result: RunResult) -> list[str]:
     """Documents, differences, what was repaired, the time of the source, and what was not proved."""
-    told = [f"Reconciliation {result.id}: {result.documents:,} documents compared, {_differences(result)}."]
+    told = [f"Reconciliation {result.id}: {counted(result.documents, 'document')} compared, {_differences(result)}."]
     if at := _source_time(result):
         told.append(f"The source as of {at} or later.")
     if result.collection is not None:
@@ -40,7 +42,7 @@ def summary(result: RunResult) -> dict[str, Any]:
 def _differences(result: RunResult) -> str:
     if not result.differences:
         return "no differences"
-    return f"{result.differences:,} differences, {result.repaired:,} repaired, {result.remaining:,} remain"
+    return f"{counted(result.differences, 'difference')}, {result.repaired:,} repaired, {result.remaining:,} remain"
 
 
 def _source_time(result: RunResult) -> str | None:

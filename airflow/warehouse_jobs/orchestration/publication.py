@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from replicator_service.core.words import counted
 from warehouse_jobs.orchestration import run_times
 from warehouse_jobs.orchestration.errors import FormError
 from warehouse_jobs.orchestration.run_note import say_on_page
@@ -92,7 +93,7 @@ def load_mart(settings: MartSettings, name: str, asked: Wanted) -> dict[str, Any
     header = ("mart", "rows", "inserted", "versioned", "closed", "overwritten", "unchanged", "seconds")
     counts = (result.rows, result.inserted, result.versioned, result.closed, result.overwritten, result.unchanged)
     show(header, [(name, *counts, result.seconds)])
-    loaded = f"{name}: {result.rows:,} rows as of {result.as_of:%Y-%m-%d %H:%M:%S %Z}"
+    loaded = f"{name}: {counted(result.rows, 'row')} as of {result.as_of:%Y-%m-%d %H:%M:%S %Z}"
     if result.already_loaded:
         told = f"{loaded}, loaded before: nothing was done"
     else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from replicator_service.core.words import counted
 from warehouse_jobs.orchestration import proof
 from warehouse_jobs.orchestration.errors import NotProvedError
 from warehouse_jobs.orchestration.run_note import say_on_page
@@ -58,7 +59,7 @@ def compare(settings: Settings, form: Mapping[str, Any], part: dict[str, Any], r
         say(f"{found.label}: not compared: {found.skipped}")
     rate = found.documents / found.seconds if found.seconds else 0.0
     say(
-        f"{found.label}: {found.documents:,} documents, {found.differences:,} differences, "
+        f"{found.label}: {counted(found.documents, 'document')}, {counted(found.differences, 'difference')}, "
         f"{found.repaired:,} repaired, {found.seconds:.1f} s, {rate:,.0f} documents/s"
     )
     return {"documents": found.documents, "differences": found.differences, "repaired": found.repaired}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from replicator_service.core.steps import CollectionState
-from replicator_service.runtime.judgement.words import counted, listed, spelled
+from replicator_service.core.words import counted, listed, spelled
 from replicator_service.runtime.state.health import State
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from replicator_service.core.abilities import MEANINGS, describe
 from replicator_service.core.errors import ResyncRequired, Server
 from replicator_service.core.schema_findings import FindingKind
 from replicator_service.core.times import time_text
+from replicator_service.core.words import counted, sentence, spelled
 from replicator_service.runtime.judgement.probes import liveness
-from replicator_service.runtime.judgement.words import counted, sentence, spelled
 from replicator_service.runtime.state.health import State
 
 if TYPE_CHECKING:

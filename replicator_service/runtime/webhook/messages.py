@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from replicator_service.core.words import spelled
 from replicator_service.runtime.judgement.notices import Notice, Severity, notices
-from replicator_service.runtime.judgement.words import spelled
 from replicator_service.runtime.state.health import RUNNING, State
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from replicator_service.core.mapping.ddl import identifier
 from replicator_service.core.schema_findings import FindingKind
 from replicator_service.core.times import time_text
+from replicator_service.core.words import counted
 from replicator_service.sink.control.migrations import SET_ASIDE, applied_versions, missing_tables, read_migrations
 from replicator_service.sink.errors import translated
 from replicator_service.sink.overview.stream import is_installed, read_overview
@@ -66,7 +67,7 @@ def check_control_tables(connection: Connection, stream: str, checks: Checklist)
     if view.dead_letters:
         checks.warn(
             DEAD_LETTERS,
-            f"{view.dead_letters} documents wait for a person",
+            f"waiting for a person: {counted(view.dead_letters, 'document')}",
             "replicator dead-letters list; after the cause is removed: replicator dead-letters retry --all",
         )
     else:

@@ -18,6 +18,7 @@ from replicator_service.core.mapping.inference.shape import MAX_LEVELS, MAX_OBJE
 from replicator_service.core.mapping.inference.yaml_text import column_text, commented, path_text, scalar
 from replicator_service.core.mapping.model import ColumnType
 from replicator_service.core.schema_findings import FindingKind, Path, SchemaFinding, path_of
+from replicator_service.core.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -153,7 +154,7 @@ def _new(
     names = column_names([each.column.path for each in found], taken=taken[table.array])
     for name, each in zip(names, found, strict=True):
         taken[table.array].add(name)
-        why = f"new, {finding.count:,} values: {each.note}"
+        why = f"new, {counted(finding.count, 'value')}: {each.note}"
         lines.append(Line(table.array, replace(each.column, name=name), why))
     return lines
 
@@ -163,7 +164,7 @@ def _wider(mapping: TypedCollection, path: Path, shape: Shape, finding: SchemaFi
     for array, column in _columns_at(mapping, path):
         wider = _wider_type(column, shape)
         if wider is not None:
-            why = f"was {column.type.value}: {finding.count:,} values do not fit ({kinds_text(shape)})"
+            why = f"was {column.type.value}: what does not fit: {counted(finding.count, 'value')} ({kinds_text(shape)})"
             lines.append(Line(array, replace(column, type=wider), why, replaces=column))
     return lines
 
@@ -203,18 +204,19 @@ def _narrowest(type_: ColumnType, shape: Shape, column: MappedColumn) -> ColumnT
 
 
 def _remark(mapping: TypedCollection, finding: SchemaFinding, path: Path | None, shape: Shape | None) -> str:
-    told = f"{_shown(mapping.collection)} {_shown(finding.path)}: {finding.count:,}"
+    noun = "row" if finding.kind is FindingKind.GONE else "value"
+    told = f"{_shown(mapping.collection)} {_shown(finding.path)}: {counted(finding.count, noun)}"
     if finding.kind is FindingKind.GONE:
-        return f"{told} rows, none with a value; the column may be taken out of the mapping."
+        return f"{told}, none with a value; the column may be taken out of the mapping."
     if path is None:
-        return f"{told} values of fields that are too many or too long to be named; their names may be data."
+        return f"{told} of fields that are too many or too long to be named; their names may be data."
     if finding.kind is FindingKind.MISFIT and not is_column(mapping, path):
-        return f"{told} values where the mapping expects a sub-document or an array; see _extra."
+        return f"{told} where the mapping expects a sub-document or an array; see _extra."
     if shape is None or not shape.without_null:
-        return f"{told} values; _extra has none there now but null. replicator mapping drift --forget counts anew."
+        return f"{told}; _extra has none there now but null. replicator mapping drift --forget counts anew."
     if finding.kind is FindingKind.MISFIT:
-        return f"{told} values ({kinds_text(shape)}) that fit by now; replicator resync writes them again."
-    return f"{told} values ({kinds_text(shape)}); nothing that a column could be made of."
+        return f"{told} ({kinds_text(shape)}), fitting by now; replicator resync writes them again."
+    return f"{told} ({kinds_text(shape)}); nothing that a column could be made of."
 
 
 def _shown(text: str) -> str:
