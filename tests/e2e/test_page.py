@@ -276,6 +276,20 @@ def test_differences_that_remain_are_named_with_the_repair(shown: Shown) -> None
     assert page.page.title().startswith("⚠ ")
 
 
+def test_no_repair_is_offered_where_all_that_differs_are_dead_letters(shown: Shown) -> None:
+    shown.around.lead()
+    letters = DifferenceGroup("Orders", DifferenceKind.MISSING, 2, are_dead_letters=True)
+    last = LastReconciliation(NOW, 2, 0, 900, (letters,))
+    shown.around.see_database(database(collection("Orders"), last_reconciliation=last))
+    page = shown.visit()
+    assert page.facts("#reconciliation")["Result"] == "2 documents differ"
+    assert not page.page.is_visible("#reconciliation-commands")
+    other = DifferenceGroup("Orders", DifferenceKind.DIFFERENT, 1)
+    both = LastReconciliation(NOW, 3, 0, 900, (letters, other))
+    shown.around.see_database(database(collection("Orders"), last_reconciliation=both))
+    wait_until(lambda: "replicator reconcile --repair" in page.text("#reconciliation-commands"))
+
+
 def test_a_server_that_is_away_is_told_with_what_happens_meanwhile(shown: Shown) -> None:
     shown.around.lead()
     shown.around.watch.source_missed("no MongoDB server can be reached")

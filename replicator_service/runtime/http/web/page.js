@@ -402,7 +402,9 @@ function showReconciliation(status) {
   facts(by("reconciliation"), found);
   outstandingRows.show(last?.outstanding_by_kind ?? [], (each) => JSON.stringify([each.collection, each.kind, each.dead_letters]));
   const commands = by("reconciliation-commands");
-  const told = !last ? "replicator reconcile" : last.outstanding ? "replicator reconcile --repair" : "";
+  // No repair writes dead letters: their cause has to go first.
+  const letters = (last?.outstanding_by_kind ?? []).reduce((sum, each) => sum + (each.dead_letters ? each.count : 0), 0);
+  const told = !last ? "replicator reconcile" : last.outstanding > letters ? "replicator reconcile --repair" : "";
   commands.hidden = !told;
   if (commands.querySelector("code")?.textContent !== told) commands.replaceChildren(command(told));
 }
