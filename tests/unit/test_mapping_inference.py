@@ -302,6 +302,11 @@ def test_keys_of_one_kind_get_a_column_that_joins_with_other_columns(keys: list[
     assert read == found.as_typed()
 
 
+def test_a_key_with_more_room_than_its_values_take_says_why() -> None:
+    assert notes(proposed({"_id": 1, "n": 1}).table)["id"] == "int32; keys grow"
+    assert notes(proposed({"_id": 2**31 - 1, "n": 1}).table)["id"] == "int32; some are near the limit of integer"
+
+
 def test_words_of_sql_are_no_names_of_columns() -> None:
     found = proposed({"user": 1, "order": 2, "user_value": 3, "name": 4, "Select": 5})
     assert set(columns(found.table)) == {"user_value_2", "order_value", "user_value", "name", "select_value"}

@@ -76,7 +76,8 @@ def _advice(shape: Shape, type_: ColumnType) -> str:
     if type_ is ColumnType.DOUBLE_PRECISION and ColumnType.BIGINT in shape.fitting:
         return "all are whole, so bigint would do"
     if type_ is ColumnType.BIGINT and kinds == {numbers.INT32.name}:
-        return "some are near the limit of integer"
+        # A key is given more room than its values take (proposal.place_key).
+        return "some are near the limit of integer" if shape.has_large_integers else "keys grow"
     if type_ is ColumnType.NUMERIC and numbers.DECIMAL.name not in kinds:
         return "some int64 are too large for double precision"
     if type_ is ColumnType.JSONB and kinds == {dates.DATE.name}:
