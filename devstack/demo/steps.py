@@ -154,7 +154,7 @@ def prove(stage: Stage, tell: Report) -> None:
 
 
 STEPS = (
-    Step("Find the server programs", fetch_programs, "75 MB are fetched the first time, a minute"),
+    Step("Find the server programs", fetch_programs, "70 MB are fetched the first time, a minute"),
     Step("Start MongoDB and PostgreSQL", start_servers, "5 seconds"),
     Step("Start the replication service", start_service, "3 seconds"),
     Step("Write two weeks of a shop", write_the_past, "5 seconds"),
