@@ -69,7 +69,7 @@ class Result:
 
     @property
     def is_good(self) -> bool:
-        """Whether there is nothing to mend."""
+        """Whether there is nothing to do."""
         return bool(self.passed) and not self.failed and not self.ended
 
     def __str__(self) -> str:

@@ -85,7 +85,7 @@ def schema_name(database: str) -> str:
 
 def primary_key_name(table: str) -> str:
     """Return the name of a table's primary key, ``<table>_pkey`` as PostgreSQL would call it."""
-    return _fitted(table, "_pkey")
+    return _within_limit(table, "_pkey")
 
 
 def index_name(table: str, columns: Sequence[str]) -> str:
@@ -98,7 +98,7 @@ def index_name(table: str, columns: Sequence[str]) -> str:
     name = "__".join(parts)
     if any("__" in part or part.startswith("_") or part.endswith("_") for part in parts):
         return _hashed(name, "\0".join(parts), suffix="_idx")
-    return _fitted(name, "_idx")
+    return _within_limit(name, "_idx")
 
 
 def size(name: str) -> int:
@@ -132,7 +132,7 @@ def _belongs_to_a_word(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN"
 
 
-def _fitted(name: str, suffix: str) -> str:
+def _within_limit(name: str, suffix: str) -> str:
     if size(name) + len(suffix) <= MAX_NAME_BYTES:
         return name + suffix
     return _hashed(name, name, suffix=suffix)

@@ -52,7 +52,7 @@ class _Comparing(NamedTuple):
 class DocumentPass:
     """One pass over the documents of a part at one comparison point.
 
-    ``repair`` mends keys, given with their ``_id``s, and returns those that it has mended.
+    ``repair`` repairs keys, given with their ``_id``s, and returns those that it has repaired.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Mending keys, a few hundred in a transaction, so that the service is never held up for long.
+"""Repairing keys, a few hundred in a transaction, so that the service is never held up for long.
 
 Under the lock the tables show the checkpoint's cluster time, and the documents are read at exactly that time: what is
 written is what the service would have written, whatever has happened since the difference was found.
@@ -28,7 +28,7 @@ _BATCH_KEYS = 300
 
 
 class Repair:
-    """Mends the tables of one collection. ``repairing`` is told of the keys within their transaction."""
+    """Repairs the tables of one collection. ``repairing`` is told of the keys within their transaction."""
 
     def __init__(
         self,
@@ -49,17 +49,17 @@ class Repair:
 
         A key without a document is right when it has no row. Documents that PostgreSQL refuses stay as they are.
         """
-        mended: set[str] = set()
+        repaired: set[str] = set()
         waiting = list(_batches(list(ids)))
         while waiting:
             keys = waiting.pop()
             try:
-                mended |= retrying(self._timeout_seconds)(self._write_once, {key: ids[key] for key in keys})
+                repaired |= retrying(self._timeout_seconds)(self._write_once, {key: ids[key] for key in keys})
             except RecordRejected:
                 if len(keys) > 1:
                     middle = len(keys) // 2
                     waiting += [keys[middle:], keys[:middle]]
-        return mended
+        return repaired
 
     def delete(self, rows: Sequence[RowVersion]) -> set[str]:
         """Delete rows that nobody has written since they were seen and return the keys that have no row left.
@@ -78,7 +78,7 @@ class Repair:
         return retrying(self._timeout_seconds)(once)
 
     def _write_once(self, ids: dict[str, Any]) -> set[str]:
-        mended: set[str] = set()
+        repaired: set[str] = set()
         with self._transaction() as transaction:
             self._require_mapping()
             position = transaction.checkpoint.position
@@ -89,12 +89,12 @@ class Repair:
                     transaction.write(group)
                     read = {change.key for change in group.changes}
                     absent -= read
-                    mended |= read - {each.change.key for each in group.rejected}
+                    repaired |= read - {each.change.key for each in group.rejected}
             except SnapshotUnavailable as error:
                 raise explain_unreadable(self._servers, at) from error
-            mended |= absent - transaction.keys_with_rows(sorted(absent))
-            self._repairing(mended)
-        return mended
+            repaired |= absent - transaction.keys_with_rows(sorted(absent))
+            self._repairing(repaired)
+        return repaired
 
     def _groups(self, ids: Sequence[Any], at: int) -> Iterator[RowGroup]:
         collection = self._compared.collection

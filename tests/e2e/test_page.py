@@ -126,7 +126,7 @@ def enter(around: Surroundings, state: State) -> None:
         case State.RESYNC_REQUIRED:
             around.health.resync_required(ResyncRequired("history lost", hint="Run: replicator resync --all"))
         case State.FAILED:
-            around.health.failed(Fatal("the table was changed by hand", hint="Mend it."))
+            around.health.failed(Fatal("the table was changed by hand", hint="Repair it."))
         case State.WAITING:
             around.health.waits(SinkUnavailable("the disk is full", hint="Free space on it."))
         case State.STARTING:

@@ -1,4 +1,4 @@
-"""Mistakes of a tired operator: each is told once, with its cause and its fix, and mended by correcting it alone."""
+"""Mistakes of a tired operator: each is told once, with its cause and its fix, and repaired by correcting it alone."""
 
 from __future__ import annotations
 
@@ -318,7 +318,7 @@ def failure_of_sink(dsn: str) -> ReplicatorError:
 
 
 @pytest.mark.parametrize(
-    ("before", "mend", "told"),
+    ("before", "repair", "told"),
     [
         (
             "insert into replicator.schema_migration (version, name, checksum) values (9999, 'later', 'x')",
@@ -334,7 +334,7 @@ def failure_of_sink(dsn: str) -> ReplicatorError:
     ids=["newer control tables", "somebody else's tables"],
 )
 def test_control_tables_that_do_not_fit_end_every_command(
-    operator: Operator, sink: Sink, before: str, mend: str, told: str
+    operator: Operator, sink: Sink, before: str, repair: str, told: str
 ) -> None:
     with sink.connect() as connection:
         migrate(connection)
@@ -345,7 +345,7 @@ def test_control_tables_that_do_not_fit_end_every_command(
         assert re.search(told, f"{error['message']} {error['hint']}")
         for command in (["check"], ["pause"], ["reconcile"], ["dead-letters", "list"]):
             assert operator.replicator(*command).exit_code == ConfigurationError.exit_code, command
-        connection.execute(sql.SQL(mend))
+        connection.execute(sql.SQL(repair))
     with operator.running() as service:
         service.wait_for_state("streaming")
 

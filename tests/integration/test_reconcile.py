@@ -241,8 +241,8 @@ def test_a_repair_reads_what_the_document_is_now(source: Source, sink: Sink) -> 
             source.db.Orders.update_one({"_id": 2}, {"$set": {"address.city": "moved"}})
             replication.catch_up()
             corrupt(connection, source, "delete from {orders} where number = 2")
-            mended = repair.write({encode_key(number): number for number in range(5)})
-        assert mended == {encode_key(number) for number in range(5)}
+            repaired = repair.write({encode_key(number): number for number in range(5)})
+        assert repaired == {encode_key(number) for number in range(5)}
         replication.catch_up()
         assert reconciled(replication).kinds == {}
         assert rows(sink, source, "orders") == 39

@@ -335,7 +335,7 @@ def test_the_command_tells_the_result_by_its_exit_code_and_as_json(source: Sourc
         ]
         shown = run(application, ["reconcile"], env=environ)
         assert (shown.exit_code, "n3" in shown.output, "Repair with --repair." in shown.output) == (1, True, True)
-        mended = run(application, ["reconcile", "--repair"], env=environ)
-        assert (mended.exit_code, "1 repaired, 0 remain" in mended.output) == (0, True)
+        repaired = run(application, ["reconcile", "--repair"], env=environ)
+        assert (repaired.exit_code, "1 repaired, 0 remain" in repaired.output) == (0, True)
         unknown = run(application, ["reconcile", "-c", "nobody", "--json"], env=environ)
         assert (unknown.exit_code, json.loads(unknown.stdout)["error"]["class"]) == (2, "ConfigurationError")

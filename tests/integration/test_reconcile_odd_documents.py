@@ -1,4 +1,4 @@
-"""Reconciliation of documents with any `_id`, in collections of any name: no false alarm, and everything is mended."""
+"""Reconciliation of documents with any `_id`, in collections of any name: no false alarm, and all is repaired."""
 
 from __future__ import annotations
 

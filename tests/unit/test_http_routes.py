@@ -142,7 +142,7 @@ def test_a_paused_leader_is_alive(http: Client, around: Surroundings) -> None:
 
 def test_a_failed_service_is_not_healthy(http: Client, around: Surroundings) -> None:
     around.lead()
-    around.health.failed(Fatal("broken", hint="Mend it."))
+    around.health.failed(Fatal("broken", hint="Repair it."))
     assert http.get("/healthz").status_code == 503
     assert http.get("/readyz").status_code == 503
 

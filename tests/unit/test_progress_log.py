@@ -61,7 +61,7 @@ def test_a_change_of_state_is_told_once(around: Surroundings, progress_log: Prog
 def test_a_failure_is_left_to_whoever_ends_the_process(
     around: Surroundings, progress_log: ProgressLog, stream: io.StringIO
 ) -> None:
-    around.health.failed(Fatal("broken", hint="Mend it."))
+    around.health.failed(Fatal("broken", hint="Repair it."))
     progress_log.poll()
     assert lines(stream) == []
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def explained() -> Iterator[None]:
     """Raise the jobs' errors as Airflow's, with message and hint.
 
-    What a server may answer differently next time is tried again, anything that a person has to mend fails at once.
+    What a server may answer differently next time is tried again, anything that a person has to repair fails at once.
     """
     from airflow.sdk.exceptions import (
         AirflowException,

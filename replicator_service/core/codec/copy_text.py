@@ -1,6 +1,6 @@
 """PostgreSQL's COPY text format: a row is a line, and cells are separated by tabs.
 
-Cells are made with marks in them where something cannot be stored (see :mod:`extjson`); a line is mended once
+Cells are made with marks in them where something cannot be stored (see :mod:`extjson`); a line is repaired once
 it is whole, since the marks are searched for faster in a line than in each of its cells.
 """
 
@@ -36,7 +36,7 @@ def altered_cells(line: str) -> int:
     return sum("\0" in cell or REWRITTEN in cell for cell in line.split("\t"))
 
 
-def mend(line: str, bson: bytes) -> str:
+def keep_original(line: str, bson: bytes) -> str:
     """Replace what cannot be stored, and keep the original in ``_bson``, the last column but one."""
     head, _, valid_from = line.rsplit("\t", 2)
     return f"{unmarked(head)}\t{bytea_cell(bson)}\t{valid_from}"

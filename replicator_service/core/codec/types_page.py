@@ -47,8 +47,8 @@ def _column_table() -> str:
         if sample.value is None:
             cells = ["null"] * len(types)
         else:
-            fitted = (SCALARS[each](sample.value) for each in types)
-            cells = [_ELSEWHERE if text is None else _code(unmarked(text)) for text in fitted]
+            texts = (SCALARS[each](sample.value) for each in types)
+            cells = [_ELSEWHERE if text is None else _code(unmarked(text)) for text in texts]
         rows.append(f"| {sample.name} | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 

@@ -14,7 +14,7 @@ from bson.objectid import ObjectId
 from replicator_service.core.bson.dates import DAYS, MILLISECONDS, MINUTES, SECONDS
 from replicator_service.core.bson.marks import AMBIGUOUS
 from replicator_service.core.codec.cells import cell_of, json_cell
-from replicator_service.core.codec.copy_text import NULL, altered_cells, escape, mend
+from replicator_service.core.codec.copy_text import NULL, altered_cells, escape, keep_original
 from replicator_service.core.codec.elements import element_document
 from replicator_service.core.codec.exact import decode_exact, source_id
 from replicator_service.core.codec.extjson import InexactValue
@@ -189,7 +189,7 @@ def _document_rows(mapping: DocumentCollection) -> Rows:
         line = f"{escape(key)}\t{json_cell(document)}\t{NULL}\t{valid_from}"
         if keep or always or "\0" in line or AMBIGUOUS in line:
             leftovers.add([altered_cells(line)])
-            line = mend(line, raw())
+            line = keep_original(line, raw())
         lines[0].append(line)
         return key
 
@@ -243,7 +243,7 @@ _NAMESPACE: dict[str, Any] = {
     "encode_key": encode_key,
     "escape": escape,
     "json_cell": json_cell,
-    "mend": mend,
+    "keep_original": keep_original,
     "note": _note,
     "put": _put,
     "rest": _rest,

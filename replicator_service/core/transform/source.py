@@ -87,11 +87,11 @@ class _Source:
         self._row(parent, "key_cell")
         if mapping.keep_bson is KeepBson.ALWAYS:
             self._emit("left = note(left, altered_cells(line))")
-            self._emit("line = mend(line, raw())")
+            self._emit("line = keep_original(line, raw())")
         else:
             self._emit("if keep or '\\0' in line or AMBIGUOUS in line:")
             self._emit("    left = note(left, altered_cells(line))")
-            self._emit("    line = mend(line, raw())")
+            self._emit("    line = keep_original(line, raw())")
         self._emit("lines[0].append(line)")
         for position in range(len(mapping.children)):
             self._emit(f"lines[{position + 1}].extend(rows{position})")
@@ -272,7 +272,7 @@ class _Source:
         self._emit(f"line = {_joined(chr(92) + 't', [*cells, 'NULL', 'valid_from'])}")
         self._emit("if '\\0' in line or AMBIGUOUS in line:")
         self._emit("    left = note(left, altered_cells(line))")
-        self._emit(f"    line = mend(line, element_document(raw(), {child.path!r}, ordinal))")
+        self._emit(f"    line = keep_original(line, element_document(raw(), {child.path!r}, ordinal))")
         self._emit("    keep = True")
         self._emit(f"rows{number}.append(line)")
         self._depth -= 2

@@ -1,4 +1,4 @@
-"""The transaction of a repair: it holds the tables and the checkpoint still while a few keys are mended.
+"""The transaction of a repair: it holds the tables and the checkpoint still while a few keys are repaired.
 
 The tables are locked before the checkpoint, as the writer takes them, so neither can wait for the other in a circle.
 Once both are held, the tables show exactly the checkpoint's cluster time, and nobody else writes to them.
