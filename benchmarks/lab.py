@@ -42,6 +42,12 @@ _SAY_SECONDS = 15.0
 _PASSED_ON = ("REPLICATOR_COMPILED",)
 _DATABASE = "benchmark"
 
+_TABLES_BY_STREAM = """
+select table_schema || '.' || table_name from information_schema.columns join information_schema.tables
+    using (table_schema, table_name)
+where table_schema = 'replicator' and column_name = 'stream' and table_type = 'BASE TABLE'
+"""
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -70,8 +76,15 @@ class Lab:
     """Tells somebody who waits how far things are."""
 
     def fresh_source(self, name: str) -> Database[dict[str, Any]]:
-        """An empty MongoDB database."""
+        """An empty MongoDB database, of which PostgreSQL knows nothing: in each round it is read for the first time."""
         self.client.drop_database(name)
+        schema = psycopg.sql.Identifier(schema_name(name))
+        self.connection.execute(psycopg.sql.SQL("drop schema if exists {} cascade").format(schema))
+        for (table,) in self.connection.execute(_TABLES_BY_STREAM).fetchall():
+            query = psycopg.sql.SQL("delete from {} where stream = %s").format(
+                psycopg.sql.Identifier(*table.split("."))
+            )
+            self.connection.execute(query, (name,))
         return self.client[name]
 
     @contextmanager
