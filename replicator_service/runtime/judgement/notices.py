@@ -118,8 +118,8 @@ def _servers(service: ServiceView) -> Iterator[Notice]:
     for server, seen in ((Server.MONGODB, service.source_seen), (Server.POSTGRESQL, service.database_seen)):
         problem = _problem(seen, service.now)
         if problem is not None and server is not waited_for:
-            name = server.spelled
-            yield Notice(Severity.CRITICAL, server.value, f"{name} does not answer: {problem}.", _MEANWHILE)
+            fix = f"Start {server.spelled}, or repair the network between it and the service. {_MEANWHILE}"
+            yield Notice(Severity.CRITICAL, server.value, f"{server.spelled} does not answer: {problem}.", fix)
 
 
 def _problem(seen: Sighting, now: float) -> str | None:
