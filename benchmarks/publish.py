@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - a sentence of the Russian README
 """Writes the numbers of runs into the documentation: ``python -m benchmarks.publish RESULTS.json [PEERS.json]``.
 
 Every number of a benchmark in the documents stands between ``<!-- bench: NAME -->`` and ``<!-- /bench -->``, with the
@@ -22,7 +23,7 @@ Plain = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "pictures" / "bench.svg"
-PAGES = ("README.md", "docs/explanation/performance.md", "docs/explanation/comparison.md")
+PAGES = ("README.md", "README.ru.md", "docs/explanation/performance.md", "docs/explanation/comparison.md")
 
 _BLOCK = re.compile(r"(<!-- bench: (?P<name>[\w-]+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
 _BESIDE = "beside peers"
@@ -105,6 +106,15 @@ def _summary(rows: Sequence[Plain], _runs: Sequence[Plain]) -> str:
     )
 
 
+def _summary_ru(rows: Sequence[Plain], _runs: Sequence[Plain]) -> str:
+    rate = f"{round(_row(rows, 'catch-up', 'service, shop mapping')['median'], -3):,.0f}".replace(",", "\u00a0")
+    delay = _row(rows, "latency at 500 writes/s", "p50, acknowledged → visible")["median"]
+    return (
+        f"На двух ядрах, общих с обоими серверами, догоняет со скоростью {rate} изменений в секунду и показывает\n"
+        f"изменение через {delay:.1f} мс (p50).\n"
+    )
+
+
 def _range(row: Plain) -> str:
     return f"{number(row['lowest'])} … {number(row['highest'])}" if len(row["values"]) > 1 else ""
 
@@ -126,6 +136,7 @@ BLOCKS: dict[str, Callable[[Sequence[Plain], Sequence[Plain]], str]] = {
     "everything": _everything,
     "peers": _peers,
     "summary": _summary,
+    "summary-ru": _summary_ru,
 }
 
 if __name__ == "__main__":
