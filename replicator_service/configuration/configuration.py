@@ -54,7 +54,7 @@ def read_configuration(environ: Environment[str, str] = os.environ, **overrides:
             problems[name] = error
             return None
 
-    values = raw.values
+    values = {**raw.values, **{name: str(value) for name, value in overrides.items() if value is not None}}
     tried("mongo_uri", lambda: _judge_mongo(values.get("mongo_uri", "")))
     tried("postgres_dsn", lambda: require_form(values.get("postgres_dsn", "")))
     path = values.get("mapping")

@@ -293,7 +293,7 @@ def test_thousands_of_tables_are_looked_at_in_one_statement(source: Source, sink
         assert len(ensure_tables(connection, source.name, everything).tables) == 1_000
         statements: list[object] = []
         execute = connection.execute
-        connection.execute = lambda *given, **options: (statements.append(given), execute(*given, **options))[1]  # type: ignore[method-assign,func-returns-value]
+        connection.execute = lambda *given, **options: (statements.append(given), execute(*given, **options))[1]  # type: ignore[method-assign,func-returns-value]  # append returns nothing; the statement's cursor is what counts
         assert damaged(connection, source.name, collections) == {}
         assert len(statements) == 1
         execute(sql.SQL("drop table {}").format(sql.Identifier(source.name, "c17")))

@@ -62,6 +62,13 @@ def test_a_mapping_that_is_wrong_alone_stays_an_error_of_the_mapping(mapping: Pa
         load_configuration({**COMPLETE, "REPLICATOR_MAPPING": str(mapping)})
 
 
+def test_what_comes_from_the_command_line_is_judged_like_the_environment(mapping: Path) -> None:
+    mapping.write_text(WRONG_MAPPING)
+    found = read_configuration(COMPLETE, mapping=mapping, postgres_dsn="postgresql://h/d?sslmod=prefer", mask_key=None)
+    assert set(found.raw.problems) == {"mapping", "postgres_dsn"}
+    assert found.mapping is None
+
+
 def test_a_key_that_the_mapping_needs_is_missed(mapping: Path) -> None:
     mapping.write_text(MASKED)
     found = read_configuration({**COMPLETE, "REPLICATOR_MAPPING": str(mapping)})
