@@ -85,10 +85,10 @@ def run_command(
     log = _logger(settings)
     for variable, meant in unknown_variables().items():
         log.warning("unknown setting", variable=variable, hint=f"Did you mean {meant}?" if meant else "")
-    stopping = threading.Event()
+    stopping = Stopping()
     keep_collector_out()
     _share_one_heap()
-    with _signals(stopping, log):
+    with stopped_by_signals(stopping):
         code = serve(settings, mapping, log, stopping)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -114,7 +114,7 @@ def _leave_no_core_file() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
-def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading.Event) -> int:
+def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: Stopping) -> int:
     """Run the service with everything around it until ``stopping`` is set or it fails and return the exit code."""
     release, hot_path = version("mongo-pg-replicator"), path_told()
     metrics = Metrics(version=release, stream=settings.mongo_database)
@@ -164,7 +164,7 @@ def serve(settings: Settings, mapping: Mapping, log: Logger, stopping: threading
         _announce(settings, watch, health, log, around)
         work = _Work(Service(settings, mapping, health=health, log=log), stopping, settings)
         work.start()
-        has_ended = work.wait()
+        has_ended = work.wait(log)
         progress_log.poll()
         return work.told(log, progress_log.totals(), has_ended=has_ended)
 
@@ -194,7 +194,7 @@ def _about(settings: Settings, mapping: Mapping) -> About:
 class _Work:
     """The service in a thread of its own, so that the main thread is always free for signals."""
 
-    def __init__(self, service: Service, stopping: threading.Event, settings: Settings) -> None:
+    def __init__(self, service: Service, stopping: Stopping, settings: Settings) -> None:
         self._service = service
         self._settings = settings
         self._stopping = stopping
@@ -205,10 +205,12 @@ class _Work:
     def start(self) -> None:
         self._thread.start()
 
-    def wait(self) -> bool:
+    def wait(self, log: Logger) -> bool:
         """Wait for the end, once asked to stop at most for ``DRAIN_SECONDS``; whether it has come."""
         while not self._stopping.is_set() and not self._is_done.wait(0.2):
             pass
+        if self._stopping.is_set():
+            log.info("stopping", signal=self._stopping.signal)
         return self._is_done.wait(DRAIN_SECONDS)
 
     def told(self, log: Logger, totals: dict[str, int], *, has_ended: bool) -> int:
@@ -240,15 +242,24 @@ class _Work:
             self._is_done.set()
 
 
+class Stopping(threading.Event):
+    """Set by a signal, whose name it keeps."""
+
+    signal: str | None = None
+
+
 @contextmanager
-def _signals(stopping: threading.Event, log: Logger) -> Iterator[None]:
-    """The first signal asks to stop, the second ends the process at once."""
+def stopped_by_signals(stopping: Stopping) -> Iterator[None]:
+    """The first signal asks to stop, the second ends the process at once.
+
+    The handler writes no line: it may interrupt one that this thread writes, whose lock it would wait for for ever.
+    """
 
     def on_signal(number: int, _frame: object) -> None:
         if stopping.is_set():
             os._exit(128 + number)
+        stopping.signal = signal.Signals(number).name
         stopping.set()
-        log.info("stopping", signal=signal.Signals(number).name)
 
     before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
     try:
